@@ -1,0 +1,50 @@
+"""delineate: find every object in an image, say what it is, trace its outline.
+
+``import delineate as dl; dl.load("nuclei").predict("image.tif")`` gives :class:`Instances`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .core.instances import Instances as Instances
+    from .core.labels import Labels as Labels
+    from .core.masks import Masks as Masks
+    from .core.polygons import Polygon as Polygon
+    from .data.dataset import open_dataset as open_dataset
+    from .data.images import read as read
+    from .engine.evaluate import evaluate as evaluate
+    from .engine.load import load as load
+    from .engine.train import train as train
+    from .measure.table import table as measure
+
+__version__ = "0.1.0"
+
+# Heavy parts are imported on first use, so that `import delineate` and `delineate --help` stay quick.
+_HOME = {
+    "Instances": ("core.instances", "Instances"),
+    "Labels": ("core.labels", "Labels"),
+    "Masks": ("core.masks", "Masks"),
+    "Polygon": ("core.polygons", "Polygon"),
+    "open_dataset": ("data.dataset", "open_dataset"),
+    "read": ("data.images", "read"),
+    "evaluate": ("engine.evaluate", "evaluate"),
+    "load": ("engine.load", "load"),
+    "train": ("engine.train", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        module, attribute = _HOME[name]
+        return getattr(import_module(f".{module}", __name__), attribute)
+    raise AttributeError(f"module 'delineate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
+
+
+__all__ = ["Instances", "Labels", "Masks", "Polygon", "evaluate", "load", "open_dataset", "read", "train", "__version__"]

@@ -1,0 +1,1 @@
+"""The currency: Instances, Masks, boxes, labels, errors."""

@@ -1,0 +1,3 @@
+"""From images to one padded tensor and exactly back: resize, pad, remember, restore."""
+
+from __future__ import annotations

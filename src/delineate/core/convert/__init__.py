@@ -1,0 +1,1 @@
+"""Instances to and from other tools, a small file a vendor."""

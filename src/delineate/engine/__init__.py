@@ -1,0 +1,1 @@
+"""Load, predict, tile, train, evaluate."""

@@ -1,0 +1,1 @@
+"""Shape and intensity of objects, in pixels or physical units."""

@@ -1,0 +1,55 @@
+"""The face every model family shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from delineate.core.batch import Batch, InputSpec
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+
+
+class Segmenter(nn.Module):
+    """A model in three steps; nothing switches its return type on ``.training``.
+
+    Attributes:
+        classes: the K class names.
+        input: how images become its input tensor (resize, pad, normalise); see :class:`InputSpec`.
+        settings: the keyword arguments that built it, JSON-able: ``build(**settings)`` builds it again.
+        family: the builder's name in the zoo.
+    """
+
+    classes: Labels
+    input: InputSpec
+    settings: dict[str, Any]
+    family: str
+
+    def forward(self, images: Tensor) -> Any:
+        """(B, 3, H, W) float32, normalised as ``input`` says -> raw outputs. The only part that is exported."""
+        raise NotImplementedError
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar losses of a batch with ``targets``; their sum is minimised."""
+        raise NotImplementedError
+
+    def instances(
+        self,
+        outputs: Any,
+        batch: Batch,
+        *,
+        confidence: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+    ) -> list[Instances]:
+        """Raw outputs -> per image its objects in the pixels of the original image. No weights inside.
+
+        Args:
+            outputs: what :meth:`forward` gave.
+            batch: the batch that ``forward`` saw; it knows each image's original size.
+            confidence: keep scores above it, 0..1; None is the family's default.
+            iou: suppression threshold, 0..1; None is the family's default.
+            max_det: at most so many per image; reaching it is warned about, never silent. None: the default.
+        """
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Layers and losses that the families share."""

@@ -1,0 +1,29 @@
+"""Where the real data and the malformed files lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def _data() -> Path:
+    return Path(os.environ.get("DELINEATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with ``dsb2018/``, ``coco_subset/``, ``formats/`` and so on."""
+    if not _data().is_dir():
+        pytest.skip(f"no real data at {_data()}; set DELINEATE_DATA to the folder that holds dsb2018/")
+    return _data()
+
+
+@pytest.fixture(scope="session")
+def bad_inputs() -> Path:
+    """The folder of malformed files, beside the data."""
+    folder = _data().parent / "bad_inputs"
+    if not folder.is_dir():
+        pytest.skip(f"no malformed files at {folder}; set DELINEATE_DATA to the data folder beside it")
+    return folder
