@@ -9,7 +9,7 @@ import pytest
 
 
 def _data() -> Path:
-    return Path(os.environ.get("DELINEATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    return Path(os.environ.get("DELINEATE_DATA", "DELINEATE_DATA-is-not-set"))
 
 
 @pytest.fixture(scope="session")

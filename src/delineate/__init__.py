@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .engine.evaluate import evaluate as evaluate
     from .engine.load import load as load
     from .engine.train import train as train
-    from .measure.table import table as measure
 
 __version__ = "0.1.0"
 
