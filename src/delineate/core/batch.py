@@ -1,3 +1,229 @@
 """From images to one padded tensor and exactly back: resize, pad, remember, restore."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .errors import InputError
+from .instances import Instances
+from .masks import Masks
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How an image becomes a model's input tensor.
+
+    Attributes:
+        shortest_edge: resize so that the shorter side has so many pixels; None keeps the image's own size.
+        longest_edge: but the longer side never more than this; None sets no limit.
+        divisor: pad right and bottom with zeros up to a multiple of this.
+        mean: per-channel mean, subtracted after scaling to 0..1 (RGB order).
+        std: per-channel standard deviation, divided by.
+        scaling: "range": 8-bit images divided by 255, other depths by their own 0.1 to 99.9 percentile
+            window; "percentile": every image by its own 1 to 99.8 percentile window.
+        tile: images with a side above this many pixels are predicted in tiles of it; None never tiles.
+        overlap: how many pixels neighbouring tiles share.
+    """
+
+    shortest_edge: int | None = 800
+    longest_edge: int | None = 1333
+    divisor: int = 32
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    scaling: str = "range"
+    tile: int | None = None
+    overlap: int = 128
+
+    def __post_init__(self) -> None:
+        if self.scaling not in ("range", "percentile"):
+            raise InputError(f"InputSpec.scaling: expected 'range' or 'percentile', got {self.scaling!r}")
+        object.__setattr__(self, "mean", tuple(self.mean))
+        object.__setattr__(self, "std", tuple(self.std))
+
+    def network_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the resized image, before padding; each side floored and at least 1."""
+        height, width = size
+        if self.shortest_edge is None:
+            return height, width
+        scale = self.shortest_edge / min(height, width)
+        if self.longest_edge is not None:
+            scale = min(scale, self.longest_edge / max(height, width))
+        return max(1, int(height * scale)), max(1, int(width * scale))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able settings, as kept in a checkpoint's header."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> InputSpec:
+        """The inverse of :meth:`to_dict`."""
+        return cls(**{**record, "mean": tuple(record["mean"]), "std": tuple(record["std"])})
+
+
+def to_rgb_float(image: NDArray[Any], scaling: str = "range") -> NDArray[np.float32]:
+    """Any image as (H, W, 3) float32 in 0..1.
+
+    Args:
+        image: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16 or float32. Grey is repeated over RGB.
+        scaling: see :class:`InputSpec`. A constant image becomes zeros where a window is measured.
+
+    Raises:
+        InputError: another number of channels, an empty image, or values that are not finite.
+    """
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.size == 0:
+        raise InputError(
+            f"image: expected (H, W), (H, W, 1) or (H, W, 3), got {image.shape}; choose one or three channels"
+        )
+    if scaling == "range" and image.dtype == np.uint8:
+        scaled = image.astype(np.float32) / np.float32(255)
+    else:
+        low, high = (0.1, 99.9) if scaling == "range" else (1.0, 99.8)
+        scaled = _window(image, low, high)
+    return np.repeat(scaled, 3, axis=2) if scaled.shape[2] == 1 else scaled
+
+
+def _window(image: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    """(H, W, C) cut and stretched to 0..1 between two percentiles over all channels."""
+    values = image.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InputError("image: expected finite values, got NaN or infinity; replace them first")
+    step = max(1, int((values.shape[0] * values.shape[1] / 4_000_000) ** 0.5))  # 4 MP tell the percentiles
+    bottom, top = np.percentile(values[::step, ::step], (low, high))
+    if top <= bottom:
+        bottom, top = float(values.min()), float(values.max())
+    if top <= bottom:
+        return np.zeros_like(values)
+    return np.clip((values - np.float32(bottom)) / np.float32(top - bottom), 0, 1)
+
+
+@dataclass
+class Batch:
+    """B images as one tensor, and what it takes to go back.
+
+    Attributes:
+        images: (B, 3, H, W) float32, normalised, zero-padded at right and bottom.
+        sizes: B (height, width): the part of ``images`` that is image; the network frame.
+        originals: B (height, width) of the images as given; the original frame.
+        targets: B truths in the network frame, or None.
+    """
+
+    images: Tensor
+    sizes: list[tuple[int, int]]
+    originals: list[tuple[int, int]]
+    targets: list[Instances] | None = None
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensor on ``device``."""
+        images = self.images.to(device, non_blocking=True)
+        return Batch(images, self.sizes, self.originals, self.targets)
+
+    def boxes_to_original(self, index: int, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 4) xyxy of image ``index`` from the network frame to the original, clipped to the image."""
+        return scale_boxes(boxes, self.sizes[index], self.originals[index])
+
+    def masks_to_original(self, index: int, masks: Masks) -> Masks:
+        """Masks of image ``index`` from the network frame (padded or not) to the original pixels."""
+        height, width = self.sizes[index]
+        return resize_masks(masks.window(0, 0, width, height), self.originals[index])
+
+
+def collate(
+    images: Sequence[NDArray[Any]], spec: InputSpec, targets: Sequence[Instances] | None = None
+) -> Batch:
+    """Images (and truths) of any sizes as one batch: scale to 0..1, normalise, resize, pad.
+
+    Bilinear at pixel centres without antialiasing, after normalisation, as torchvision's detection
+    models do, so that their published weights see what they were trained on.
+
+    Raises:
+        InputError: no images, or one that is not an image.
+    """
+    if not images:
+        raise InputError("collate: expected at least one image, got none")
+    mean, std = (torch.tensor(v, dtype=torch.float32)[:, None, None] for v in (spec.mean, spec.std))
+    tensors: list[Tensor] = []
+    for image in images:
+        rgb = torch.from_numpy(np.ascontiguousarray(to_rgb_float(image, spec.scaling).transpose(2, 0, 1)))
+        rgb = (rgb - mean) / std  # (3, h, w)
+        size = spec.network_size(image.shape[:2])
+        if size != tuple(rgb.shape[1:]):
+            rgb = F.interpolate(rgb[None], size=size, mode="bilinear", align_corners=False)[0]
+        tensors.append(rgb)
+    sizes = [(int(t.shape[1]), int(t.shape[2])) for t in tensors]
+    height = _ceil_to(max(h for h, _ in sizes), spec.divisor)
+    width = _ceil_to(max(w for _, w in sizes), spec.divisor)
+    batch = torch.zeros(len(tensors), 3, height, width)
+    for slot, tensor in zip(batch, tensors, strict=True):
+        slot[:, : tensor.shape[1], : tensor.shape[2]] = tensor
+    moved = None
+    if targets is not None:
+        moved = [resize_instances(t, size) for t, size in zip(targets, sizes, strict=True)]
+    originals = [(int(i.shape[0]), int(i.shape[1])) for i in images]
+    return Batch(batch, sizes, originals, moved)
+
+
+def _ceil_to(value: int, divisor: int) -> int:
+    return -(-value // divisor) * divisor
+
+
+def scale_boxes(
+    boxes: NDArray[np.float32], size: tuple[int, int], new_size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(N, 4) xyxy on an image of ``size`` to the same places on ``new_size``, clipped."""
+    ratio_y, ratio_x = (np.float32(n) / np.float32(s) for n, s in zip(new_size, size, strict=True))
+    scaled = boxes.astype(np.float32) * np.array([ratio_x, ratio_y, ratio_x, ratio_y], dtype=np.float32)
+    height, width = new_size
+    limits = np.array([width, height, width, height], dtype=np.float32)
+    return np.minimum(np.maximum(scaled, np.float32(0)), limits)
+
+
+def resize_masks(masks: Masks, size: tuple[int, int]) -> Masks:
+    """Masks on another pixel grid: each new pixel takes the old pixel under its centre.
+
+    Enlarging and going back gives the masks exactly; corner pixels stay corner pixels.
+    """
+    if size == masks.size:
+        return masks
+    rows = _nearest(masks.size[0], size[0])  # (new height,) old row of each new row
+    columns = _nearest(masks.size[1], size[1])
+    crops, corners = [], []
+    for i in range(len(masks)):
+        crop, (x0, y0) = masks.crop(i)
+        top, bottom = np.searchsorted(rows, (y0, y0 + crop.shape[0]))
+        left, right = np.searchsorted(columns, (x0, x0 + crop.shape[1]))
+        crops.append(crop[np.ix_(rows[top:bottom] - y0, columns[left:right] - x0)])
+        corners.append((int(left), int(top)))
+    return Masks.from_crops(crops, np.array(corners, dtype=np.int64).reshape(-1, 2), size)
+
+
+def _nearest(old: int, new: int) -> NDArray[np.int64]:
+    return ((2 * np.arange(new, dtype=np.int64) + 1) * old) // (2 * new)
+
+
+def resize_instances(instances: Instances, size: tuple[int, int]) -> Instances:
+    """Boxes and masks of one image moved to a resized frame; annotated areas scale along."""
+    if size == instances.size:
+        return instances
+    factor = size[0] * size[1] / (instances.size[0] * instances.size[1])
+    return instances.replace(
+        size=size,
+        boxes=scale_boxes(instances.boxes, instances.size, size),
+        masks=None if instances.masks is None else resize_masks(instances.masks, size),
+        areas=None if instances.areas is None else instances.areas * factor,
+    )
