@@ -1,0 +1,156 @@
+"""Every model by name: who builds it, where its weights lie, under which licence.
+
+Looking a name up imports no torch: a builder is written ``"module:function"`` and found when it is called.
+A new model is a builder in its family's file and one entry here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from delineate.core.errors import InputError
+from delineate.core.labels import Labels
+
+if TYPE_CHECKING:
+    from .base import Segmenter
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of the zoo.
+
+    Attributes:
+        builder: ``"module:function"``; ``function(**kwargs)`` gives a :class:`Segmenter` without weights.
+        summary: one line for people.
+        kwargs: settings of the builder that this name stands for.
+        url: https address of published weights, or None.
+        file: name of a weights file inside the package's ``weights`` folder, or None.
+        sha256: 64 hexadecimal digits of the weights' SHA-256, or its first digits, eight or more, where
+            the publisher gives no more (torchvision writes eight into the file name). A prefix finds damage
+            and mix-ups; it is no proof against forgery, which https is there for.
+        megabytes: size of the weights file in 10^6 bytes, 0 for none; what people are told beforehand.
+        licence: SPDX name of the weights' licence, or of the code where there are no weights.
+        classes: what the weights know, or None where training decides it.
+
+    Raises:
+        InputError: both ``url`` and ``file``, or a hash that is too short or not hexadecimal.
+    """
+
+    builder: str
+    summary: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    url: str | None = None
+    file: str | None = None
+    sha256: str = ""
+    megabytes: float = 0.0
+    licence: str = "Apache-2.0"
+    classes: Labels | None = None
+
+    def __post_init__(self) -> None:
+        if self.url and self.file:
+            raise InputError("zoo entry: expected a url or a packaged file, got both; keep one")
+        digits = set(self.sha256.lower()) <= set("0123456789abcdef") and len(self.sha256) <= 64
+        if (self.url and len(self.sha256) < 8) or not digits:
+            raise InputError(
+                f"zoo entry: expected 8 to 64 hexadecimal digits of SHA-256, got {self.sha256!r}; "
+                "give the weights' hash"
+            )
+
+    @property
+    def source(self) -> Literal["embedded", "download", "none"]:
+        """Where weights come from: inside the package, over the network on first use, or nowhere."""
+        if self.file:
+            return "embedded"
+        return "download" if self.url else "none"
+
+    def load_builder(self) -> Callable[..., Segmenter]:
+        """The builder function itself; imports its module."""
+        module, _, function = self.builder.partition(":")
+        builder: Callable[..., Segmenter] = getattr(import_module(module), function)
+        return builder
+
+
+_PUBLISHED = "https://download.pytorch.org/models/"
+_MASK_RCNN = "delineate.models.mask_rcnn"
+
+ZOO: dict[str, Entry] = {
+    "nuclei": Entry(
+        builder="delineate.models.center_offset:center_offset",
+        summary="cell nuclei in fluorescence, stained tissue and brightfield, at unknown magnification",
+        kwargs={"classes": Labels(("nucleus",))},
+        file="nuclei.safetensors",
+        classes=Labels(("nucleus",)),
+    ),
+    "maskrcnn_resnet50_fpn_coco": Entry(
+        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn",
+        summary="Mask R-CNN, ResNet-50-FPN, torchvision's v1 weights: mask AP 34.6 on COCO val2017",
+        url=f"{_PUBLISHED}maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+        sha256="bf2d0c1e",
+        megabytes=178.1,
+        licence="BSD-3-Clause",
+    ),
+    "maskrcnn_resnet50_fpn_v2_coco": Entry(
+        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn_v2",
+        summary="Mask R-CNN, ResNet-50-FPN, torchvision's v2 weights: mask AP 41.8 on COCO val2017",
+        url=f"{_PUBLISHED}maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        sha256="73cbd019",
+        megabytes=185.8,
+        licence="BSD-3-Clause",
+    ),
+    "mask_rcnn": Entry(
+        builder=f"{_MASK_RCNN}:mask_rcnn",
+        summary="Mask R-CNN on any timm ResNet with FPN, to be trained",
+    ),
+    "maskrcnn_resnet50_fpn": Entry(
+        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn",
+        summary="Mask R-CNN as torchvision's v1 builds it, to be trained",
+    ),
+    "maskrcnn_resnet50_fpn_v2": Entry(
+        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn_v2",
+        summary="Mask R-CNN as torchvision's v2 builds it, to be trained",
+    ),
+    "center_offset": Entry(
+        builder="delineate.models.center_offset:center_offset",
+        summary="small dense network for many like objects; each pixel points at its object's centre",
+    ),
+}
+
+
+def find(name: str) -> Entry:
+    """The entry of ``name``.
+
+    Raises:
+        InputError: no such name; the message lists the nearest ones.
+
+    Example:
+        >>> find("nuclei").source
+        'embedded'
+    """
+    if name in ZOO:
+        return ZOO[name]
+    near = difflib.get_close_matches(name, ZOO, n=3, cutoff=0.5) or list(ZOO)
+    raise InputError(
+        f"model {name!r}: expected a name of the zoo, got none of them; "
+        f"try {', '.join(near)}, or see `delineate models`"
+    )
+
+
+def build(name: str, **settings: Any) -> Segmenter:
+    """The architecture of ``name`` with fresh weights.
+
+    Args:
+        name: a key of :data:`ZOO`.
+        **settings: the builder's settings; they go before the entry's own.
+
+    Returns:
+        A :class:`Segmenter`; its weights are loaded by :func:`delineate.load`.
+
+    Raises:
+        InputError: unknown name, or settings that the builder refuses.
+    """
+    entry = find(name)
+    return entry.load_builder()(**{**entry.kwargs, **settings})
