@@ -1,0 +1,125 @@
+"""From per-pixel votes to objects: follow the offsets, gather where they rest."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.core.masks import Masks
+
+
+class Grouping(Protocol):
+    """Settings of the grouping; see :class:`delineate.models.center_offset.Grouping`."""
+
+    steps: int
+    reach: int
+    min_votes: float
+    min_area: int
+
+
+def group_votes(
+    logits: NDArray[np.float32], offsets: NDArray[np.float32], classes: Labels, grouping: Grouping, confidence: float
+) -> Instances:
+    """Objects from one image's maps.
+
+    Args:
+        logits: (K, H, W) class logits.
+        offsets: (2, H, W) dx, dy in pixels to the object's centre.
+        classes: K names.
+        grouping: the settings.
+        confidence: pixels whose best class probability is above it are object, 0..1.
+
+    Returns:
+        Non-overlapping objects; an object's score is the mean probability over its pixels.
+    """
+    size = (int(logits.shape[1]), int(logits.shape[2]))
+    best = logits.max(axis=0)
+    edge = np.log(confidence / (1 - confidence)) if 0 < confidence < 1 else (np.inf if confidence >= 1 else -np.inf)
+    y, x = np.nonzero(best > edge)
+    if not len(y):
+        return Instances.empty(size, classes)
+    rest_y, rest_x = follow(y, x, offsets, grouping.steps)
+    places = resting_places(rest_y, rest_x, size, grouping)
+    labels = np.zeros(size, dtype=np.int32)
+    labels[y, x] = places[rest_y, rest_x]
+    return _instances(_tidy(labels, grouping.min_area), logits, classes)
+
+
+def follow(
+    y: NDArray[np.intp], x: NDArray[np.intp], offsets: NDArray[np.float32], steps: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where pixels (y, x) stand after ``steps`` jumps along the (2, H, W) offsets, rounded, inside the image."""
+    height, width = offsets.shape[1:]
+    target_y = np.rint(offsets[1] + np.arange(height, dtype=np.float32)[:, None]).astype(np.intp)
+    target_x = np.rint(offsets[0] + np.arange(width, dtype=np.float32)).astype(np.intp)
+    jump = np.clip(target_y, 0, height - 1) * width + np.clip(target_x, 0, width - 1)  # flat index
+    flat = y * width + x
+    jump = jump.ravel()
+    for _ in range(steps):
+        flat = jump[flat]
+    return np.divmod(flat, width)
+
+
+def resting_places(
+    y: NDArray[np.intp], x: NDArray[np.intp], size: tuple[int, int], grouping: Grouping
+) -> NDArray[np.int32]:
+    """(H, W) number of the object that a vote at each pixel belongs to; 0 for none.
+
+    Votes are counted, cells with enough of them (within one pixel) are joined over ``reach``, and
+    stray votes go to the nearest founded place.
+    """
+    votes = np.bincount(y * size[1] + x, minlength=size[0] * size[1]).reshape(size).astype(np.float32)
+    dense = cv2.boxFilter(votes, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    founded = ((dense >= grouping.min_votes) & (votes > 0)).astype(np.uint8)
+    if grouping.reach:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grouping.reach + 1,) * 2)
+        founded = cv2.dilate(founded, kernel)
+    _, places = cv2.connectedComponents(founded, connectivity=8)
+    return places.astype(np.int32)
+
+
+def _tidy(labels: NDArray[np.int32], min_area: int) -> NDArray[np.int32]:
+    """Each object's largest piece with its holes filled; small ones dropped."""
+    tidy = np.zeros_like(labels)
+    for number, window in enumerate(ndimage.find_objects(labels), start=1):
+        if window is None:
+            continue
+        crop = (labels[window] == number).astype(np.uint8)
+        _, pieces, stats, _ = cv2.connectedComponentsWithStats(crop, connectivity=4)
+        largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+        if stats[largest, cv2.CC_STAT_AREA] < min_area:
+            continue
+        piece = ndimage.binary_fill_holes(pieces == largest)
+        view = tidy[window]
+        view[piece & (view == 0)] = number
+    return tidy
+
+
+def _instances(labels: NDArray[np.int32], logits: NDArray[Any], classes: Labels) -> Instances:
+    numbers, compact = np.unique(labels, return_inverse=True)
+    compact = compact.reshape(labels.shape)
+    if numbers[0] != 0:
+        compact = compact + 1
+    else:
+        numbers = numbers[1:]
+    if not len(numbers):
+        return Instances.empty((labels.shape[0], labels.shape[1]), classes)
+    inside = compact > 0
+    which = compact[inside] - 1
+    area = np.bincount(which, minlength=len(numbers))
+    means = np.stack(
+        [np.bincount(which, 1 / (1 + np.exp(-channel[inside])), len(numbers)) / area for channel in logits]
+    )  # (K, N) mean probability of each class over each object
+    return Instances(
+        (labels.shape[0], labels.shape[1]),
+        labels=means.argmax(axis=0),
+        scores=means.max(axis=0).clip(0, 1),
+        masks=Masks.from_label_image(compact.astype(np.int32)),
+        classes=classes,
+    )
