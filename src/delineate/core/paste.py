@@ -1,0 +1,90 @@
+"""Mask probabilities from a model's square grid into the image, one object's crop at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from .errors import MaskError
+from .runs import CHUNK, Runs, from_crops, shift
+
+Ints = NDArray[np.int64]
+
+
+def paste_runs(
+    probabilities: NDArray[np.float32], boxes: NDArray[np.float32], size: tuple[int, int], threshold: float
+) -> Runs:
+    """Runs of the masks that torchvision's ``paste_masks_in_image`` followed by ``> threshold`` gives.
+
+    The rule (torchvision ``roi_heads.py``): pad each m x m grid with one pixel of zeros, grow the box about
+    its centre by (m + 2) / m, truncate its corners to integers, resize the grid bilinearly to
+    (y2 - y1 + 1) x (x2 - x1 + 1), at least 1 x 1, and put it there. Only the part of each object that lies
+    in the image is ever held.
+    """
+    _check(probabilities, boxes)
+    grid = probabilities.shape[-1]
+    corners = _grown(boxes, np.float32((grid + 2) / grid))
+    x1, y1 = corners[:, 0], corners[:, 1]
+    width = np.maximum(corners[:, 2] - x1 + 1, 1)
+    height = np.maximum(corners[:, 3] - y1 + 1, 1)
+    left, top = np.maximum(x1, 0), np.maximum(y1, 0)
+    right, bottom = np.minimum(x1 + width, size[1]), np.minimum(y1 + height, size[0])
+    seen = (right > left) & (bottom > top)
+    # a box far larger than the image is resized in its visible part alone
+    whole = height * width <= 4 * np.maximum((right - left) * (bottom - top), CHUNK // 8)
+    padded = F.pad(torch.from_numpy(np.ascontiguousarray(probabilities, dtype=np.float32)), (1, 1, 1, 1))
+    crops: list[NDArray[np.bool_]] = []
+    nothing = np.zeros((0, 0), dtype=np.bool_)
+    for i, (l, t, r, b) in enumerate(np.stack((left, top, right, bottom), axis=1).tolist()):
+        if not seen[i]:
+            crops.append(nothing)
+            continue
+        h, w, x0, y0 = int(height[i]), int(width[i]), int(x1[i]), int(y1[i])
+        if whole[i]:
+            full = F.interpolate(padded[i][None, None], size=(h, w), mode="bilinear", align_corners=False)
+            crop = full[0, 0, t - y0 : b - y0, l - x0 : r - x0] > threshold
+            crops.append(crop.numpy())
+        else:
+            crops.append(_visible(padded[i].numpy(), (h, w), (t - y0, b - y0), (l - x0, r - x0)) > threshold)
+    return shift(from_crops(crops, np.stack((left, top), axis=1)), 0, 0, size)
+
+
+def _check(probabilities: NDArray[np.float32], boxes: NDArray[np.float32]) -> None:
+    shape = probabilities.shape
+    if len(shape) != 3 or shape[1] != shape[2] or not shape[1] or boxes.shape != (shape[0], 4):
+        raise MaskError(
+            f"paste: expected probabilities (N, m, m) and boxes (N, 4), got {shape} and {boxes.shape}; "
+            "give one square grid per box"
+        )
+    if not np.isfinite(boxes).all() or np.abs(boxes).max(initial=0) > 2**30:
+        raise MaskError("paste: expected finite boxes below 2**30 pixels, got others; clip them to the image")
+
+
+def _grown(boxes: NDArray[np.float32], factor: np.float32) -> Ints:
+    """Boxes grown about their centres and truncated, (N, 4) int64, in torchvision's float32 steps."""
+    half = np.float32(0.5)
+    w_half = (boxes[:, 2] - boxes[:, 0]) * half * factor
+    h_half = (boxes[:, 3] - boxes[:, 1]) * half * factor
+    x, y = (boxes[:, 2] + boxes[:, 0]) * half, (boxes[:, 3] + boxes[:, 1]) * half
+    return np.stack((x - w_half, y - h_half, x + w_half, y + h_half), axis=1).astype(np.int64)
+
+
+def _visible(
+    grid: NDArray[np.float32], size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Rows and columns (half-open ranges) of the grid resized bilinearly to ``size``."""
+    return _weights(len(grid), size[0], rows) @ grid @ _weights(len(grid), size[1], columns).T
+
+
+def _weights(source: int, target: int, part: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear weights (part, source) of the pixels part[0] .. part[1] - 1 of ``target``."""
+    at = np.maximum((np.arange(*part) + 0.5) * (source / target) - 0.5, 0)
+    low = np.minimum(at.astype(np.int64), source - 1)
+    weights = np.zeros((len(at), source), dtype=np.float32)
+    rest = np.minimum(at - low, 1).astype(np.float32)
+    rows = np.arange(len(at))
+    weights[rows, low] += 1 - rest
+    weights[rows, np.minimum(low + 1, source - 1)] += rest
+    return weights
