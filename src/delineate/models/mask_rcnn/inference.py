@@ -1,0 +1,27 @@
+"""A copy of a model that is made for detecting only, and faster at it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+
+from delineate.nn.norms import fold_norms
+
+from .model import FasterRCNN
+
+Model = TypeVar("Model", bound=FasterRCNN)
+
+
+def prepare_for_inference(model: Model) -> Model:
+    """A copy that detects the same, faster: norms folded into convolutions, channels last in memory, no gradients.
+
+    The copy cannot be trained or saved as a checkpoint; keep the model for that.
+
+    Args:
+        model: left as it is.
+    """
+    ready = copy.deepcopy(model).eval().requires_grad_(False)
+    fold_norms(ready)
+    return ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,49 @@
+"""The convolution block that pyramids and heads are made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from delineate.core.errors import InputError
+
+NORMS = ("none", "batch", "group")
+
+
+class ConvNorm(nn.Module):
+    """Convolution of stride 1 that keeps the size, then norm, then ReLU, the latter two if asked for.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side of the kernel, odd.
+        norm: "none" (the convolution has a bias), "batch" (eps 1e-5) or "group" (Wu and He 2018: 32 groups, or
+            as many as divide the channels).
+        relu: end with a ReLU.
+
+    Raises:
+        InputError: an unknown norm.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, norm: str = "none", relu: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=norm == "none")
+        self.norm = make_norm(norm, outputs)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        x = self.norm(self.conv(x))
+        return torch.relu_(x) if self.relu else x
+
+
+def make_norm(name: str, channels: int) -> nn.Module:
+    """The norm layer of that name over ``channels``; "none" is the identity."""
+    if name == "none":
+        return nn.Identity()
+    if name == "batch":
+        return nn.BatchNorm2d(channels)
+    if name == "group":
+        groups = next(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0)
+        return nn.GroupNorm(groups, channels)
+    raise InputError(f"norm: expected one of {', '.join(NORMS)}, got {name!r}; choose one of them")
