@@ -78,8 +78,8 @@ def from_xywh(boxes: ArrayLike) -> Floats:
 def overlapping_pairs(a: ArrayLike, b: ArrayLike) -> tuple[Ints, Ints]:
     """All (i, j) whose boxes a[i], b[j] share area, sorted by (i, j).
 
-    A sweep over x inside horizontal strips as high as the boxes are on average, so that N scattered boxes cost
-    about N log N and no N x M array is made.
+    A sweep over x inside horizontal strips as high as the boxes are on average, so that N scattered boxes
+    cost about N log N and no N x M array is made.
 
     Returns:
         i (P,) and j (P,) int64.
@@ -125,7 +125,7 @@ def _into_strips(boxes: Floats, index: Ints, strip: float, low: float) -> tuple[
 def _begins_inside(
     outer: Floats, oi: Ints, o_strip: Ints, inner: Floats, ii: Ints, i_strip: Ints, *, closed: bool
 ) -> tuple[Ints, Ints]:
-    """Entries (outer, inner) of one strip where inner's x1 lies in [outer x1, outer x2), or in the open range."""
+    """Entries (outer, inner) of one strip where inner's x1 lies in [outer x1, outer x2), or (x1, x2)."""
     # rank of (strip, x) among the inner entries: exact, through one merged order of the x values
     xs = np.unique(inner[ii, 0])
     at = i_strip * (len(xs) + 1) + np.searchsorted(xs, inner[ii, 0])

@@ -101,7 +101,9 @@ class Instances:
                 f"got {self.masks.size}; do not resize masks silently"
             )
         if not np.isfinite(self.boxes).all() or (self.boxes[:, 2:] < self.boxes[:, :2]).any():
-            raise InputError("Instances: expected finite boxes with x1 <= x2 and y1 <= y2, got others; use xyxy")
+            raise InputError(
+                "Instances: expected finite boxes with x1 <= x2 and y1 <= y2, got others; use xyxy"
+            )
         if count and (self.labels.min() < 0 or self.labels.max() >= len(self.classes)):
             raise InputError(
                 f"Instances: expected labels in 0..{len(self.classes) - 1}, "
@@ -143,10 +145,14 @@ class Instances:
             InputError: no parts, or parts of different image sizes or classes.
         """
         if not parts:
-            raise InputError("Instances.concatenate: expected at least one part, got none; use Instances.empty")
+            raise InputError(
+                "Instances.concatenate: expected at least one part, got none; use Instances.empty"
+            )
         first = parts[0]
         if any(p.size != first.size or p.classes != first.classes for p in parts):
-            raise InputError("Instances.concatenate: expected parts of one image and one set of classes, got several")
+            raise InputError(
+                "Instances.concatenate: expected parts of one image and one set of classes, got several"
+            )
         joined: dict[str, Any] = {}
         for name in PER_OBJECT:
             values = [getattr(p, name) for p in parts]
@@ -193,13 +199,13 @@ class Instances:
         return self._masks("to_label_image").to_label_image(order=np.argsort(self.scores, kind="stable"))
 
     def to_polygons(self, tolerance: float = 0.0) -> list[list[Polygon]]:
-        """Per object its parts, each an exterior ring with holes, in pixels; see :meth:`Masks.to_polygons`."""
+        """Per object its parts, each an exterior ring with holes; see :meth:`Masks.to_polygons`."""
         return self._masks("to_polygons").to_polygons(tolerance)
 
     def to_table(
         self, image: ArrayLike | None = None, pixel_size: float | None = None, unit: str = "µm"
     ) -> pd.DataFrame:
-        """One row per object: class, score, box, area, shape, intensity; see :func:`delineate.measure.table`."""
+        """One row per object: class, score, box, area, shape, intensity; see ``delineate.measure``."""
         from delineate.measure.table import table
 
         return table(self, image=image, pixel_size=pixel_size, unit=unit)
@@ -221,7 +227,9 @@ class Instances:
         return to_supervision(self)
 
     @classmethod
-    def from_supervision(cls, detections: Any, size: tuple[int, int], classes: Labels | None = None) -> Instances:
+    def from_supervision(
+        cls, detections: Any, size: tuple[int, int], classes: Labels | None = None
+    ) -> Instances:
         """The inverse of :meth:`to_supervision`; ``size`` is the image's (height, width)."""
         from .convert.supervision import from_supervision
 

@@ -13,7 +13,6 @@ from . import runs as run
 from .errors import MaskError
 from .overlap import shared_pixels
 from .painting import label_image, stack
-from .paste import paste_runs
 from .polygons import Polygon
 
 Ints = NDArray[np.int64]
@@ -22,8 +21,8 @@ Ints = NDArray[np.int64]
 class Masks:
     """N masks on an image of ``size``; frozen.
 
-    A mask may have parts and holes, be empty, and overlap others. It is kept as vertical runs: column, first row,
-    length (12 bytes a run), so a round object of radius r costs about 24 r bytes, whatever the image.
+    A mask may have parts and holes, be empty, and overlap others. It is kept as vertical runs: column, first
+    row, length (12 bytes a run), so a round object of radius r costs about 24 r bytes, whatever the image.
 
     Attributes:
         size: (height, width) of the image in pixels.
@@ -39,6 +38,7 @@ class Masks:
 
     size: tuple[int, int]
     runs: run.Runs
+    _boxes: Ints | None
 
     def __init__(self, size: tuple[int, int], runs: run.Runs) -> None:
         """Masks of canonical runs; use the ``from_`` methods to make them of anything else."""
@@ -67,8 +67,8 @@ class Masks:
 
         Args:
             labels: integers >= 0 (or bool, for one object).
-            ids: (N,) distinct labels to take, in this order; one that is not in the image gives an empty mask.
-                Default: all labels of the image, ascending.
+            ids: (N,) distinct labels to take, in this order; one that is not in the image gives an empty
+                mask. Default: all labels of the image, ascending.
 
         Raises:
             MaskError: another shape or type, negative labels, or ids that repeat.
@@ -168,6 +168,8 @@ class Masks:
             size: (height, width) of the image.
             threshold: foreground is strictly above.
         """
+        from .paste import paste_runs  # torch, which takes a second to import
+
         size = rle.check_size(size, "paste, size")
         grids = np.asarray(probabilities, dtype=np.float32)
         return cls(
@@ -184,9 +186,7 @@ class Masks:
         if not parts or any(p.size != parts[0].size for p in parts):
             sizes = sorted({p.size for p in parts})
             raise MaskError(f"Masks.concatenate: expected parts of one size, got {sizes}; do not mix images")
-        numbers = np.concatenate([np.diff(p.runs.offsets) for p in parts])
-        x, y, length = (np.concatenate([getattr(p.runs, n) for p in parts]) for n in ("x", "y", "length"))
-        return cls(parts[0].size, run.Runs(x, y, length, np.concatenate(([0], np.cumsum(numbers)))))
+        return cls(parts[0].size, run.join([p.runs for p in parts]))
 
     # -- as a sequence ---------------------------------------------------------------------------------
 
@@ -201,9 +201,7 @@ class Masks:
         """The same masks, pixel by pixel, in the same order, on the same size."""
         if not isinstance(other, Masks):
             return NotImplemented
-        return self.size == other.size and all(
-            np.array_equal(a, b) for a, b in zip(self.runs, other.runs, strict=True)
-        )
+        return self.size == other.size and all(np.array_equal(self.runs[k], other.runs[k]) for k in range(4))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -228,9 +226,11 @@ class Masks:
         return self._pixel_boxes().astype(np.float32)
 
     def _pixel_boxes(self) -> Ints:
-        if self._boxes is None:
-            object.__setattr__(self, "_boxes", run.boxes(self.runs))
-        return self._boxes
+        found = self._boxes
+        if found is None:
+            found = run.boxes(self.runs)
+            object.__setattr__(self, "_boxes", found)
+        return found
 
     def dense(self) -> NDArray[np.bool_]:
         """(N, H, W) bool: N times the image's memory."""
@@ -252,7 +252,7 @@ class Masks:
         return Masks(size, run.shift(self.runs, int(dx), int(dy), size))
 
     def window(self, x0: int, y0: int, x1: int, y1: int) -> Masks:
-        """What shows in the window [x0, x1) x [y0, y1), in the window's own frame; all N, some maybe empty."""
+        """What shows in the window [x0, x1) x [y0, y1), in the window's own frame; some may be empty."""
         return self.shift(-int(x0), -int(y0), (int(y1) - int(y0), int(x1) - int(x0)))
 
     def merge(self, groups: ArrayLike) -> Masks:
@@ -289,7 +289,7 @@ class Masks:
     # -- to other forms --------------------------------------------------------------------------------
 
     def to_rle(self) -> list[dict[str, Any]]:
-        """N COCO RLEs, ``{"size": [height, width], "counts": str}``, byte for byte as pycocotools writes them."""
+        """N COCO RLEs, ``{"size": [height, width], "counts": str}``, the bytes that pycocotools writes."""
         texts = rle.write(*run.to_counts(self.runs, self.size))
         return [{"size": list(self.size), "counts": text} for text in texts]
 

@@ -1,9 +1,9 @@
 """Exact outlines: the rings of pixel edges around every object, all objects at once.
 
-The corner points of a mask made of pixels are where the outline turns. On each horizontal grid line the corners
-pair up to horizontal edges, on each vertical line to vertical edges; following the two in turn gives the rings.
-Foreground is 4-connected: pixels that touch at a corner only belong to different parts. Where a ring would
-visit a point twice it is cut there, so every ring is simple.
+The corner points of a mask made of pixels are where the outline turns. On each horizontal grid line the
+corners pair up to horizontal edges, on each vertical line to vertical edges; following the two in turn gives
+the rings. Foreground is 4-connected: pixels that touch at a corner only belong to different parts. Where a
+ring would visit a point twice it is cut there, so every ring is simple.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Corners = tuple[Ints, Ints, Ints, NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def _corners(runs: Runs) -> Corners:
-    """Owner, x, y of each corner; whether its horizontal edge is a top (else bottom) edge; whether its left end.
+    """Owner, x, y of each corner; whether its horizontal edge is a top edge, and whether it is the left end.
 
     Sorted by (owner, y, begins, x), so that left and right ends alternate.
     """

@@ -30,8 +30,8 @@ def shared_pixels(
 ) -> tuple[Ints, Ints, Ints]:
     """Pairs (i, j) of objects that share pixels, sorted, and how many: three (P,) int64 arrays.
 
-    For every pair whose boxes overlap, the columns they have in common are laid out, and in each column the runs
-    of one are cut with the runs of the other.
+    For every pair whose boxes overlap, the columns they have in common are laid out, and in each column the
+    runs of one are cut with the runs of the other.
     """
     same = a is b
     i, j = overlapping_pairs(a_boxes, b_boxes)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from .errors import MaskError
-from .runs import CHUNK, Runs, from_crops, shift
+from .runs import CHUNK, Runs, from_crops, join
 
 Ints = NDArray[np.int64]
 
@@ -26,29 +26,33 @@ def paste_runs(
     _check(probabilities, boxes)
     grid = probabilities.shape[-1]
     corners = _grown(boxes, np.float32((grid + 2) / grid))
-    x1, y1 = corners[:, 0], corners[:, 1]
-    width = np.maximum(corners[:, 2] - x1 + 1, 1)
-    height = np.maximum(corners[:, 3] - y1 + 1, 1)
-    left, top = np.maximum(x1, 0), np.maximum(y1, 0)
-    right, bottom = np.minimum(x1 + width, size[1]), np.minimum(y1 + height, size[0])
-    seen = (right > left) & (bottom > top)
-    # a box far larger than the image is resized in its visible part alone
-    whole = height * width <= 4 * np.maximum((right - left) * (bottom - top), CHUNK // 8)
+    full = np.maximum(corners[:, 2:] - corners[:, :2] + 1, 1)  # width, height before clipping
+    begin = np.maximum(corners[:, :2], 0)
+    seen = np.maximum(np.minimum(corners[:, :2] + full, [size[1], size[0]]) - begin, 0)
     padded = F.pad(torch.from_numpy(np.ascontiguousarray(probabilities, dtype=np.float32)), (1, 1, 1, 1))
-    crops: list[NDArray[np.bool_]] = []
-    nothing = np.zeros((0, 0), dtype=np.bool_)
-    for i, (l, t, r, b) in enumerate(np.stack((left, top, right, bottom), axis=1).tolist()):
-        if not seen[i]:
-            crops.append(nothing)
-            continue
-        h, w, x0, y0 = int(height[i]), int(width[i]), int(x1[i]), int(y1[i])
-        if whole[i]:
-            full = F.interpolate(padded[i][None, None], size=(h, w), mode="bilinear", align_corners=False)
-            crop = full[0, 0, t - y0 : b - y0, l - x0 : r - x0] > threshold
-            crops.append(crop.numpy())
-        else:
-            crops.append(_visible(padded[i].numpy(), (h, w), (t - y0, b - y0), (l - x0, r - x0)) > threshold)
-    return shift(from_crops(crops, np.stack((left, top), axis=1)), 0, 0, size)
+    places = np.concatenate((begin - corners[:, :2], seen, full), axis=1).tolist()
+    parts = []
+    cost = np.cumsum(seen[:, 0] * seen[:, 1])
+    at = 0
+    while at < len(padded):
+        done = cost[at - 1] if at else 0
+        end = max(at + 1, int(np.searchsorted(cost, done + CHUNK, side="right")))
+        crops = [_crop(padded[i], places[i], threshold) for i in range(at, end)]
+        parts.append(from_crops(crops, begin[at:end]))
+        at = end
+    return join(parts)
+
+
+def _crop(grid: torch.Tensor, place: list[int], threshold: float) -> NDArray[np.bool_]:
+    """The visible part of one object; place: its x, y, width, height in the full box, and its size."""
+    x, y, width, height, full_width, full_height = place
+    if not width or not height:
+        return np.zeros((0, 0), dtype=np.bool_)
+    if full_width * full_height > 4 * width * height + CHUNK // 8:  # far larger than the image
+        visible = _visible(grid.numpy(), (full_height, full_width), (y, y + height), (x, x + width))
+        return np.asarray(visible > threshold)
+    resized = F.interpolate(grid[None, None], (full_height, full_width), mode="bilinear", align_corners=False)
+    return (resized[0, 0, y : y + height, x : x + width] > threshold).numpy()
 
 
 def _check(probabilities: NDArray[np.float32], boxes: NDArray[np.float32]) -> None:
@@ -68,14 +72,16 @@ def _grown(boxes: NDArray[np.float32], factor: np.float32) -> Ints:
     w_half = (boxes[:, 2] - boxes[:, 0]) * half * factor
     h_half = (boxes[:, 3] - boxes[:, 1]) * half * factor
     x, y = (boxes[:, 2] + boxes[:, 0]) * half, (boxes[:, 3] + boxes[:, 1]) * half
-    return np.stack((x - w_half, y - h_half, x + w_half, y + h_half), axis=1).astype(np.int64)
+    grown = np.stack((x - w_half, y - h_half, x + w_half, y + h_half), axis=1)
+    return grown.astype(np.int64)
 
 
 def _visible(
     grid: NDArray[np.float32], size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Rows and columns (half-open ranges) of the grid resized bilinearly to ``size``."""
-    return _weights(len(grid), size[0], rows) @ grid @ _weights(len(grid), size[1], columns).T
+    visible = _weights(len(grid), size[0], rows) @ grid @ _weights(len(grid), size[1], columns).T
+    return visible.astype(np.float32, copy=False)
 
 
 def _weights(source: int, target: int, part: tuple[int, int]) -> NDArray[np.float32]:

@@ -100,7 +100,7 @@ def _validate_flat(values: Any, where: str) -> Ring:
         )
     if len(values) % 2 or len(values) < 6:
         raise MaskError(
-            f"{where}: expected an even number of at least 6 coordinates, got {len(values)}; drop or complete it"
+            f"{where}: expected an even number of at least 6 coordinates, got {len(values)}; complete it"
         )
     try:
         points = np.array(values, dtype=np.float64)
@@ -156,9 +156,9 @@ def rasterize(
     """Runs of N objects, each a list of parts that are joined.
 
     A :class:`Polygon` covers the pixels whose centres lie inside by the even-odd rule over its exterior and
-    holes, so that a traced mask comes back exactly. A COCO flat list x1, y1, x2, y2, .. covers the pixels that
-    pycocotools gives it (a slightly different rule, without holes). What lies outside the image is cut off;
-    self-intersections are allowed.
+    holes, so that a traced mask comes back exactly. A COCO flat list x1, y1, x2, y2, .. covers the pixels
+    that pycocotools gives it (a slightly different rule, without holes). What lies outside the image is cut
+    off; self-intersections are allowed.
 
     Args:
         objects: N lists of parts.
@@ -243,7 +243,7 @@ def _clip(ring: Ring, margin: float, size: tuple[int, int]) -> Ring:
 
 
 def _even_odd(rings: list[Ring], ring_part: Ints, parts: int, size: tuple[int, int]) -> Runs:
-    """Runs of each part alone: pixel centres between an odd and the next crossing of its rings, per column."""
+    """Runs of each part alone: per column from each odd crossing of its rings to the next."""
     height, width = size
     empty = np.zeros(0, dtype=np.int64)
     if not rings:

@@ -12,6 +12,7 @@ memory is taken that a wrong ``size`` asks for.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,7 +99,7 @@ def read(
             size = own
         if own != size:
             raise MaskError(
-                f"{label}: expected size {list(size)} as the image, got {list(own)}; encode at the image's size"
+                f"{label}: expected size {list(size)} as the image, got {list(own)}; encode at that size"
             )
         encoded.append(_plain(rle["counts"], own[0] * own[1], label))
     if size is None:
@@ -164,7 +165,7 @@ def write(counts: Ints, offsets: Ints) -> list[str]:
         chosen = chosen[more]
     whole = text.tobytes().decode("ascii")
     cuts = np.concatenate(([0], ends))[offsets].tolist()
-    return [whole[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [whole[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 def _plain(counts: object, pixels: int, label: str) -> bytes | Ints:
@@ -188,9 +189,8 @@ def _plain(counts: object, pixels: int, label: str) -> bytes | Ints:
     if not all(issubclass(k, int | np.integer) and k is not bool for k in kinds):
         raise MaskError(f"{label}, counts: expected integers, got {_short(counts)}; write whole pixel counts")
     if counts and (min(counts) < 0 or max(counts) > pixels):
-        raise MaskError(
-            f"{label}, counts: expected counts in 0..{pixels}, got {min(counts)}..{max(counts)}; encode it again"
-        )
+        worst = min(counts) if min(counts) < 0 else max(counts)
+        raise MaskError(f"{label}, counts: expected counts in 0..{pixels}, got {worst}; the list is damaged")
     return np.array(counts, dtype=np.int64)
 
 

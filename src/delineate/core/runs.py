@@ -12,9 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import MaskError
+
 Ints = NDArray[np.int64]
 CHUNK = 1 << 22
 """Pixels or runs that are worked on at once, where temporary arrays would grow with the image."""
+MAX_RUNS = 1 << 27
+"""Runs that one batch of encodings may decode to (1.6 GB); a few bytes of counts can mean a full image."""
 
 
 class Runs(NamedTuple):
@@ -36,6 +40,15 @@ def pack(owner: NDArray[Any], x: NDArray[Any], y: NDArray[Any], length: NDArray[
     offsets = np.zeros(count + 1, dtype=np.int64)
     np.cumsum(np.bincount(owner, minlength=count), out=offsets[1:])
     return Runs(x.astype(np.int32), y.astype(np.int32), length.astype(np.int32), offsets)
+
+
+def join(parts: Sequence[Runs]) -> Runs:
+    """The objects of several sets of runs, in order."""
+    if not parts:
+        return pack(*(np.zeros(0, dtype=np.int64),) * 4, count=0)
+    numbers = np.concatenate([np.diff(p.offsets) for p in parts])
+    x, y, length = (np.concatenate([p[k] for p in parts]) for k in range(3))
+    return Runs(x, y, length, np.concatenate(([0], np.cumsum(numbers))))
 
 
 def ranges(start: NDArray[Any], length: NDArray[Any]) -> Ints:
@@ -210,6 +223,10 @@ def from_counts(counts: Ints, offsets: Ints, size: tuple[int, int]) -> Runs:
     start, end = ends[fore] - counts[fore], ends[fore]
     left, right = start // height, (end - 1) // height
     number = right - left + 1
+    if int(number.sum()) > MAX_RUNS:
+        raise MaskError(
+            f"rle: expected at most {MAX_RUNS} vertical runs in all, got {number.sum()}; read fewer masks at once"
+        )
     which = np.repeat(np.arange(len(fore)), number)
     x = ranges(left, number)
     top = np.maximum(start[which], x * height)

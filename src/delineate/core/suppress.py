@@ -69,7 +69,7 @@ def _check(
     )
     if len(score) != count or len(label) != count:
         raise InputError(
-            f"suppress: expected {count} scores and labels (one per object), got {len(score)} and {len(label)}"
+            f"suppress: expected {count} scores and labels, got {len(score)} and {len(label)}; give one each"
         )
     if np.isnan(score).any():
         raise InputError("suppress: expected scores that are numbers, got NaN; check the model's output")
