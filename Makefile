@@ -1,7 +1,7 @@
 # What the README tells: `make demo`, `make test`; and `make check`, which is what CI runs.
 #
 #   PYTHON=python3.13 make demo     another Python (3.11 or newer)
-#   TORCH_INDEX=https://download.pytorch.org/whl/cpu make demo     the CPU build of torch: 0.8 GB, not 5 GB
+#   TORCH_INDEX=https://download.pytorch.org/whl/cpu make demo     the CPU build of torch: about 1 GB on disk, not 5 GB
 #   PYTEST_ARGS="-k masks" make test     some tests only
 
 PYTHON ?= python3
@@ -69,7 +69,7 @@ lint: $(VENV)/.check
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.check
-	$(BIN)/mkdocs build --strict --quiet --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
 clean:
 	rm -rf $(VENV) demo-output site dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
