@@ -1,0 +1,179 @@
+"""Moving an image and its objects together: one affine map from the source's pixels to a square training crop.
+
+Image and objects go through the same matrix, so instances follow exactly: masks by nearest neighbour on one
+label image where they do not overlap, one by one where they do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.core.instances import Instances
+from delineate.core.masks import Masks
+
+SHRINK = 0.75  # below this factor the source is averaged over areas first, so that nothing aliases
+
+Affine = NDArray[np.float64]  # (2, 3): source corner coordinates (x, y, 1) -> crop corner coordinates
+
+
+def place(linear: NDArray[np.float64], size: tuple[int, int], crop: int, rng: np.random.Generator) -> Affine:
+    """The map that turns an image by ``linear`` and shows a random window of it.
+
+    Where the turned image is larger than the crop, the crop lies anywhere inside it; where it is smaller, it
+    lies anywhere inside the crop. Shifts are whole pixels, so that an unscaled, unturned crop copies values.
+
+    Args:
+        linear: (2, 2) scale, flip and rotation on (x, y).
+        size: (height, width) of the source in pixels.
+        crop: side of the square crop in pixels.
+        rng: where the position comes from.
+    """
+    height, width = size
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64) @ linear.T
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    slack = np.rint(crop - (high - low))
+    shift = np.array([rng.integers(min(0, int(s)), max(0, int(s)) + 1) for s in slack], dtype=np.float64)
+    return np.column_stack([linear, shift - low])
+
+
+def map_points(matrix: Affine, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """(N, 2) xy corner coordinates through the map."""
+    return np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def invert(matrix: Affine) -> Affine:
+    """The way back: crop coordinates -> source coordinates."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def leaves_border(matrix: Affine, size: tuple[int, int], crop: int) -> bool:
+    """Whether part of the crop shows no image."""
+    corners = map_points(invert(matrix), np.array([[0, 0], [crop, 0], [0, crop], [crop, crop]]))
+    slack = 1e-6
+    return bool((corners < -slack).any() or (corners > np.array([size[1], size[0]]) + slack).any())
+
+
+def warp_image(image: NDArray[np.float32], matrix: Affine, crop: int) -> NDArray[np.float32]:
+    """(H, W, C) -> (crop, crop, C), bilinear, averaged over areas first when it shrinks; zeros outside."""
+    window, shifted = _window(image, matrix, crop)
+    factor = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if factor < SHRINK:
+        height, width = (max(1, round(side * factor)) for side in window.shape[:2])
+        ratio = np.array([window.shape[1] / width, window.shape[0] / height])
+        window = cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA)
+        shifted = np.column_stack([shifted[:, :2] * ratio, shifted[:, 2]])
+    warped = cv2.warpAffine(window, _centers(shifted), (crop, crop), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, dtype=np.float32).reshape(crop, crop, image.shape[2])
+
+
+def inside(size: tuple[int, int], matrix: Affine, crop: int) -> NDArray[np.bool_]:
+    """(crop, crop) True where the crop shows the image of ``size`` (height, width)."""
+    y, x = np.mgrid[0:crop, 0:crop] + 0.5
+    source = map_points(invert(matrix), np.stack([x.ravel(), y.ravel()], axis=1)).reshape(crop, crop, 2)
+    limits = np.array([size[1], size[0]])
+    return np.asarray(((source >= 0) & (source <= limits)).all(axis=2))
+
+
+def warp_instances(truth: Instances, matrix: Affine, crop: int, min_area: int = 1) -> Instances:
+    """The objects in the frame of the crop, in their order; those with fewer visible pixels are dropped.
+
+    Args:
+        truth: objects in the source's pixels.
+        matrix: source -> crop.
+        crop: side of the crop in pixels.
+        min_area: visible pixels an object needs to stay (of its box where there are no masks).
+    """
+    if truth.masks is None:
+        return _warp_boxes(truth, matrix, crop, min_area)
+    labels = truth.masks.to_label_image()
+    if int(truth.masks.area.sum()) == int(np.count_nonzero(labels)):
+        masks, kept = _warp_label_image(labels, len(truth), matrix, crop, min_area)
+    else:
+        masks, kept = _warp_one_by_one(truth.masks, matrix, crop, min_area)
+    return _chosen(truth, kept, (crop, crop), masks)
+
+
+def _chosen(
+    truth: Instances, kept: NDArray[np.int64], size: tuple[int, int], masks: Masks | None, boxes: Any = None
+) -> Instances:
+    ids = None if truth.ids is None else truth.ids[kept]
+    return Instances(
+        size, boxes, truth.labels[kept], truth.scores[kept], masks, ids, truth.crowd[kept], classes=truth.classes
+    )
+
+
+def _warp_label_image(
+    labels: NDArray[np.int32], count: int, matrix: Affine, crop: int, min_area: int
+) -> tuple[Masks, NDArray[np.int64]]:
+    window, shifted = _window(labels, matrix, crop)
+    moved = _nearest(window.astype(np.float32), shifted, (crop, crop)).astype(np.int32)  # exact below 2^24
+    areas = np.bincount(moved.ravel(), minlength=count + 1)
+    areas[0] = 0
+    keep = areas >= max(1, min_area)
+    moved = np.where(keep[moved], moved, 0)
+    return Masks.from_label_image(moved), np.flatnonzero(keep) - 1
+
+
+def _warp_one_by_one(
+    masks: Masks, matrix: Affine, crop: int, min_area: int
+) -> tuple[Masks, NDArray[np.int64]]:
+    crops: list[NDArray[np.bool_]] = []
+    corners: list[tuple[int, int]] = []
+    kept: list[int] = []
+    for i in range(len(masks)):
+        part, (x0, y0) = masks.crop(i)
+        if part.size == 0:
+            continue
+        height, width = part.shape
+        outline = np.array([[x0, y0], [x0 + width, y0], [x0, y0 + height], [x0 + width, y0 + height]])
+        moved = map_points(matrix, outline)
+        low = np.clip(np.floor(moved.min(axis=0)), 0, crop).astype(int)
+        high = np.clip(np.ceil(moved.max(axis=0)), 0, crop).astype(int)
+        if (high <= low).any():
+            continue
+        local = np.column_stack([matrix[:, :2], map_points(matrix, np.array([[x0, y0]]))[0] - low])
+        seen = _nearest(part.astype(np.float32), local, (int(high[1] - low[1]), int(high[0] - low[0]))) > 0
+        if np.count_nonzero(seen) >= max(1, min_area):
+            crops.append(seen)
+            corners.append((int(low[0]), int(low[1])))
+            kept.append(i)
+    placed = Masks.from_crops(crops, np.array(corners, dtype=np.int64).reshape(-1, 2), (crop, crop))
+    return placed, np.array(kept, dtype=np.int64)
+
+
+def _warp_boxes(truth: Instances, matrix: Affine, crop: int, min_area: int) -> Instances:
+    x1, y1, x2, y2 = truth.boxes.T
+    corners = np.stack([x1, y1, x2, y1, x1, y2, x2, y2], axis=1).reshape(-1, 2)
+    moved = np.clip(map_points(matrix, corners).reshape(-1, 4, 2), 0, crop)
+    boxes = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1).astype(np.float32)
+    kept = np.flatnonzero(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) >= max(1, min_area))
+    return _chosen(truth, kept, (crop, crop), None, boxes[kept])
+
+
+def _window(array: NDArray[Any], matrix: Affine, crop: int) -> tuple[NDArray[Any], Affine]:
+    """The part of the source that the crop shows, two pixels wider, and the map from that part."""
+    corners = map_points(invert(matrix), np.array([[0, 0], [crop, 0], [0, crop], [crop, crop]]))
+    height, width = array.shape[:2]
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1])
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, [x0 + 1, y0 + 1], [width, height])
+    shifted = np.column_stack([matrix[:, :2], map_points(matrix, np.array([[x0, y0]]))[0]])
+    return array[y0:y1, x0:x1], shifted
+
+
+def _nearest(array: NDArray[np.float32], matrix: Affine, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Each new pixel takes the old pixel under its centre; zero outside."""
+    warped = cv2.warpAffine(
+        array, _centers(matrix), (size[1], size[0]), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
+    )
+    return np.asarray(warped, dtype=np.float32).reshape(size)
+
+
+def _centers(matrix: Affine) -> Affine:
+    """The same map between pixel-centre coordinates, as OpenCV counts: pixel (0, 0) is at 0, not at 0.5."""
+    half = np.array([0.5, 0.5])
+    return np.column_stack([matrix[:, :2], map_points(matrix, half[None])[0] - half])

@@ -1,0 +1,291 @@
+"""The recipe of a training: dataclasses with a sentence per setting, read from a TOML file.
+
+Augmentation's settings stand beside what they configure, in :mod:`delineate.data.augment`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+import re
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from delineate.core.errors import InputError
+from delineate.data.augment import Augment
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the images and their objects come from.
+
+    Attributes:
+        path: a dataset as `delineate.open_dataset` reads it; ``${NAME}`` stands for an environment variable.
+        train_split: the split that is trained on.
+        val_split: the split that is evaluated on; empty evaluates nothing.
+        cache: keep the decoded training images in memory.
+    """
+
+    path: str = ""
+    train_split: str = "train"
+    val_split: str = "val"
+    cache: bool = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is trained.
+
+    Attributes:
+        name: a name of the zoo, see `delineate models`.
+        settings: settings of the model's builder; the class names come from the dataset.
+        weights: a checkpoint to start from; tensors of another shape (other classes) keep their fresh values.
+        licence: SPDX name of the licence that the trained weights are given.
+    """
+
+    name: str = "center_offset"
+    settings: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Train:
+    """How it is trained.
+
+    Attributes:
+        epochs: passes over ``samples_per_epoch`` images; ignored where ``steps`` is given.
+        steps: optimiser steps in all; 0 leaves it to ``epochs``.
+        batch_size: images per step, over all processes together.
+        lr: highest learning rate.
+        weight_decay: of weights with two or more dimensions; norms and biases have none.
+        optimizer: "adamw" or "sgd" (momentum 0.9, Nesterov).
+        schedule: "cosine" to ``final_lr``, "step" (a tenth at 3/4 and again at 11/12), or "constant".
+        final_lr: where cosine ends, as a part of ``lr``.
+        warmup_steps: the rate rises linearly over so many steps first.
+        clip_norm: gradients longer than this are shortened to it; 0 leaves them.
+        ema: decay of the weights' exponential moving average, which is what is evaluated and saved; 0 for none.
+        amp: "off", "bf16", or "fp16" (CUDA only).
+        seed: of weights, order, augmentation.
+        workers: processes that augment, per training process; 0: the training process itself.
+        threads: threads per training process; 0 leaves PyTorch's choice.
+        samples_per_epoch: images per epoch; 0: as many as the split has.
+        balance: a column of the dataset, such as "modality", whose groups are drawn more evenly; empty: none.
+        balance_power: a group is drawn in proportion to (its images) ** this: 1 as it is, 0 all alike.
+        evaluate_every: epochs between evaluations; the last epoch is always evaluated; 0: never.
+        metric: the score that chooses the best checkpoint; empty: the report's first.
+        early_stop: stop after so many evaluations without a better score; 0: never.
+        checkpoint_minutes: besides each epoch's end, save after so many minutes; 0: after every step.
+        max_minutes: budget of wall-clock time; the schedule reaches its end when the time is up; 0: no limit.
+        log_every: steps between rows of the log.
+    """
+
+    epochs: int = 100
+    steps: int = 0
+    batch_size: int = 8
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    final_lr: float = 0.01
+    warmup_steps: int = 100
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    amp: str = "off"
+    seed: int = 0
+    workers: int = 0
+    threads: int = 0
+    samples_per_epoch: int = 0
+    balance: str = ""
+    balance_power: float = 0.5
+    evaluate_every: int = 1
+    metric: str = ""
+    early_stop: int = 0
+    checkpoint_minutes: float = 10.0
+    max_minutes: float = 0.0
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        big = 10**9
+        ranges = {
+            "epochs": (1, big), "steps": (0, big), "batch_size": (1, 65536), "lr": (1e-9, 1e3),
+            "weight_decay": (0, 10), "final_lr": (0, 1), "warmup_steps": (0, big), "clip_norm": (0, big),
+            "ema": (0, 0.999999), "seed": (0, 2**32 - 1), "workers": (0, 256), "threads": (0, 1024),
+            "samples_per_epoch": (0, big), "balance_power": (0, 1), "evaluate_every": (0, big),
+            "early_stop": (0, big), "checkpoint_minutes": (0, big), "max_minutes": (0, big), "log_every": (1, big),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"train.{name}: expected {low} to {high}, got {value}; correct the recipe")
+        choices = {
+            "optimizer": ("adamw", "sgd"), "schedule": ("cosine", "step", "constant"), "amp": ("off", "bf16", "fp16")
+        }  # fmt: skip
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"train.{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}; correct the recipe"
+                )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training.
+
+    Attributes:
+        data: where images come from.
+        model: what is trained.
+        augment: how images vary.
+        train: how it is trained.
+    """
+
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    augment: Augment = field(default_factory=Augment)
+    train: Train = field(default_factory=Train)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as kept in a checkpoint's training record."""
+        return dataclasses.asdict(self)
+
+
+def read_recipe(path: str | Path | None, changes: typing.Sequence[str] = ()) -> Recipe:
+    """A recipe from a TOML file, with single settings changed.
+
+    Args:
+        path: the file, or the recipe.json that a training left; None starts from the defaults.
+        changes: ``"table.key=value"`` each, the value as TOML writes it; a bare word is a string.
+
+    Raises:
+        InputError: not readable, not TOML, an unknown key, a value of the wrong kind or out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            values = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: expected a readable recipe, got {_reason(error)}; check the path") from None
+        except (ValueError, RecursionError) as error:  # TOMLDecodeError and JSONDecodeError are ValueErrors
+            raise InputError(f"{path}: expected a TOML recipe, got an error: {error}; correct that line") from None
+    for change in changes:
+        _apply(values, change)
+    return parse_recipe(values, str(path) if path is not None else "settings")
+
+
+def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from nested plain values.
+
+    Raises:
+        InputError: an unknown key, a value of the wrong kind or out of range.
+
+    Example:
+        >>> parse_recipe({"train": {"lr": 0.01}}).train.lr
+        0.01
+        >>> parse_recipe({"train": {"leaning_rate": 0.01}})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        delineate.core.errors.InputError: recipe: train: unknown key 'leaning_rate'; ...
+    """
+    built = _build(Recipe, _expand(values, where), where)
+    assert isinstance(built, Recipe)
+    return built
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    name, equals, text = change.partition("=")
+    keys = name.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise InputError(f"--set {change}: expected table.key=value, such as train.lr=1e-3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table = values
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise InputError(f"--set {change}: expected {key} to be a table, got a single value")
+    table[keys[-1]] = value
+
+
+def _build(kind: type[Any], values: Any, where: str) -> Any:
+    """A dataclass from a table; nested dataclasses from nested tables."""
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: expected a table of settings, got {values!r}")
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), _synonyms(hints), n=1, cutoff=0.5)
+            hint = f"did you mean '{_synonyms(hints)[near[0]]}'?" if near else f"it may be one of {', '.join(hints)}"
+            raise InputError(f"{where}: unknown key '{key}'; {hint}")
+    built = {}
+    for key, value in values.items():
+        place = f"{where}: {key}" if ":" not in where.split("/")[-1] else f"{where}.{key}"
+        built[key] = _build(hints[key], value, place) if dataclasses.is_dataclass(hints[key]) else _cast(
+            hints[key], value, place
+        )  # fmt: skip
+    return kind(**built)
+
+
+def _synonyms(hints: dict[str, Any]) -> dict[str, str]:
+    """What people write -> the setting it means."""
+    others = {"learning_rate": "lr", "batch": "batch_size", "decay": "weight_decay", "num_workers": "workers"}
+    others = {name: key for name, key in others.items() if key in hints}
+    return {**others, **{name: name for name in hints}}
+
+
+def _cast(hint: Any, value: Any, where: str) -> Any:
+    """The value as the setting's type; whole numbers serve as floats, and numbers written as text are read."""
+    origin = typing.get_origin(hint)
+    if origin is dict:
+        if isinstance(value, dict):
+            return dict(value)
+    elif origin is tuple:
+        if isinstance(value, list | tuple) and all(_is_number(v) for v in value):
+            return tuple(float(v) for v in value)
+    elif hint is bool or hint is str:
+        if isinstance(value, hint):
+            return value
+    elif _is_number(value) or isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if hint is float and number == number:
+            return number
+        if hint is int and number == number and number.is_integer():
+            return int(number)
+    name = {tuple: "a list of numbers", dict: "a table"}.get(origin, getattr(hint, "__name__", str(hint)))
+    raise InputError(f"{where}: expected {name}, got {value!r}; correct the value")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool | types.NoneType)
+
+
+def _expand(values: Any, where: str) -> Any:
+    """``${NAME}`` in every text replaced by the environment variable."""
+    if isinstance(values, dict):
+        return {key: _expand(value, where) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_expand(value, where) for value in values]
+    if not isinstance(values, str):
+        return values
+
+    def variable(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise InputError(f"{where}: expected the environment variable {name} to be set; export {name}=...")
+        return os.environ[name]
+
+    return re.sub(r"\$\{(\w+)\}", variable, values)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

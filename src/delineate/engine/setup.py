@@ -1,0 +1,119 @@
+"""The parts of a training, from its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from delineate.core.batch import collate
+from delineate.core.errors import InputError
+from delineate.data.loader import Source
+from delineate.metrics.cell_matching import CellMatching
+from delineate.models.base import Segmenter
+from delineate.models.zoo import build
+
+from .checkpoint import fill, load
+from .config import Recipe, Train
+
+
+def sources(recipe: Recipe) -> tuple[Source, Source | None]:
+    """Training and validation samples of the recipe's dataset.
+
+    Raises:
+        InputError: no dataset named, or one that cannot be read.
+    """
+    from delineate.data.dataset import open_dataset
+
+    if not recipe.data.path:
+        raise InputError("data.path: expected a dataset, got none; give it in the recipe or by --data")
+    training = open_dataset(recipe.data.path, split=recipe.data.train_split or None)
+    validation = None
+    if recipe.data.val_split and recipe.train.evaluate_every:
+        validation = open_dataset(recipe.data.path, split=recipe.data.val_split)
+    return training, validation
+
+
+def model(recipe: Recipe, training: Source) -> Segmenter:
+    """The recipe's model for the dataset's classes, with fresh or given weights.
+
+    Raises:
+        InputError: unknown model, settings that its builder refuses, weights that do not fit.
+    """
+    settings = dict(recipe.model.settings)
+    classes = getattr(training, "classes", None)
+    if classes is not None:
+        settings.setdefault("classes", classes)
+    try:
+        built = build(recipe.model.name, **settings)
+    except TypeError as error:
+        raise InputError(f"model.settings: expected settings of {recipe.model.name!r}, got others ({error})") from None
+    if recipe.model.weights:
+        path = Path(recipe.model.weights)
+        if not path.exists() and not path.suffix:
+            from .download import weights_path
+
+            path = weights_path(recipe.model.weights)
+        fill(built, load(path), partial=True)
+    return built
+
+
+def groups(training: Source, column: str) -> Sequence[str] | None:
+    """One group name per image, or None where the recipe balances nothing.
+
+    Raises:
+        InputError: the dataset has no such column.
+    """
+    if not column:
+        return None
+    columns: Mapping[str, Sequence[str]] = getattr(training, "groups", {})
+    if column not in columns:
+        known = ", ".join(columns) or "none"
+        raise InputError(f"train.balance: expected a column of the dataset, got {column!r}; it has {known}")
+    return columns[column]
+
+
+def threads_and_seed(settings: Train) -> None:
+    """Threads of this process, and the seed of the fresh weights."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+
+
+def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, float]:
+    """Cell matching at IoU 0.5 (``ap50``) and averaged over 0.5 to 0.95 (``ap``), and ``ap50`` of each group."""
+    matching = CellMatching()
+    names = next(iter(getattr(samples, "groups", {}).values()), [""] * len(samples))
+    for i in range(len(samples)):
+        sample = samples[i]
+        batch = collate([sample.image], model.input).to(device)
+        with torch.inference_mode():
+            found = model.instances(model(batch.images), batch)[0]
+        matching.update(found, sample.truth, group=names[i])
+    report = matching.compute()
+    scores = {"ap50": report.pooled[0].accuracy, "ap": report.mean_accuracy}
+    return scores | {f"ap50_{name}": group.pooled[0].accuracy for name, group in report.groups.items() if name}
+
+
+def metric(scores: Mapping[str, float], name: str) -> str:
+    """The name of the score that chooses the best checkpoint.
+
+    Raises:
+        InputError: no such score.
+    """
+    chosen = name or next(iter(scores), "")
+    if chosen not in scores:
+        raise InputError(f"train.metric: expected one of {', '.join(scores) or 'no scores'}, got {name!r}")
+    return chosen
+
+
+def describe(recipe: Recipe, model: Segmenter, images: int, steps: int, world: int) -> str:
+    """One line on what is about to happen."""
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    limit = f", at most {recipe.train.max_minutes:g} min" if recipe.train.max_minutes else ""
+    shared = f" on {world} processes" if world > 1 else ""
+    return (
+        f"{recipe.model.name}: {millions:.2f} M parameters, {len(model.classes)} classes, {images} images, "
+        f"{steps} steps of {recipe.train.batch_size}{shared}{limit}"
+    )

@@ -1,0 +1,405 @@
+"""Training: one visible loop, from a recipe to ``best.safetensors``.
+
+Loss and processes: each process takes its share of every batch, and DistributedDataParallel averages gradients.
+For losses that are means over images this is the gradient of the whole batch's mean, exactly. Losses that are
+normalised by counts (of objects, of pixels) get the average of the processes' own means.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from delineate import __version__
+from delineate.core.batch import Batch
+from delineate.core.errors import DelineateError, InputError, MissingDependencyError
+from delineate.data.loader import Source, TrainingSet, batches
+from delineate.data.sampler import Sampler
+from delineate.models.base import Segmenter
+
+from . import setup
+from .checkpoint import save
+from .config import Recipe, parse_recipe, read_recipe
+from .ema import Average
+from .processes import Processes, joined
+from .progress import TrainingLine
+from .record import Log, draw_curves
+from .schedule import optimizer, rate
+from .state import State, seed_step
+
+Scorer = Callable[[Segmenter, Source, torch.device], Mapping[str, float]]
+
+INTERRUPTED = "interrupted"
+PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TrainingError(DelineateError):
+    """A training that cannot go on."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training came to.
+
+    Attributes:
+        folder: where its files lie: best.safetensors, last.safetensors, last.state.pt, steps.csv, scores.csv,
+            curves.png, recipe.json.
+        step: optimiser steps done.
+        seconds: wall-clock time, over all runs.
+        best: the best score, or None where nothing was evaluated.
+        scores: of the last evaluation.
+        reason: why it ended, in words.
+    """
+
+    folder: Path
+    step: int
+    seconds: float
+    best: float | None
+    scores: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+def train(
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    out: str | Path = "runs/train",
+    *,
+    resume: bool = False,
+    device: str = "",
+    sources: tuple[Source, Source | None] | None = None,
+    score: Scorer | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Train a model.
+
+    Args:
+        recipe: a :class:`Recipe`, its nested values, or a TOML file.
+        out: folder for checkpoints, logs and curves.
+        resume: go on from ``out``'s last checkpoint; on the CPU to the bit.
+        device: "cpu", "cuda", ...; empty: CUDA where there is one.
+        sources: training and validation samples instead of the recipe's dataset; the classes are taken from
+            ``classes`` of the first.
+        score: the evaluation, ``(model, samples, device) -> scores by name``; default: the one that
+            `delineate evaluate` makes.
+        quiet: print nothing.
+
+    Returns:
+        Where its files lie, and what it scored.
+
+    Raises:
+        InputError: a recipe, dataset or folder that cannot be used.
+        TrainingError: a loss that is not finite.
+    """
+    if isinstance(recipe, str | Path):
+        recipe = read_recipe(recipe)
+    elif not isinstance(recipe, Recipe):
+        recipe = parse_recipe(dict(recipe))
+    with joined(device) as processes:
+        training, validation = sources or setup.sources(recipe)
+        run = _Run(recipe, Path(out), processes, training, validation, score or setup.score)
+        run.prepare(resume)
+        with interruptible() as interrupted, TrainingLine(run.total, quiet or not processes.first) as line:
+            return run.loop(line, interrupted)
+
+
+class _Run:
+    """One training in one process: its parts, and the loop over them."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        processes: Processes,
+        training: Source,
+        validation: Source | None,
+        score: Scorer,
+    ) -> None:
+        self.recipe, self.settings, self.folder, self.processes = recipe, recipe.train, folder, processes
+        self.validation, self.score = validation, score
+        settings = self.settings
+        setup.threads_and_seed(settings)
+        model = setup.model(recipe, training).to(processes.device)
+        model = model.to(memory_format=torch.channels_last)  # half the time of a step on CPUs, less on GPUs
+        groups = setup.groups(training, settings.balance)
+        self.data = TrainingSet(training, model.input, recipe.augment, settings.seed, recipe.data.cache, groups)
+        self.sampler = Sampler(
+            len(training), settings.batch_size, samples_per_epoch=settings.samples_per_epoch or None,
+            seed=settings.seed, groups=groups, power=settings.balance_power,
+            rank=processes.rank, world=processes.world,
+        )  # fmt: skip
+        self.total = settings.steps or settings.epochs * self.sampler.steps
+        self.parallel = _parallel(model, processes)
+        scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.amp == "fp16")
+        self.state = State(model, Average(model, settings.ema), optimizer(model, settings), scaler)
+        self.log: Log | None = None
+        self.reason = ""
+        self.meter = Meter(settings.batch_size)
+
+    def prepare(self, resume: bool) -> None:
+        """Take up an earlier training, or make sure that none is overwritten."""
+        path = self.folder / "last.state.pt"
+        if resume:
+            self.state.load(path)
+        elif path.exists():
+            raise InputError(f"{self.folder}: expected an empty folder, got a training; --resume it or choose --out")
+        self.processes.gather(None)  # everyone has looked before the first one writes
+        if self.processes.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "recipe.json").write_text(json.dumps(self.recipe.to_dict(), indent=1) + "\n")
+            self.log = Log(self.folder, self.state.step)
+
+    def loop(self, line: TrainingLine, interrupted: Callable[[], bool]) -> Result:
+        """Epoch by epoch: steps, evaluation, checkpoint."""
+        state, settings = self.state, self.settings
+        line.say(setup.describe(self.recipe, state.model, len(self.data), self.total, self.processes.world))
+        if self.log is not None and not self.log.has_board:
+            line.say("TensorBoard is not installed: logging to CSV only; pip install 'delineate[train]'")
+        stream = batches(self.data, self.sampler, state.step, settings.workers)
+        self.reason = self.why_stop(False, state.seconds)
+        while not self.reason:
+            self.epoch(stream, line, interrupted)
+            if self.reason != INTERRUPTED and self.evaluation_due():
+                self.evaluate(line)
+            self.save()
+        return self.finish(line)
+
+    def epoch(self, stream: Iterator[Batch], line: TrainingLine, interrupted: Callable[[], bool]) -> None:
+        """Steps to the end of the epoch, or until the training ends."""
+        state, settings = self.state, self.settings
+        start = saved = time.monotonic()
+        before = state.seconds
+        self.meter.restart()
+        while True:
+            progress = self.progress()
+            self.step(next(stream), progress)
+            now = time.monotonic()
+            # The first process's clock and signals count for all.
+            stop, state.seconds, save_now = self.processes.agree(
+                (interrupted(), before + now - start, now - saved >= 60 * settings.checkpoint_minutes)
+            )
+            self.write(line, progress)
+            self.reason = self.why_stop(stop, state.seconds)
+            if self.reason or state.step % self.sampler.steps == 0:
+                return
+            if save_now:
+                self.save()
+                saved = time.monotonic()
+
+    def progress(self) -> float:
+        """How much is done, 0..1: by steps, or by the clock where ``max_minutes`` ends it sooner."""
+        done = self.state.step / self.total
+        if self.settings.max_minutes:
+            done = max(done, self.state.seconds / (60 * self.settings.max_minutes))
+        return min(done, 1.0)
+
+    def why_stop(self, stop: bool, seconds: float) -> str:
+        """The reason to end now, or nothing."""
+        settings = self.settings
+        if self.state.step >= self.total:
+            return "done"
+        if settings.max_minutes and seconds >= 60 * settings.max_minutes:
+            return f"the {settings.max_minutes:g} minutes are up"
+        if settings.early_stop and self.state.waited >= settings.early_stop:
+            return f"no better score in {settings.early_stop} evaluations"
+        return INTERRUPTED if stop else ""
+
+    def step(self, batch: Batch, progress: float) -> None:
+        """One optimiser step."""
+        state, settings, device = self.state, self.settings, self.processes.device
+        seed_step(settings.seed, state.step, self.processes.rank)
+        lr = rate(settings, state.step, progress)
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr
+        state.model.train()
+        precision = PRECISION.get(settings.amp)
+        with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
+            losses: dict[str, Tensor] = self.parallel(batch.to(device))
+        total = losses["loss"]
+        if not math.isfinite(float(total.detach())):
+            raise TrainingError(
+                f"step {state.step}: expected a finite loss, got {float(total)}; lower train.lr or clip_norm, "
+                "or set amp = 'off', and --resume"
+            )
+        state.optimizer.zero_grad(set_to_none=True)
+        state.scaler.scale(total).backward()
+        state.scaler.unscale_(state.optimizer)
+        norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or math.inf)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.average.update(state.model)
+        state.step += 1
+        self.meter.add({name: loss.detach() for name, loss in losses.items()} | {"gradient": norm}, lr)
+
+    def write(self, line: TrainingLine, progress: float) -> None:
+        """The progress line, and a row of ``steps.csv`` every so many steps."""
+        state = self.state
+        epoch = (state.step - 1) // self.sampler.steps
+        if state.step % self.settings.log_every == 0 or state.step == self.total:
+            row = self.meter.take(self.processes)
+            if self.log is not None:
+                self.log.add("steps", {"step": state.step, "epoch": epoch, "seconds": state.seconds} | row)
+        line.show(
+            epoch=epoch, step=state.step, loss=self.meter.loss, lr=self.meter.lr, speed=self.meter.speed,
+            progress=progress, seconds=state.seconds,
+        )  # fmt: skip
+
+    def evaluation_due(self) -> bool:
+        """Every so many epochs, and at the end."""
+        every = self.settings.evaluate_every
+        if self.validation is None or not every:
+            return False
+        return bool(self.reason) or (self.state.step // self.sampler.steps) % every == 0
+
+    def evaluate(self, line: TrainingLine) -> None:
+        """The average's scores on the validation samples, by the first process; the best is kept."""
+        state = self.state
+        start = time.monotonic()
+        scores: dict[str, float] = {}
+        if self.processes.first and self.validation is not None:
+            scores = dict(self.score(state.average.model, self.validation, self.processes.device))
+        state.scores = scores = self.processes.agree(scores)
+        name = setup.metric(scores, self.settings.metric)
+        better = state.best is None or scores[name] > state.best
+        state.best, state.waited = (scores[name], 0) if better else (state.best, state.waited + 1)
+        state.seconds = self.processes.agree(state.seconds + time.monotonic() - start)
+        self.reason = self.reason or self.why_stop(False, state.seconds)
+        if not self.processes.first:
+            return
+        epoch = (state.step - 1) // self.sampler.steps
+        if self.log is not None:
+            self.log.add("scores", {"step": state.step, "epoch": epoch, "seconds": state.seconds} | scores)
+        shown = "  ".join(f"{k} {v:.4f}" for k, v in list(scores.items())[:6])
+        line.say(f"epoch {epoch + 1}  {shown}{'  (best)' if better else ''}")
+        if better:
+            self.write_model("best.safetensors")
+
+    def write_model(self, name: str) -> None:
+        """The average as a checkpoint, with its training record."""
+        state = self.state
+        record = {
+            "recipe": self.recipe.to_dict(),
+            "step": state.step,
+            "minutes": round(state.seconds / 60, 2),
+            "images": len(self.data),
+            "scores": state.scores,
+            "delineate": __version__,
+            "torch": torch.__version__,
+        }
+        save(self.folder / name, state.average.model, record=record, licence=self.recipe.model.licence)
+
+    def save(self) -> None:
+        """``last.state.pt``, from which alone a training resumes, and ``last.safetensors``, to be used."""
+        if self.processes.first:
+            self.state.save(self.folder / "last.state.pt")
+            self.write_model("last.safetensors")
+
+    def finish(self, line: TrainingLine) -> Result:
+        """Curves, and what came out."""
+        state = self.state
+        if self.log is not None:
+            self.log.close()
+            try:
+                draw_curves(self.folder)
+            except MissingDependencyError as error:
+                line.say(str(error))
+        best = "" if state.best is None else f", best {setup.metric(state.scores, self.settings.metric)} {state.best:.4f}"
+        line.say(f"{self.reason} after {state.step} steps, {state.seconds / 60:.1f} min{best}: {self.folder}")
+        return Result(self.folder, state.step, state.seconds, state.best, state.scores, self.reason)
+
+
+class Meter:
+    """Losses and speed since the last row of the log.
+
+    Args:
+        batch_size: images per step.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.loss = self.lr = self.speed = 0.0
+        self._rows: list[dict[str, Tensor]] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Count the time from here: what came between was no training."""
+        self._start, self._steps = time.monotonic(), 0
+
+    def add(self, values: dict[str, Tensor], lr: float) -> None:
+        """One step's losses; tensors stay on their device until the row is written."""
+        self._rows.append(values)
+        self._steps += 1
+        self.loss, self.lr = float(values["loss"]), lr
+        self.speed = self._steps * self.batch_size / max(1e-9, time.monotonic() - self._start)
+
+    def take(self, processes: Processes) -> dict[str, float]:
+        """Means over the steps since the last row and over all processes."""
+        own = [{name: float(value) for name, value in row.items()} for row in self._rows]
+        rows = [row for rows in processes.gather(own) for row in rows]
+        self._rows = []
+        means = {}
+        for name in dict.fromkeys(name for row in rows for name in row):
+            values = [row[name] for row in rows if name in row]
+            means[name] = math.fsum(values) / len(values)
+        row = {"lr": self.lr, "images_per_second": self.speed, **means}
+        self.restart()
+        return row
+
+
+class Losses(nn.Module):
+    """A model's losses as one forward pass, with their sum as ``loss``; what DistributedDataParallel wraps.
+
+    Args:
+        model: the model in training.
+    """
+
+    def __init__(self, model: Segmenter) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """A batch with targets -> ``loss`` (their sum) and ``loss_<name>`` for each."""
+        losses = self.model.losses(batch)
+        total = torch.stack([loss.float().reshape(()) for loss in losses.values()]).sum()
+        if not total.requires_grad:  # nothing to learn here, but the other processes wait for gradients
+            total = total + 0.0 * sum(p.sum() for p in self.model.parameters() if p.requires_grad)
+        return {"loss": total, **{f"loss_{name}": loss for name, loss in losses.items()}}
+
+
+def _parallel(model: Segmenter, processes: Processes) -> nn.Module:
+    """The losses, with gradients averaged over the processes; parts that one process leaves out are no trouble."""
+    if processes.world == 1:
+        return Losses(model)
+    ids = [processes.device.index] if processes.device.type == "cuda" else None
+    return DistributedDataParallel(Losses(model), device_ids=ids, find_unused_parameters=True)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM end the training after the running step, with a checkpoint; a second one at once."""
+    caught: list[int] = []
+
+    def catch(number: int, _: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
