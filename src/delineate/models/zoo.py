@@ -34,7 +34,7 @@ class Entry:
             and mix-ups; it is no proof against forgery, which https is there for.
         megabytes: size of the weights file in 10^6 bytes, 0 for none; what people are told beforehand.
         licence: SPDX name of the weights' licence, or of the code where there are no weights.
-        classes: what the weights know, or None where training decides it.
+        classes: what the weights know; None: the builder's default, or what training gives it.
 
     Raises:
         InputError: both ``url`` and ``file``, or a hash that is too short or not hexadecimal.
@@ -75,7 +75,7 @@ class Entry:
 
 
 _PUBLISHED = "https://download.pytorch.org/models/"
-_MASK_RCNN = "delineate.models.mask_rcnn"
+_R_CNN = "delineate.models.mask_rcnn"
 
 ZOO: dict[str, Entry] = {
     "nuclei": Entry(
@@ -86,32 +86,62 @@ ZOO: dict[str, Entry] = {
         classes=Labels(("nucleus",)),
     ),
     "maskrcnn_resnet50_fpn_coco": Entry(
-        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn",
-        summary="Mask R-CNN, ResNet-50-FPN, torchvision's v1 weights: mask AP 34.6 on COCO val2017",
+        builder=f"{_R_CNN}:maskrcnn_resnet50_fpn",
+        summary="COCO's 80 things: Mask R-CNN, ResNet-50-FPN, torchvision's v1 weights, mask AP 34.6",
+        kwargs={"norm_eps": 0.0},  # the published statistics already hold the epsilon
         url=f"{_PUBLISHED}maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
         sha256="bf2d0c1e",
         megabytes=178.1,
         licence="BSD-3-Clause",
     ),
     "maskrcnn_resnet50_fpn_v2_coco": Entry(
-        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn_v2",
-        summary="Mask R-CNN, ResNet-50-FPN, torchvision's v2 weights: mask AP 41.8 on COCO val2017",
+        builder=f"{_R_CNN}:maskrcnn_resnet50_fpn_v2",
+        summary="COCO's 80 things: Mask R-CNN, ResNet-50-FPN, torchvision's v2 weights, mask AP 41.8",
         url=f"{_PUBLISHED}maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
         sha256="73cbd019",
         megabytes=185.8,
         licence="BSD-3-Clause",
     ),
+    "fasterrcnn_resnet50_fpn_coco": Entry(
+        builder=f"{_R_CNN}:fasterrcnn_resnet50_fpn",
+        summary="COCO's 80 things, boxes only: Faster R-CNN, torchvision's v1 weights, box AP 37.0",
+        kwargs={"norm_eps": 0.0},
+        url=f"{_PUBLISHED}fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+        sha256="258fb6c6",
+        megabytes=167.5,
+        licence="BSD-3-Clause",
+    ),
+    "fasterrcnn_resnet50_fpn_v2_coco": Entry(
+        builder=f"{_R_CNN}:fasterrcnn_resnet50_fpn_v2",
+        summary="COCO's 80 things, boxes only: Faster R-CNN, torchvision's v2 weights, box AP 46.7",
+        url=f"{_PUBLISHED}fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+        sha256="dd69338a",
+        megabytes=175.2,
+        licence="BSD-3-Clause",
+    ),
     "mask_rcnn": Entry(
-        builder=f"{_MASK_RCNN}:mask_rcnn",
-        summary="Mask R-CNN on any timm ResNet with FPN, to be trained",
+        builder=f"{_R_CNN}:mask_rcnn",
+        summary="Mask R-CNN on any timm backbone with a feature pyramid, to be trained",
     ),
     "maskrcnn_resnet50_fpn": Entry(
-        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn",
+        builder=f"{_R_CNN}:maskrcnn_resnet50_fpn",
         summary="Mask R-CNN as torchvision's v1 builds it, to be trained",
     ),
     "maskrcnn_resnet50_fpn_v2": Entry(
-        builder=f"{_MASK_RCNN}:maskrcnn_resnet50_fpn_v2",
+        builder=f"{_R_CNN}:maskrcnn_resnet50_fpn_v2",
         summary="Mask R-CNN as torchvision's v2 builds it, to be trained",
+    ),
+    "faster_rcnn": Entry(
+        builder=f"{_R_CNN}:faster_rcnn",
+        summary="Faster R-CNN, boxes only, on any timm backbone with a feature pyramid, to be trained",
+    ),
+    "fasterrcnn_resnet50_fpn": Entry(
+        builder=f"{_R_CNN}:fasterrcnn_resnet50_fpn",
+        summary="Faster R-CNN as torchvision's v1 builds it, boxes only, to be trained",
+    ),
+    "fasterrcnn_resnet50_fpn_v2": Entry(
+        builder=f"{_R_CNN}:fasterrcnn_resnet50_fpn_v2",
+        summary="Faster R-CNN as torchvision's v2 builds it, boxes only, to be trained",
     ),
     "center_offset": Entry(
         builder="delineate.models.center_offset:center_offset",
