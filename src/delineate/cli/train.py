@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 
 def train(
-    recipe: Annotated[Optional[Path], typer.Argument(help="Recipe, a TOML file.", show_default=False)] = None,  # noqa: UP045
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe, a TOML file.", show_default=False)] = None,
     data: Annotated[str, typer.Option(help="Dataset: a folder or a COCO JSON file.")] = "",
     model: Annotated[str, typer.Option(help="Name of the zoo; see `delineate models`.")] = "",
-    out: Annotated[Optional[Path], typer.Option(help="Folder for checkpoints and logs. Default: runs/NAME.")] = None,  # noqa: UP045
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints and logs. Default: runs/NAME.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
+    ] = False,
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 0,
     settings: Annotated[
-        Optional[list[str]], typer.Option("--set", help="One setting, such as train.lr=1e-3; may be repeated.")  # noqa: UP045
+        list[str] | None,
+        typer.Option("--set", help="One setting, such as train.lr=1e-3; may be repeated."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")] = "",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
+    ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Train a model. The same recipe runs on several processes: `torchrun --no-python --nproc-per-node 2 delineate train ...`."""
+    """Train a model.
+
+    The same recipe runs on several processes: torchrun --no-python --nproc-per-node 2 delineate train RECIPE
+    """
     from delineate.core.errors import InputError
     from delineate.engine.config import read_recipe
     from delineate.engine.train import train as run
 
     changes = list(settings or [])
-    changes += [f'data.path="{data}"'] if data else []
-    changes += [f'model.name="{model}"'] if model else []
+    changes += ["data.path=" + json.dumps(data)] if data else []
+    changes += ["model.name=" + json.dumps(model)] if model else []
     changes += [f"train.epochs={epochs}", "train.steps=0"] if epochs else []
     folder = out or Path("runs") / (recipe.stem if recipe else model or "train")
     if resume and recipe is None and not data:

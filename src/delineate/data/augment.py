@@ -37,7 +37,7 @@ class Augment:
         invert: probability of exchanging light and dark.
         grey: probability of dropping colour.
         blur: largest Gaussian blur in pixels; half the crops get one.
-        noise: largest standard deviation of added noise, as a part of the full range; half the crops get some.
+        noise: largest standard deviation of added noise, as a part of the range; half the crops get some.
         copy_paste: probability of pasting objects of another image of the same group.
         min_area: an object needs so many visible pixels in the crop to count.
 
@@ -63,9 +63,9 @@ class Augment:
 
     def __post_init__(self) -> None:
         ranges = {
-            "crop": (16, 8192), "rotate": (0, 180), "brightness": (0, 1), "contrast": (0, 10), "gamma": (0, 10),
-            "color": (0, 10), "invert": (0, 1), "grey": (0, 1), "blur": (0, 50), "noise": (0, 1),
-            "copy_paste": (0, 1), "min_area": (1, 10**6),
+            "crop": (16, 8192), "rotate": (0, 180), "brightness": (0, 1), "contrast": (0, 10),
+            "gamma": (0, 10), "color": (0, 10), "invert": (0, 1), "grey": (0, 1), "blur": (0, 50),
+            "noise": (0, 1), "copy_paste": (0, 1), "min_area": (1, 10**6),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
@@ -129,9 +129,7 @@ def random_linear(
     return np.asarray(free @ turn @ stretch, dtype=np.float64)
 
 
-def relight(
-    image: NDArray[np.float32], settings: Augment, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def relight(image: NDArray[np.float32], settings: Augment, rng: np.random.Generator) -> NDArray[np.float32]:
     """Gamma, contrast, brightness, colour, inversion, greyness, blur and noise; float32, cut to 0..1."""
 
     def factor(strength: float) -> float:

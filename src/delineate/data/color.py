@@ -26,8 +26,9 @@ def color_gains(image: Image, gains: NDArray[np.float32], saturation: float) -> 
     """Each channel times its gain, (3,), and distance from grey times ``saturation``; grey stays as it is."""
     if image.shape[2] == 1:
         return image
-    grey = (image @ LUMINANCE)[:, :, None]
-    return (grey + (image - grey) * np.float32(saturation)) * gains
+    grey = to_grey(image)
+    toned: Image = (grey + (image - grey) * np.float32(saturation)) * gains
+    return toned
 
 
 def to_grey(image: Image) -> Image:

@@ -1,4 +1,4 @@
-"""Moving an image and its objects together: one affine map from the source's pixels to a square training crop.
+"""Moving an image and its objects together: one affine map from the source to a square training crop.
 
 Image and objects go through the same matrix, so instances follow exactly: masks by nearest neighbour on one
 label image where they do not overlap, one by one where they do.
@@ -67,7 +67,9 @@ def warp_image(image: NDArray[np.float32], matrix: Affine, crop: int) -> NDArray
         ratio = np.array([window.shape[1] / width, window.shape[0] / height])
         window = cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA)
         shifted = np.column_stack([shifted[:, :2] * ratio, shifted[:, 2]])
-    warped = cv2.warpAffine(window, _centers(shifted), (crop, crop), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(
+        window, _centers(shifted), (crop, crop), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(warped, dtype=np.float32).reshape(crop, crop, image.shape[2])
 
 
@@ -103,7 +105,14 @@ def _chosen(
 ) -> Instances:
     ids = None if truth.ids is None else truth.ids[kept]
     return Instances(
-        size, boxes, truth.labels[kept], truth.scores[kept], masks, ids, truth.crowd[kept], classes=truth.classes
+        size,
+        boxes,
+        truth.labels[kept],
+        truth.scores[kept],
+        masks,
+        ids,
+        truth.crowd[kept],
+        classes=truth.classes,
     )
 
 

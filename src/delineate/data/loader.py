@@ -86,9 +86,9 @@ class TrainingSet(TorchDataset[Example]):
 
     def __getitem__(self, draw: Draw) -> Example:
         rng = np.random.default_rng([self.seed, draw.epoch, draw.position])
-        image, truth = augment(*self._read(draw.index), self.spec, self.settings, rng)
+        image, truth = augment(*self._read(draw.image), self.spec, self.settings, rng)
         if self.settings.copy_paste and rng.random() < self.settings.copy_paste:
-            partner = int(rng.choice(self._partners[self._names[draw.index]]))
+            partner = int(rng.choice(self._partners[self._names[draw.image]]))
             other = augment(*self._read(partner), self.spec, self.settings, rng)
             image, truth = copy_paste(image, truth, *other, rng, self.settings.min_area)
         return image, truth
@@ -126,11 +126,11 @@ def batches(data: TrainingSet, sampler: Sampler, step: int = 0, workers: int = 0
     else:
         loader = DataLoader(
             data,
-            batch_sampler=sampler.batches(step),  # type: ignore[arg-type]  # an iterator without end
+            batch_sampler=sampler.batches(step),  # an iterator without end
             num_workers=workers,
             collate_fn=partial(stack, spec=data.spec),
             worker_init_fn=_quiet_worker,
-            generator=torch.Generator(),  # its own: the global one belongs to the model and is resumed exactly
+            generator=torch.Generator(),  # its own: the global one belongs to the model
         )
         yield from loader
 

@@ -21,12 +21,12 @@ class Draw(NamedTuple):
     Attributes:
         epoch: from 0.
         position: its place in the epoch's order, from 0.
-        index: the image's place in the dataset.
+        image: its place in the dataset.
     """
 
     epoch: int
     position: int
-    index: int
+    image: int
 
 
 class Sampler:
@@ -65,14 +65,16 @@ class Sampler:
             raise InputError("training set: expected at least one image, got none; check train_split")
         if batch_size % world:
             raise InputError(
-                f"train.batch_size: expected a multiple of the {world} processes that share it, got {batch_size}"
+                f"train.batch_size: expected a multiple of the {world} processes, got {batch_size}"
             )
         self.batch_size = batch_size
         self.seed = seed
         self.rank, self.world = rank, world
         self.steps = -(-(samples_per_epoch or count) // batch_size)
         names = list(groups) if groups is not None else ["all"] * count
-        self._members = [np.array([i for i, n in enumerate(names) if n == name]) for name in sorted(set(names))]
+        self._members = [
+            np.array([i for i, n in enumerate(names) if n == name]) for name in sorted(set(names))
+        ]
         weights = np.array([len(m) for m in self._members], dtype=np.float64) ** power
         self._shares = weights / weights.sum()
 
@@ -98,7 +100,7 @@ class Sampler:
         return np.concatenate([np.zeros(0, dtype=np.int64), *rounds])[:quota]
 
     def batches(self, step: int = 0) -> Iterator[list[Draw]]:
-        """This process's share of each batch, from optimiser step ``step`` (over all epochs) on, endlessly."""
+        """This process's share of each batch, from step ``step`` (over all epochs) on, endlessly."""
         epoch, first = divmod(step, self.steps)
         while True:
             order = self.order(epoch)

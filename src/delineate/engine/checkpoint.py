@@ -1,7 +1,8 @@
 """Weights files: one safetensors file that knows which model it is, checked before it is believed.
 
 The header's JSON holds the builder's name and settings, the class names, the input, the licence and the
-training record. PyTorch files (state dicts) are read by ``torch.load(weights_only=True)``; other pickles never.
+training record. PyTorch files (state dicts) are read by ``torch.load(weights_only=True)``; other pickles
+never.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Header:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(
-                f"{where}: expected a delineate header, got a malformed one ({type(error).__name__}: {error}); "
+                f"{where}: expected a delineate header, got another ({type(error).__name__} {error}); "
                 "the file is damaged, save or download it again"
             ) from None
 
@@ -118,7 +119,9 @@ def save(path: str | Path, model: Segmenter, *, record: dict[str, Any], licence:
         CheckpointError: weights that are not finite.
     """
     target = Path(path)
-    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
+    }
     check_finite(weights, str(target))
     header = Header(model.family, model.settings, model.classes, model.input, licence, record)
     content = safetensors.torch.save(weights, metadata={KEY: header.to_json(), "format": "pt"})
@@ -130,8 +133,8 @@ def load(path: str | Path) -> Checkpoint:
     """A weights file, checked before it is believed; nothing in it is ever executed.
 
     Raises:
-        CheckpointError: no such file, a Git LFS pointer, another kind of file, a damaged one, one that would run
-            code, or weights that are not finite.
+        CheckpointError: no such file, a Git LFS pointer, another kind of file, a damaged one, one that would
+            run code, or weights that are not finite.
     """
     path = Path(path)
     try:
@@ -157,17 +160,24 @@ def _read(path: Path, file: IO[bytes], start: bytes, size: int) -> tuple[Header 
         )
     if start.startswith(b"PK\x03\x04") or start.startswith(_LEGACY_TORCH):
         return None, _read_torch(path)
-    kinds = {b"\x93NUMPY": "a NumPy array", b"\x80": "a Python pickle, which could run code and is never read"}
+    kinds = {
+        b"\x93NUMPY": "a NumPy array",
+        b"\x80": "a Python pickle, which could run code and is never read",
+    }
     for magic, kind in kinds.items():
         if start.startswith(magic) and start[8:9] != b"{":
             raise CheckpointError(f"{path}: expected a checkpoint, got {kind}; save it as safetensors")
     if path.suffix.lower() == ".onnx":
-        raise CheckpointError(f"{path}: expected a checkpoint, got an ONNX graph; give the .safetensors it came from")
+        raise CheckpointError(
+            f"{path}: expected a checkpoint, got an ONNX graph; give the .safetensors it came from"
+        )
     metadata = check_header(file, size, str(path))
     try:
         weights = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, ValueError, RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{path}: expected safetensors, got a damaged file ({error}); download it again") from None
+        raise CheckpointError(
+            f"{path}: expected safetensors, got a damaged file ({error}); download it again"
+        ) from None
     header = Header.from_json(metadata[KEY], str(path)) if KEY in metadata else None
     return header, weights
 
@@ -184,8 +194,8 @@ def read_torch(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"{path}: expected tensors only, got a pickle that would run code, or a damaged one; nothing was run, "
-            "save it as safetensors"
+            f"{path}: expected tensors only, got a pickle that would run code, or a damaged one; "
+            "nothing was run, save it as safetensors"
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0][:120]
@@ -201,7 +211,9 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     if not isinstance(content, dict) or not content or len(content) > _TENSOR_LIMIT:
-        raise CheckpointError(f"{path}: expected a state dict, got {type(content).__name__}; save model.state_dict()")
+        raise CheckpointError(
+            f"{path}: expected a state dict, got {type(content).__name__}; save model.state_dict()"
+        )
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
         raise CheckpointError(f"{path}: expected tensors by name, got other values; save model.state_dict()")
     return dict(content)
@@ -212,7 +224,7 @@ def check_finite(weights: dict[str, Tensor], where: str) -> None:
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(
-                f"{where}: expected finite weights, got NaN or infinity in {name!r}; use an earlier checkpoint"
+                f"{where}: expected finite weights, got NaN or infinity in {name!r}; use an earlier one"
             )
 
 
@@ -235,7 +247,9 @@ def fill(model: nn.Module, checkpoint: Checkpoint, *, partial: bool = False) -> 
     fitting = {k: v for k, v in checkpoint.weights.items() if k in own and own[k].shape == v.shape}
     unfilled = [name for name in own if name not in fitting]
     if partial and not fitting:
-        raise CheckpointError(f"{checkpoint.path}: expected weights for this model, got none that fit; name its family")
+        raise CheckpointError(
+            f"{checkpoint.path}: expected weights for this model, got none that fit; name its family"
+        )
     if not partial and (unfilled or len(fitting) < len(checkpoint.weights)):
         alien = [name for name in checkpoint.weights if name not in fitting]
         raise CheckpointError(
@@ -261,14 +275,22 @@ def restore(path: str | Path, name: str | None = None) -> Segmenter:
     checkpoint = load(path)
     header = checkpoint.header
     if header is None:
-        raise CheckpointError(f"{path}: expected a checkpoint with a delineate header, got bare weights; name the model")
+        raise CheckpointError(
+            f"{path}: expected a checkpoint with a delineate header, got bare weights; name the model"
+        )
     try:
         model = build(name or header.family, **header.settings, classes=header.classes, input=header.input)
     except (TypeError, InputError) as error:
-        raise CheckpointError(f"{path}: expected settings of {header.family!r}, got others ({error})") from None
+        raise CheckpointError(
+            f"{path}: expected settings of {header.family!r}, got others ({error})"
+        ) from None
     fill(model, checkpoint)
     return model.eval()
 
 
 def _some(names: list[str]) -> str:
-    return "none" if not names else ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        "none"
+        if not names
+        else ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    )

@@ -70,7 +70,7 @@ class Train:
         final_lr: where cosine ends, as a part of ``lr``.
         warmup_steps: the rate rises linearly over so many steps first.
         clip_norm: gradients longer than this are shortened to it; 0 leaves them.
-        ema: decay of the weights' exponential moving average, which is what is evaluated and saved; 0 for none.
+        ema: decay of the weights' moving average, which is what is evaluated and saved; 0 for none.
         amp: "off", "bf16", or "fp16" (CUDA only).
         seed: of weights, order, augmentation.
         workers: processes that augment, per training process; 0: the training process itself.
@@ -118,19 +118,23 @@ class Train:
             "weight_decay": (0, 10), "final_lr": (0, 1), "warmup_steps": (0, big), "clip_norm": (0, big),
             "ema": (0, 0.999999), "seed": (0, 2**32 - 1), "workers": (0, 256), "threads": (0, 1024),
             "samples_per_epoch": (0, big), "balance_power": (0, 1), "evaluate_every": (0, big),
-            "early_stop": (0, big), "checkpoint_minutes": (0, big), "max_minutes": (0, big), "log_every": (1, big),
+            "early_stop": (0, big), "checkpoint_minutes": (0, big), "max_minutes": (0, big),
+            "log_every": (1, big),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"train.{name}: expected {low} to {high}, got {value}; correct the recipe")
         choices = {
-            "optimizer": ("adamw", "sgd"), "schedule": ("cosine", "step", "constant"), "amp": ("off", "bf16", "fp16")
+            "optimizer": ("adamw", "sgd"),
+            "schedule": ("cosine", "step", "constant"),
+            "amp": ("off", "bf16", "fp16"),
         }  # fmt: skip
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(
-                    f"train.{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}; correct the recipe"
+                    f"train.{name}: expected one of {', '.join(allowed)}, "
+                    f"got {getattr(self, name)!r}; correct the recipe"
                 )
 
 
@@ -171,9 +175,13 @@ def read_recipe(path: str | Path | None, changes: typing.Sequence[str] = ()) -> 
             text = Path(path).read_text(encoding="utf-8")
             values = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: expected a readable recipe, got {_reason(error)}; check the path") from None
+            raise InputError(
+                f"{path}: expected a readable recipe, got {_reason(error)}; check the path"
+            ) from None
         except (ValueError, RecursionError) as error:  # TOMLDecodeError and JSONDecodeError are ValueErrors
-            raise InputError(f"{path}: expected a TOML recipe, got an error: {error}; correct that line") from None
+            raise InputError(
+                f"{path}: expected a TOML recipe, got an error: {error}; correct that line"
+            ) from None
     for change in changes:
         _apply(values, change)
     return parse_recipe(values, str(path) if path is not None else "settings")
@@ -222,7 +230,11 @@ def _build(kind: type[Any], values: Any, where: str) -> Any:
     for key in values:
         if key not in hints:
             near = difflib.get_close_matches(str(key), _synonyms(hints), n=1, cutoff=0.5)
-            hint = f"did you mean '{_synonyms(hints)[near[0]]}'?" if near else f"it may be one of {', '.join(hints)}"
+            hint = (
+                f"did you mean '{_synonyms(hints)[near[0]]}'?"
+                if near
+                else f"it may be one of {', '.join(hints)}"
+            )
             raise InputError(f"{where}: unknown key '{key}'; {hint}")
     built = {}
     for key, value in values.items():
@@ -241,7 +253,7 @@ def _synonyms(hints: dict[str, Any]) -> dict[str, str]:
 
 
 def _cast(hint: Any, value: Any, where: str) -> Any:
-    """The value as the setting's type; whole numbers serve as floats, and numbers written as text are read."""
+    """The value as the setting's type; whole numbers serve as floats, numbers written as text are read."""
     origin = typing.get_origin(hint)
     if origin is dict:
         if isinstance(value, dict):
@@ -281,7 +293,9 @@ def _expand(values: Any, where: str) -> Any:
     def variable(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise InputError(f"{where}: expected the environment variable {name} to be set; export {name}=...")
+            raise InputError(
+                f"{where}: expected the environment variable {name} to be set; export {name}=..."
+            )
         return os.environ[name]
 
     return re.sub(r"\$\{(\w+)\}", variable, values)

@@ -1,11 +1,12 @@
-"""The weights' exponential moving average (Polyak and Juditsky 1992), which is what is evaluated and saved."""
+"""The weights' exponential moving average (Polyak and Juditsky 1992): what is evaluated and saved."""
 
 from __future__ import annotations
 
 import copy
 
 import torch
-from torch import nn
+
+from delineate.models.base import Segmenter
 
 
 class Average:
@@ -23,13 +24,14 @@ class Average:
         decay: share of the old average that stays at each step, 0..1; 0 makes it a plain copy.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: Segmenter, decay: float) -> None:
+        self.model = copy.deepcopy(model)
+        self.model.eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: Segmenter) -> None:
         """One step towards the model's present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))

@@ -74,7 +74,9 @@ def joined(device: str = "") -> Iterator[Processes]:
         chosen = torch.device(name)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f"device {name!r}: expected one that this machine has, got none; try --device cpu") from None
+        raise InputError(
+            f"device {name!r}: expected one that this machine has, got none; try --device cpu"
+        ) from None
     if world == 1:
         yield Processes(0, 1, chosen)
         return

@@ -42,7 +42,9 @@ class TrainingLine:
     ) -> None:
         self._progress.__exit__(kind, error, trace)
 
-    def show(self, *, epoch: int, step: int, loss: float, lr: float, speed: float, progress: float, seconds: float) -> None:
+    def show(
+        self, *, epoch: int, step: int, loss: float, lr: float, speed: float, progress: float, seconds: float
+    ) -> None:
         """The state after a step; ``progress`` 0..1, ``speed`` in images per second, ``seconds`` spent."""
         left = seconds * (1 - progress) / progress if progress > 0 else 0.0
         steps = f"{step}/{self._total}" if self._total else str(step)

@@ -106,7 +106,12 @@ def draw_curves(folder: Path) -> Path:
     panels = [
         ("losses", steps, losses, "log"),
         ("learning rate", steps, ["lr"], "linear"),
-        ("scores", scores, [n for n in (scores[-1] if scores else {}) if n not in ("step", "epoch")], "linear"),
+        (
+            "scores",
+            scores,
+            [n for n in (scores[-1] if scores else {}) if n not in ("step", "epoch")],
+            "linear",
+        ),
     ]
     for axes, (title, rows, names, scale) in zip(figure.subplots(1, 3), panels, strict=True):
         for name in names[:12]:

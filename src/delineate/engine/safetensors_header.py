@@ -35,7 +35,9 @@ def check_header(file: IO[bytes], size: int, where: str) -> dict[str, str]:
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if size < 10 or file.read(1) != b"{":
-        raise CheckpointError(f"{where}: expected a weights file (.safetensors, .pt), got another kind of file")
+        raise CheckpointError(
+            f"{where}: expected a weights file (.safetensors, .pt), got another kind of file"
+        )
     if length > min(size - 8, LIMIT):
         raise _damaged(where, f"a header of {length} bytes in a file of {size}")
     file.seek(8)
@@ -87,4 +89,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _damaged(where: str, what: str) -> CheckpointError:
-    return CheckpointError(f"{where}: expected safetensors, got {what}; the file is damaged, download it again")
+    return CheckpointError(
+        f"{where}: expected safetensors, got {what}; the file is damaged, download it again"
+    )

@@ -48,7 +48,9 @@ def model(recipe: Recipe, training: Source) -> Segmenter:
     try:
         built = build(recipe.model.name, **settings)
     except TypeError as error:
-        raise InputError(f"model.settings: expected settings of {recipe.model.name!r}, got others ({error})") from None
+        raise InputError(
+            f"model.settings: expected settings of {recipe.model.name!r}, got others ({error})"
+        ) from None
     if recipe.model.weights:
         path = Path(recipe.model.weights)
         if not path.exists() and not path.suffix:
@@ -82,7 +84,7 @@ def threads_and_seed(settings: Train) -> None:
 
 
 def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, float]:
-    """Cell matching at IoU 0.5 (``ap50``) and averaged over 0.5 to 0.95 (``ap``), and ``ap50`` of each group."""
+    """Cell matching at IoU 0.5 (``ap50``), averaged over thresholds (``ap``), ``ap50`` by group."""
     matching = CellMatching()
     names = next(iter(getattr(samples, "groups", {}).values()), [""] * len(samples))
     for i in range(len(samples)):
@@ -93,7 +95,9 @@ def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, 
         matching.update(found, sample.truth, group=names[i])
     report = matching.compute()
     scores = {"ap50": report.pooled[0].accuracy, "ap": report.mean_accuracy}
-    return scores | {f"ap50_{name}": group.pooled[0].accuracy for name, group in report.groups.items() if name}
+    return scores | {
+        f"ap50_{name}": group.pooled[0].accuracy for name, group in report.groups.items() if name
+    }
 
 
 def metric(scores: Mapping[str, float], name: str) -> str:

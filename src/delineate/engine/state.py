@@ -77,11 +77,15 @@ class State:
             CheckpointError: missing, damaged, or of another model or optimiser.
         """
         if not path.is_file():
-            raise CheckpointError(f"{path}: expected a training to go on with, got no such file; leave out --resume")
+            raise CheckpointError(
+                f"{path}: expected a training to go on with, got no such file; leave out --resume"
+            )
         content: dict[str, Any] = read_torch(path)
         try:
             if content["format"] != FORMAT:
-                raise CheckpointError(f"{path}: expected format {FORMAT}, got {content['format']}; train anew")
+                raise CheckpointError(
+                    f"{path}: expected format {FORMAT}, got {content['format']}; train anew"
+                )
             self.model.load_state_dict(content["model"])
             self.average.model.load_state_dict(content["average"])
             self.average.updates = int(content["updates"])
@@ -95,7 +99,7 @@ class State:
                 raise
             reason = str(error).strip().split("\n")[0][:120]
             raise CheckpointError(
-                f"{path}: expected the state of this training, got another one ({reason}); resume with its own recipe"
+                f"{path}: expected the state of this training, got another ({reason}); resume with its recipe"
             ) from None
 
 

@@ -1,6 +1,6 @@
 """Training: one visible loop, from a recipe to ``best.safetensors``.
 
-Loss and processes: each process takes its share of every batch, and DistributedDataParallel averages gradients.
+Loss and processes: each process takes its share of every batch; DistributedDataParallel averages gradients.
 For losses that are means over images this is the gradient of the whole batch's mean, exactly. Losses that are
 normalised by counts (of objects, of pixels) get the average of the processes' own means.
 """
@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from delineate import __version__
 from delineate.core.batch import Batch
@@ -33,6 +29,9 @@ from . import setup
 from .checkpoint import save
 from .config import Recipe, parse_recipe, read_recipe
 from .ema import Average
+from .interrupt import interruptible
+from .losses import parallel_losses
+from .meter import Meter
 from .processes import Processes, joined
 from .progress import TrainingLine
 from .record import Log, draw_curves
@@ -132,14 +131,16 @@ class _Run:
         model = setup.model(recipe, training).to(processes.device)
         model = model.to(memory_format=torch.channels_last)  # half the time of a step on CPUs, less on GPUs
         groups = setup.groups(training, settings.balance)
-        self.data = TrainingSet(training, model.input, recipe.augment, settings.seed, recipe.data.cache, groups)
+        self.data = TrainingSet(
+            training, model.input, recipe.augment, settings.seed, recipe.data.cache, groups
+        )
         self.sampler = Sampler(
             len(training), settings.batch_size, samples_per_epoch=settings.samples_per_epoch or None,
             seed=settings.seed, groups=groups, power=settings.balance_power,
             rank=processes.rank, world=processes.world,
         )  # fmt: skip
         self.total = settings.steps or settings.epochs * self.sampler.steps
-        self.parallel = _parallel(model, processes)
+        self.parallel = parallel_losses(model, processes)
         scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.amp == "fp16")
         self.state = State(model, Average(model, settings.ema), optimizer(model, settings), scaler)
         self.log: Log | None = None
@@ -152,7 +153,9 @@ class _Run:
         if resume:
             self.state.load(path)
         elif path.exists():
-            raise InputError(f"{self.folder}: expected an empty folder, got a training; --resume it or choose --out")
+            raise InputError(
+                f"{self.folder}: expected an empty folder, got a training; --resume it or choose --out"
+            )
         self.processes.gather(None)  # everyone has looked before the first one writes
         if self.processes.first:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -228,11 +231,11 @@ class _Run:
         total = losses["loss"]
         if not math.isfinite(float(total.detach())):
             raise TrainingError(
-                f"step {state.step}: expected a finite loss, got {float(total)}; lower train.lr or clip_norm, "
+                f"step {state.step}: expected a finite loss, got {float(total)}; lower train.lr, "
                 "or set amp = 'off', and --resume"
             )
         state.optimizer.zero_grad(set_to_none=True)
-        state.scaler.scale(total).backward()
+        torch.autograd.backward(state.scaler.scale(total))
         state.scaler.unscale_(state.optimizer)
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or math.inf)
         state.scaler.step(state.optimizer)
@@ -313,93 +316,10 @@ class _Run:
                 draw_curves(self.folder)
             except MissingDependencyError as error:
                 line.say(str(error))
-        best = "" if state.best is None else f", best {setup.metric(state.scores, self.settings.metric)} {state.best:.4f}"
+        best = (
+            ""
+            if state.best is None
+            else f", best {setup.metric(state.scores, self.settings.metric)} {state.best:.4f}"
+        )
         line.say(f"{self.reason} after {state.step} steps, {state.seconds / 60:.1f} min{best}: {self.folder}")
         return Result(self.folder, state.step, state.seconds, state.best, state.scores, self.reason)
-
-
-class Meter:
-    """Losses and speed since the last row of the log.
-
-    Args:
-        batch_size: images per step.
-    """
-
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
-        self.loss = self.lr = self.speed = 0.0
-        self._rows: list[dict[str, Tensor]] = []
-        self.restart()
-
-    def restart(self) -> None:
-        """Count the time from here: what came between was no training."""
-        self._start, self._steps = time.monotonic(), 0
-
-    def add(self, values: dict[str, Tensor], lr: float) -> None:
-        """One step's losses; tensors stay on their device until the row is written."""
-        self._rows.append(values)
-        self._steps += 1
-        self.loss, self.lr = float(values["loss"]), lr
-        self.speed = self._steps * self.batch_size / max(1e-9, time.monotonic() - self._start)
-
-    def take(self, processes: Processes) -> dict[str, float]:
-        """Means over the steps since the last row and over all processes."""
-        own = [{name: float(value) for name, value in row.items()} for row in self._rows]
-        rows = [row for rows in processes.gather(own) for row in rows]
-        self._rows = []
-        means = {}
-        for name in dict.fromkeys(name for row in rows for name in row):
-            values = [row[name] for row in rows if name in row]
-            means[name] = math.fsum(values) / len(values)
-        row = {"lr": self.lr, "images_per_second": self.speed, **means}
-        self.restart()
-        return row
-
-
-class Losses(nn.Module):
-    """A model's losses as one forward pass, with their sum as ``loss``; what DistributedDataParallel wraps.
-
-    Args:
-        model: the model in training.
-    """
-
-    def __init__(self, model: Segmenter) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """A batch with targets -> ``loss`` (their sum) and ``loss_<name>`` for each."""
-        losses = self.model.losses(batch)
-        total = torch.stack([loss.float().reshape(()) for loss in losses.values()]).sum()
-        if not total.requires_grad:  # nothing to learn here, but the other processes wait for gradients
-            total = total + 0.0 * sum(p.sum() for p in self.model.parameters() if p.requires_grad)
-        return {"loss": total, **{f"loss_{name}": loss for name, loss in losses.items()}}
-
-
-def _parallel(model: Segmenter, processes: Processes) -> nn.Module:
-    """The losses, with gradients averaged over the processes; parts that one process leaves out are no trouble."""
-    if processes.world == 1:
-        return Losses(model)
-    ids = [processes.device.index] if processes.device.type == "cuda" else None
-    return DistributedDataParallel(Losses(model), device_ids=ids, find_unused_parameters=True)
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM end the training after the running step, with a checkpoint; a second one at once."""
-    caught: list[int] = []
-
-    def catch(number: int, _: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(caught)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
