@@ -1,1 +1,6 @@
-"""Shape and intensity of objects, in pixels or physical units."""
+"""Measuring objects: size, shape, brightness, in pixels and in physical units."""
+
+from .summary import summary
+from .table import table
+
+__all__ = ["summary", "table"]

@@ -1,0 +1,58 @@
+"""One line per image: how many objects, how dense, how large, how much of the image they cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from delineate.core.errors import InputError
+
+from .units import slug
+
+MEANS = ("area", "equivalent_diameter_area", "circularity", "sphericity", "score")
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Sum a table of :func:`delineate.measure.table` up to one row.
+
+    Args:
+        table: the objects of one image; its ``attrs`` give the image size and the pixel size.
+
+    Returns:
+        One row: ``count``; ``density``, objects per million pixels; ``coverage``, share of the image under
+        any object, 0..1 (NaN with boxes only); ``area_mean``, ``area_median``, ``area_std`` in pixels; the
+        means of equivalent diameter, circularity, sphericity and score. With a pixel size also
+        ``area_mean_um2`` (unit's name) and ``density_per_um2``. Means of no objects are NaN.
+
+    Raises:
+        InputError: the table does not know its image (for instance several tables joined).
+
+    Example:
+        >>> from delineate.core.instances import Instances
+        >>> from delineate.measure import table
+        >>> summary(table(Instances.empty((100, 100))))[["count", "coverage"]].values.tolist()
+        [[0.0, 0.0]]
+    """
+    size = table.attrs.get("size")
+    if size is None or "area" not in table:
+        raise InputError(
+            "summary: expected a table as measure.table gives it, with the image size in attrs, got another; "
+            "sum up each image's table before joining them"
+        )
+    count, pixels = len(table), size[0] * size[1]
+    coverage = table.attrs.get("coverage")
+    area = table["area"]
+    row: dict[str, float] = {
+        "count": count,
+        "density": count / pixels * 1e6 if pixels else np.nan,
+        "coverage": np.nan if coverage is None else coverage,
+        "area_median": area.median(),
+        "area_std": area.std(ddof=0),
+    }
+    row |= {f"{name}_mean": table[name].mean() for name in MEANS}
+    pixel_size = table.attrs.get("pixel_size")
+    if pixel_size is not None:
+        short = slug(table.attrs["unit"])
+        row[f"area_mean_{short}2"] = row["area_mean"] * pixel_size**2
+        row[f"density_per_{short}2"] = count / (pixels * pixel_size**2) if pixels else np.nan
+    return pd.DataFrame([row])

@@ -1,0 +1,208 @@
+"""One row per object: where it is, what it is, its size, shape and brightness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+
+from .hull import convex_measures
+from .intensity import STATISTICS, intensities
+from .moments import ellipse, moments
+from .perimeter import euler_numbers, perimeters
+from .runs import Runs
+from .units import add_physical, check_pixel_size, pixel_units
+
+SHAPE = (
+    "centroid-0",
+    "centroid-1",
+    "area",
+    "area_convex",
+    "perimeter",
+    "equivalent_diameter_area",
+    "axis_major_length",
+    "axis_minor_length",
+    "feret_diameter_max",
+    "eccentricity",
+    "orientation",
+    "extent",
+    "solidity",
+    "euler_number",
+    "circularity",
+    "sphericity",
+)
+BOX = ("bbox-0", "bbox-1", "bbox-2", "bbox-3")
+
+
+def table(
+    instances: Instances,
+    image: ArrayLike | None = None,
+    pixel_size: float | None = None,
+    unit: str = "µm",
+) -> pd.DataFrame:
+    """Measure every object.
+
+    Columns carry scikit-image's ``regionprops_table`` names and values where it has them:
+
+    - ``label`` (1..N, the value in :meth:`Instances.to_label_image`), ``id`` (where objects have ids),
+      ``class``, ``score``;
+    - ``bbox-0..3``: min row, min column, max row, max column, maxima exclusive; ``area_bbox``;
+    - ``centroid-0``, ``centroid-1``: row and column of the mean pixel centre, pixel (0, 0) at (0.0, 0.0);
+    - ``area``, ``area_convex``, ``perimeter``, ``equivalent_diameter_area``, ``axis_major_length``,
+      ``axis_minor_length``, ``feret_diameter_max``: in pixels; ``orientation`` in radians;
+      ``eccentricity``, ``extent``, ``solidity`` in 0..1; ``euler_number`` (1: one part without holes);
+    - ``circularity`` = 4 pi A / P^2 and ``sphericity`` = 2 sqrt(pi A) / P (PyRadiomics' ``shape2D``), both
+      in 0..1. P is the pixel perimeter, which is short for tiny objects: raw values above 1 (about one
+      nucleus in a hundred) are cut to 1; objects of one or two pixels have P = 0 and get NaN;
+    - ``touches_border``: the object reaches the image's edge and may be cut by it;
+    - with ``image``: ``intensity_mean``, ``_median``, ``_min``, ``_max``, ``_std``, with ``-0``, ``-1``, ..
+      per channel when there are several.
+
+    With ``pixel_size`` every column in pixels is followed at the table's end by one in physical units,
+    named for the unit in plain letters: ``area_um2``, ``perimeter_um``, ``centroid-0_um``. Pixel columns
+    stay. ``frame.attrs["units"]`` tells each column's unit; ``attrs`` also keeps ``size`` (height, width),
+    ``coverage`` (share of the image under any object), ``pixel_size`` and ``unit``.
+
+    Args:
+        instances: N objects. With boxes only, or for an empty mask, shape columns are NaN.
+        image: (H, W) or (H, W, C) numbers on the same pixel grid.
+        pixel_size: side of a square pixel in ``unit``, > 0.
+        unit: name of the unit of ``pixel_size``.
+
+    Returns:
+        N rows; every column is there for N = 0 too.
+
+    Raises:
+        InputError: an image of another size, or a pixel size that is not a positive number.
+
+    Example:
+        >>> import numpy as np
+        >>> from delineate.core.masks import Masks
+        >>> square = Instances((8, 8), masks=Masks.from_label_image(np.pad(np.ones((4, 4), int), 2)))
+        >>> frame = table(square, pixel_size=0.5)
+        >>> frame[["area", "perimeter", "solidity", "area_um2"]].round(2).values.tolist()
+        [[16.0, 12.0, 1.0, 4.0]]
+    """
+    check_pixel_size(pixel_size, unit)
+    pixels = None if image is None else _check_image(image, instances.size)
+    count = len(instances)
+    columns: dict[str, Any] = {"label": np.arange(1, count + 1, dtype=np.int64)}
+    if instances.ids is not None:
+        columns["id"] = instances.ids
+    columns["class"] = pd.Series(instances.names, dtype=object)
+    columns["score"] = instances.scores.astype(np.float64)
+    columns |= _boxes(instances)
+    columns |= _shapes(instances)
+    columns["touches_border"] = _touches_border(columns, instances.size)
+    if pixels is not None:
+        columns |= _intensities(instances, pixels)
+    frame = pd.DataFrame(columns)
+    frame.attrs["size"] = instances.size
+    frame.attrs["coverage"] = _coverage(instances)
+    frame.attrs["units"] = pixel_units(frame.columns)
+    if pixel_size is not None:
+        frame = add_physical(frame, float(pixel_size), unit)
+    return frame
+
+
+def _check_image(image: ArrayLike, size: tuple[int, int]) -> NDArray[Any]:
+    pixels = np.asarray(image)
+    if pixels.ndim not in (2, 3) or pixels.shape[:2] != size:
+        raise InputError(
+            f"table: expected an image of {size[0]} x {size[1]} pixels (H, W) or (H, W, C), "
+            f"got an array of shape {pixels.shape}; give the image that the objects were found in"
+        )
+    if pixels.dtype.kind not in "buif":
+        raise InputError(f"table: expected an image of numbers, got {pixels.dtype}; convert it first")
+    return pixels
+
+
+def _boxes(instances: Instances) -> dict[str, NDArray[Any]]:
+    """Min row, min column, max row, max column: of the masks where there are masks, else of the boxes."""
+    boxes: NDArray[Any]
+    if instances.masks is not None:
+        boxes = instances.masks.boxes.astype(np.int64)
+    else:
+        boxes = instances.boxes.astype(np.float64)
+    columns = dict(zip(BOX, boxes[:, [1, 0, 3, 2]].T, strict=True))
+    columns["area_bbox"] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return columns
+
+
+def _shapes(instances: Instances) -> dict[str, NDArray[np.float64]]:
+    columns = {name: np.full(len(instances), np.nan) for name in SHAPE}
+    if instances.masks is None:
+        return columns
+    area = instances.masks.area
+    columns["area"] = area.astype(np.float64)
+    valid = np.flatnonzero(area > 0)
+    if len(valid):
+        for name, values in _measure(Runs.of(instances.masks[valid])).items():
+            columns[name][valid] = values
+    return columns
+
+
+def _measure(runs: Runs) -> dict[str, NDArray[Any]]:
+    """Every shape column of regions with at least one pixel each."""
+    moment = moments(runs)
+    area = moment.area.astype(np.float64)
+    axes = ellipse(moment)
+    perimeter = perimeters(runs)
+    area_convex, feret = convex_measures(runs)
+    bbox = runs.bbox
+    known = np.where(perimeter > 0, perimeter, np.nan)
+    return {
+        "centroid-0": moment.centroid[:, 0],
+        "centroid-1": moment.centroid[:, 1],
+        "area_convex": area_convex,
+        "perimeter": perimeter,
+        "equivalent_diameter_area": np.sqrt(4 * area / np.pi),
+        "axis_major_length": axes.major,
+        "axis_minor_length": axes.minor,
+        "feret_diameter_max": feret,
+        "eccentricity": axes.eccentricity,
+        "orientation": axes.orientation,
+        "extent": area / ((bbox[:, 2] - bbox[:, 0]) * (bbox[:, 3] - bbox[:, 1])),
+        "solidity": area / area_convex,
+        "euler_number": euler_numbers(runs),
+        "circularity": np.minimum(4 * np.pi * area / known**2, 1.0),
+        "sphericity": np.minimum(2 * np.sqrt(np.pi * area) / known, 1.0),
+    }
+
+
+def _intensities(instances: Instances, pixels: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    stacked = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    channels = stacked.shape[2]
+    values = {name: np.full((len(instances), channels), np.nan) for name in STATISTICS}
+    if instances.masks is not None:
+        valid = np.flatnonzero(instances.masks.area > 0)
+        if len(valid):
+            for name, measured in intensities(Runs.of(instances.masks[valid]), stacked).items():
+                values[name][valid] = measured
+    suffixes = [""] if pixels.ndim == 2 else [f"-{c}" for c in range(channels)]
+    return {
+        f"intensity_{name}{suffix}": values[name][:, channel]
+        for name in STATISTICS
+        for channel, suffix in enumerate(suffixes)
+    }
+
+
+def _touches_border(columns: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    top, left, bottom, right = (columns[name] for name in BOX)
+    touches = (top <= 0) | (left <= 0) | (bottom >= size[0]) | (right >= size[1])
+    return np.asarray(touches & (columns["area_bbox"] > 0), dtype=bool)
+
+
+def _coverage(instances: Instances) -> float | None:
+    """Share of the image's pixels under at least one object, 0..1; None with boxes only."""
+    pixels = instances.size[0] * instances.size[1]
+    if instances.masks is None or not pixels:
+        return None
+    if not len(instances):
+        return 0.0
+    return float(instances.masks.union().area.sum()) / pixels
