@@ -1,0 +1,216 @@
+"""Opening a dataset, whatever it is: the format is found out and told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from delineate.core.errors import DatasetError
+
+from .formats import coco, label_image
+from .records import SPLIT_NAMES as SPLIT_NAMES
+from .records import Dataset as Dataset
+from .records import Record as Record
+from .records import Sample as Sample
+from .records import concatenate
+from .sniff import SUFFIXES
+
+Images = str | Path | Literal[False] | None
+
+_READ = (
+    "COCO JSON, a folder with images/ and labels/ (label images), or a folder with train/ and val/ of those"
+)
+_COCO_NAMES = (
+    "_annotations.coco.json",
+    "annotations.json",
+    "instances.json",
+    "coco.json",
+    "_annotations.json",
+)
+
+# Endings of what is known but has no reader.
+_OTHER = {
+    ".xml": "XML (Pascal VOC or CVAT)",
+    ".yaml": "YAML (YOLO)",
+    ".yml": "YAML (YOLO)",
+    ".txt": "text (YOLO)",
+    ".zarr": "Zarr",
+    ".zip": "a ZIP archive",
+    ".tar": "a TAR archive",
+    ".gz": "a gzip archive",
+    ".tgz": "a TAR archive",
+    ".mp4": "a video",
+    ".avi": "a video",
+    ".mov": "a video",
+    ".mkv": "a video",
+    ".geojson": "GeoJSON",
+    ".csv": "CSV",
+    ".parquet": "Parquet",
+}
+
+
+def open_dataset(
+    path: str | Path,
+    split: str | None = None,
+    images: Images = None,
+    skip_invalid: bool = False,
+    channels: int | Sequence[int] | None = None,
+) -> Dataset:
+    """Opens a dataset and finds out its format; :meth:`Dataset.describe` tells what was found.
+
+    Args:
+        path: a COCO JSON file; a folder with COCO JSON (``annotations.json``, ``_annotations.coco.json``,
+            ``train.json``, ``annotations/instances_train2017.json``, …); a folder with ``images/`` and
+            ``labels/`` (maybe ``split.csv``); or a folder with ``train/``, ``val/``, ``test/`` of those.
+        split: only this one; ``val``, ``valid`` and ``validation`` mean the same. None takes all, and
+            ``groups["split"]`` tells them apart.
+        images: the folder of a COCO file's images where they do not lie beside it; False needs no images at
+            all: only ``truth`` can then be asked for.
+        skip_invalid: leave malformed entries out, counted in ``notes``, instead of refusing.
+        channels: which channels of the images to read (see :func:`delineate.data.images.read`).
+
+    Raises:
+        DatasetError: nothing there, a format without a reader, malformed content, or no such split.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DatasetError(f"{path}: expected a dataset ({_READ}), got nothing there; check the path")
+    wanted = None if split is None else SPLIT_NAMES.get(split.lower(), split)
+    data = (
+        _open_folder(path, wanted, images, skip_invalid)
+        if path.is_dir()
+        else _open_file(path, images, skip_invalid)
+    )
+    if channels is not None:
+        data = replace(data, channels=(channels,) if isinstance(channels, int) else tuple(channels))
+    if wanted is None:
+        return data
+    if "split" not in data.groups:
+        own = coco.split_of(path) or SPLIT_NAMES.get(path.name.lower(), "")
+        if own == wanted:
+            return data
+        raise DatasetError(
+            f"{path}: expected a dataset with a split {split!r}, got one without splits; leave `split` "
+            "out or add a split.csv"
+        )
+    return data.select(split=wanted)
+
+
+def _open_file(path: Path, images: Images, skip_invalid: bool) -> Dataset:
+    if path.suffix.lower() != ".json":
+        raise _unsupported(path, _OTHER.get(path.suffix.lower(), f"a file ending in {path.suffix!r}"))
+    content_of = _json_kind(path)
+    if content_of:
+        raise _unsupported(path, content_of)
+    return coco.read(path, images, skip_invalid)
+
+
+def _json_kind(path: Path) -> str:
+    """The name of another JSON format by its first keys; empty where it may be COCO."""
+    with path.open("rb") as file:
+        head = file.read(65536)
+    if b'"_via_' in head or (b'"regions"' in head and b'"shape_attributes"' in head):
+        return "a VIA project"
+    if b'"shapes"' in head and (b'"imagePath"' in head or b'"imageData"' in head):
+        return "labelme JSON"
+    if b'"FeatureCollection"' in head:
+        return "GeoJSON"
+    return ""
+
+
+def _unsupported(path: Path, found: str) -> DatasetError:
+    return DatasetError(
+        f"{path}: expected {_READ}, got {found}, which is not supported yet; convert it to COCO JSON"
+    )
+
+
+def _open_folder(folder: Path, wanted: str | None, images: Images, skip_invalid: bool) -> Dataset:
+    if folder.suffix.lower() == ".zarr":
+        raise _unsupported(folder, "Zarr")
+    if (folder / "images").is_dir() and any(
+        (folder / n).is_dir() and _has_pictures(folder / n) for n in label_image.LABEL_FOLDERS
+    ):
+        return label_image.read(folder, skip_invalid=skip_invalid)
+    parts = {
+        SPLIT_NAMES[p.name.lower()]: p
+        for p in sorted(folder.iterdir())
+        if p.is_dir() and p.name.lower() in SPLIT_NAMES
+    }
+    opened = {name: _quietly(p, images, skip_invalid) for name, p in parts.items() if wanted in (None, name)}
+    found = {name: data for name, data in opened.items() if data is not None}
+    if not found:
+        files = _coco_files(folder)
+        named = {coco.split_of(p): p for p in files}
+        if len(files) == 1 and "" in named:
+            return coco.read(files[0], images, skip_invalid)
+        found = {
+            name: coco.read(p, images, skip_invalid)
+            for name, p in named.items()
+            if name and wanted in (None, name)
+        }
+        parts |= {name: p for name, p in named.items() if name}
+        if len(files) > len(named):
+            raise DatasetError(
+                f"{folder}: expected one COCO JSON per split, got {_names(files)}; name the one you mean"
+            )
+    if not found and parts and wanted is not None:
+        raise DatasetError(f"{folder}: expected a split {wanted!r}, got {sorted(parts)}; choose one of them")
+    if not found:
+        raise _unsupported(folder, _folder_kind(folder))
+    return concatenate([_with_split(data, name) for name, data in found.items()], folder)
+
+
+def _quietly(folder: Path, images: Images, skip_invalid: bool) -> Dataset | None:
+    """The dataset in a split's folder, or None where that folder holds images only."""
+    files = _coco_files(folder)
+    if len(files) == 1:
+        return coco.read(files[0], images, skip_invalid)
+    if (folder / "images").is_dir():
+        return label_image.read(folder, skip_invalid=skip_invalid)
+    return None
+
+
+def _coco_files(folder: Path) -> list[Path]:
+    """COCO files by their usual names, else every JSON file of the folder, else those in ``annotations/``."""
+    for name in _COCO_NAMES:
+        if (folder / name).is_file():
+            return [folder / name]
+    inside = sorted(p for p in folder.glob("*.json") if p.is_file() and not _json_kind(p))
+    if inside or not (folder / "annotations").is_dir():
+        return inside
+    found = sorted((folder / "annotations").glob("*.json"))
+    return [p for p in found if p.name.startswith("instances")] or found
+
+
+def _with_split(data: Dataset, name: str) -> Dataset:
+    return replace(data, records=tuple(replace(r, groups={**r.groups, "split": name}) for r in data.records))
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(p.suffix.lower() in SUFFIXES for p in folder.iterdir())
+
+
+def _folder_kind(folder: Path) -> str:
+    """What a folder without a readable dataset seems to hold."""
+    names = [p.name.lower() for p in folder.iterdir()]
+    if (
+        (folder / "images").is_dir()
+        and (folder / "labels").is_dir()
+        and any((folder / "labels").rglob("*.txt"))
+    ):
+        return "YOLO text labels"
+    for suffix, kind in _OTHER.items():
+        if any(name.endswith(suffix) for name in names):
+            return kind
+    if any(name.endswith(".json") for name in names):
+        return "JSON of another kind (labelme, VIA?)"
+    if any(name.endswith(SUFFIXES) for name in names) or "images" in names:
+        return "images without annotations"
+    return "an empty folder" if not names else f"a folder with {_names([Path(n) for n in names])}"
+
+
+def _names(paths: Iterable[Path]) -> str:
+    listed = [p.name for p in paths]
+    return ", ".join(listed[:4]) + (", …" if len(listed) > 4 else "")

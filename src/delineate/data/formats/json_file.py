@@ -1,0 +1,69 @@
+"""Reading a JSON file that somebody else wrote."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from pathlib import Path
+from typing import Any
+
+from delineate.core.errors import DatasetError
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+
+
+def load_json(path: Path) -> Any:
+    """The content of a JSON file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DatasetError: missing, empty, another encoding, not JSON (with line and column), nested too deeply,
+            a number too long.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: expected a JSON file, got {error.strerror!r}; check the path") from None
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            raise DatasetError(f"{path}: expected UTF-8, got {encoding}; save it as UTF-8")
+    if not data.strip():
+        raise DatasetError(f"{path}: expected JSON, got an empty file; write it again")
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start} "
+            "(Latin-1, as Windows writes it?); save it as UTF-8"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path}: expected JSON, got an error in line {error.lineno}, column {error.colno}: {error.msg}; "
+            "mend it there"
+        ) from None
+    except RecursionError:
+        raise DatasetError(
+            f"{path}: expected JSON of an annotation file, got it nested too deeply; write it again"
+        ) from None
+    except ValueError:  # an integer of more digits than Python converts
+        raise DatasetError(
+            f"{path}: expected numbers of at most 4300 digits, got a longer one; write it again"
+        ) from None
+
+
+def show(value: object) -> str:
+    """A short form of a JSON value for messages."""
+    if isinstance(value, dict):
+        return f"an object with {', '.join(map(repr, list(value)[:3])) or 'no keys'}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    text = (
+        json.dumps(value, ensure_ascii=False)
+        if not isinstance(value, int) or abs(value) < 10**20
+        else "a huge number"
+    )
+    return text if len(text) <= 40 else text[:39] + "…"
