@@ -225,7 +225,7 @@ def from_counts(counts: Ints, offsets: Ints, size: tuple[int, int]) -> Runs:
     number = right - left + 1
     if int(number.sum()) > MAX_RUNS:
         raise MaskError(
-            f"rle: expected at most {MAX_RUNS} vertical runs in all, got {number.sum()}; read fewer masks at once"
+            f"rle: expected at most {MAX_RUNS} vertical runs in all, got {number.sum()}; read fewer at once"
         )
     which = np.repeat(np.arange(len(fore)), number)
     x = ranges(left, number)

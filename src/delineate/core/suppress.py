@@ -103,7 +103,7 @@ def _greedy(scores: NDArray[np.float64], i: Ints, j: Ints, clash: NDArray[np.boo
     better, worse = better[by_better], worse[by_better]
     keep = np.ones(len(order), dtype=np.bool_)
     heads, starts = np.unique(better, return_index=True)
-    ends = [*starts[1:].tolist(), len(better)]
+    ends = np.append(starts, len(better))[1:].tolist()
     for head, start, end in zip(heads.tolist(), starts.tolist(), ends, strict=True):
         if keep[head]:
             keep[worse[start:end]] = False

@@ -92,7 +92,7 @@ def from_coco(
     return Instances(
         size,
         boxes=corners,  # type: ignore[arg-type]
-        labels=np.array([classes.index(i) for i in column("category_id", int)], dtype=np.int64),
+        labels=_labels(column("category_id", int), classes, names),
         scores=np.array(column("score", (int, float), 1.0), dtype=np.float32),
         masks=masks,
         ids=np.array(column("track_id", int), dtype=np.int64) if known["track_id"] else None,
@@ -100,6 +100,14 @@ def from_coco(
         areas=np.array(column("area", (int, float)), dtype=np.float64) if known["area"] else None,
         classes=classes,
     )
+
+
+def _labels(ids: list[int], classes: Labels, names: list[str]) -> NDArray[np.int64]:
+    index = {dataset_id: i for i, dataset_id in enumerate(classes.ids)}
+    for i, name in zip(ids, names, strict=True):
+        if i not in index:
+            raise InputError(f"{name}: category id {i} is none of the classes' {len(index)}; correct it")
+    return np.array([index[i] for i in ids], dtype=np.int64)
 
 
 def _name(annotation: object, i: int) -> str:
