@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+COVERAGE :=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -56,10 +57,10 @@ demo: $(VENV)/.demo
 	@ls -1 demo-output | sed 's/^/  /'
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 $(COVERAGE) $(PYTEST_ARGS)
 
 # Lint and docs come first because they are quick; the tests' closing line is the last thing to be read.
-check: PYTEST_ARGS += --cov --cov-report=term:skip-covered
+check: COVERAGE := --cov --cov-report=term:skip-covered
 check: $(VENV)/.check lint docs test
 
 lint: $(VENV)/.check
