@@ -83,6 +83,7 @@ ZOO: dict[str, Entry] = {
         summary="cell nuclei in fluorescence, stained tissue and brightfield, at unknown magnification",
         kwargs={"classes": Labels(("nucleus",))},
         file="nuclei.safetensors",
+        licence="CC0-1.0",
         classes=Labels(("nucleus",)),
     ),
     "maskrcnn_resnet50_fpn_coco": Entry(
