@@ -115,8 +115,8 @@ class AveragePrecision:
         height, width = truth.size
         self.update_coco(
             [{"id": image_id, "height": height, "width": width}],
-            self._annotations(truth, image_id, scored=False),
-            self._annotations(pred, image_id, scored=True),
+            self.to_coco(truth, image_id, scored=False),
+            self.to_coco(pred, image_id, scored=True),
         )
 
     def update_coco(
@@ -152,6 +152,34 @@ class AveragePrecision:
         self._tally = self._tally + ClassTally.of(
             true, found, classes=self.classes, max_det=self.max_dets[-1]
         )
+
+    def to_coco(self, instances: Instances, image_id: int, *, scored: bool) -> list[dict[str, Any]]:
+        """One image's objects as the records that :meth:`update_coco` takes.
+
+        Args:
+            instances: true or predicted objects.
+            image_id: the image's number.
+            scored: with scores (predictions), or with ``area`` and ``iscrowd`` (truth).
+        """
+        boxes = instances.boxes.astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        ids = [self.classes.id(int(k)) for k in instances.labels]
+        records: list[dict[str, Any]] = [{"image_id": image_id, "category_id": i} for i in ids]
+        if self.kind == "mask" and instances.masks is not None:
+            for record, segmentation in zip(records, instances.masks.to_rle(), strict=True):
+                record["segmentation"] = segmentation
+        if self.kind == "box" or (scored and self.detection_area == "box"):
+            for record, box in zip(records, boxes.tolist(), strict=True):
+                record["bbox"] = box
+        if scored:
+            for record, score in zip(records, instances.scores.tolist(), strict=True):
+                record["score"] = score
+            return records
+        areas = np.asarray(instances.area, np.float64).tolist()
+        for record, area, crowd in zip(records, areas, instances.crowd.tolist(), strict=True):
+            record["area"] = area
+            record["iscrowd"] = int(crowd)
+        return records
 
     def merge(self, other: AveragePrecision) -> None:
         """Take over the images of another shard; the result is the same however images were shared out.
@@ -207,28 +235,6 @@ class AveragePrecision:
                     f"AveragePrecision: expected labels in 0..{len(self.classes) - 1} in the {what}, "
                     f"got {int(given.labels.max())}; map its classes to the dataset's"
                 )
-
-    def _annotations(self, instances: Instances, image_id: int, *, scored: bool) -> list[dict[str, Any]]:
-        """COCO records of one image's objects, areas and boxes in float64."""
-        boxes = instances.boxes.astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
-        ids = [self.classes.id(int(k)) for k in instances.labels]
-        records: list[dict[str, Any]] = [{"image_id": image_id, "category_id": i} for i in ids]
-        if self.kind == "mask" and instances.masks is not None:
-            for record, segmentation in zip(records, instances.masks.to_rle(), strict=True):
-                record["segmentation"] = segmentation
-        if self.kind == "box" or (scored and self.detection_area == "box"):
-            for record, box in zip(records, boxes.tolist(), strict=True):
-                record["bbox"] = box
-        if scored:
-            for record, score in zip(records, instances.scores.tolist(), strict=True):
-                record["score"] = score
-            return records
-        areas = np.asarray(instances.area, np.float64).tolist()
-        for record, area, crowd in zip(records, areas, instances.crowd.tolist(), strict=True):
-            record["area"] = area
-            record["iscrowd"] = int(crowd)
-        return records
 
     def _as_result(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Only the fields of this kind: a bbox beside a mask would decide the mask's size class."""

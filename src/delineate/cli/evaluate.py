@@ -1,0 +1,127 @@
+"""`delineate evaluate`: a model, or predictions of any tool, against a dataset's truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from delineate.data.dataset import Dataset
+    from delineate.engine.report import Report
+
+EPILOG = """Examples:
+
+delineate evaluate --model nuclei --data dsb2018 --split val --by modality
+
+delineate evaluate --predictions results.json --data instances_val2017.json --out scores
+
+delineate evaluate --predictions labels_of_another_tool/ --data dsb2018 --metrics cells --json
+
+Exit codes: 0 all images scored; 1 some images failed, the others are scored; 2 nothing could be scored."""
+
+
+def evaluate_command(
+    model: Annotated[str, typer.Option(help="Name of the zoo; see `delineate models`.")] = "",
+    weights: Annotated[Optional[Path], typer.Option(help="Weights that `delineate train` wrote.")] = None,  # noqa: UP045
+    predictions: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Instead of a model: COCO results JSON, COCO dataset JSON, or a folder of label images."
+        ),
+    ] = None,
+    data: Annotated[str, typer.Option(help="Dataset with the truth: a folder or a COCO JSON file.")] = "",
+    split: Annotated[
+        str, typer.Option(help="Split to score, or `all`. Default: val where the dataset has it, else all.")
+    ] = "",
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of a COCO file's images, where they do not lie beside it."),
+    ] = None,
+    by: Annotated[str, typer.Option(help="Scores for each value of this column too, such as modality.")] = "",
+    metrics: Annotated[
+        str, typer.Option(help="coco: box and mask AP; cells: AP as in cell papers, counts.")
+    ] = "coco,cells",
+    confidence: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            help="Score only detections from this score on. Default: AP takes all, cells and counts from 0.5 on."
+        ),
+    ] = None,
+    max_det: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="COCO's AP scores so many detections per image and class. Default: 100."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder for report.json, report.csv and report.txt, or one such file."),
+    ] = None,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave malformed entries of the dataset out, counted.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Score a model, or predictions of any tool, against a dataset's truth."""
+    from delineate.core.errors import InputError
+    from delineate.engine.evaluate import evaluate
+
+    if (predictions is None) == (not model and weights is None):
+        raise InputError(
+            "evaluate: expected either --model or --weights, or --predictions; see `delineate evaluate --help`"
+        )
+    if not data:
+        raise InputError("evaluate: expected --data, got none; give the dataset with the truth")
+    stored = predictions is not None
+    dataset = _dataset(data, split, images, stored, skip_invalid)
+    report = evaluate(
+        predictions if stored else _model(model, weights, device),
+        dataset,
+        confidence=confidence,
+        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+        max_det=max_det,
+        by=by or None,
+        progress=not quiet,
+    )
+    _show(report, out, as_json, quiet)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _dataset(data: str, split: str, images: Path | None, stored: bool, skip_invalid: bool) -> Dataset:
+    """The dataset, cut to the split; without images where predictions are stored."""
+    from delineate.data.dataset import open_dataset
+
+    folder: Any = images if images is not None or not stored else False
+    if split and split != "all":
+        return open_dataset(data, split=split, images=folder, skip_invalid=skip_invalid)
+    dataset = open_dataset(data, images=folder, skip_invalid=skip_invalid)
+    return dataset if split or "val" not in dataset.groups.get("split", ()) else dataset.select(split="val")
+
+
+def _model(name: str, weights: Path | None, device: str) -> Any:
+    from delineate.engine.load import load
+
+    if weights is None:
+        return load(name, device=device)
+    return load(name, weights=weights, device=device) if name else load(weights=weights, device=device)
+
+
+def _show(report: Report, out: Path | None, as_json: bool, quiet: bool) -> None:
+    from rich.console import Console
+
+    from delineate.engine.report_text import render
+
+    files = report.save(out) if out is not None else []
+    if as_json:
+        typer.echo(report.to_json())
+    elif not quiet:
+        console = Console(highlight=False)
+        if console.is_terminal and console.width >= 100:
+            render(report, console)
+        else:
+            typer.echo(str(report))
+        for file in files:
+            typer.echo(f"wrote {file}", err=True)

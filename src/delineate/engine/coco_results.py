@@ -1,0 +1,252 @@
+"""Predictions in COCO's results format, or as a COCO dataset whose annotations may have scores.
+
+Everything is checked when it is read: ids, scores, sizes, run lengths. What cannot be scored is refused with
+its place in the file, before native code sees it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delineate.core import rle
+from delineate.core.convert.coco import from_coco
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.core.masks import Masks
+from delineate.data.formats.json_file import show
+
+from .stored import ImageEntry, Predictions
+
+
+class CocoPredictions(Predictions):
+    """Predictions held as COCO results by image id, validated, ``segmentation`` always run lengths."""
+
+    def __init__(
+        self,
+        source: Path,
+        classes: Labels,
+        results: Mapping[int, list[dict[str, Any]]],
+        notes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(source, classes, notes)
+        self._results = results
+
+    def instances(self, image: ImageEntry) -> Instances:
+        """The objects predicted on ``image``; none where the file has none."""
+        results = self._results.get(image.id, [])
+        return (
+            from_coco(results, image.size, self.classes)
+            if results
+            else Instances.empty(image.size, self.classes)
+        )
+
+    def results(self, image: ImageEntry) -> list[dict[str, Any]]:
+        """COCO results of ``image``."""
+        return self._results.get(image.id, [])
+
+
+def read_coco_dataset(
+    path: Path, content: Mapping[str, Any], images: Sequence[ImageEntry], classes: Labels
+) -> Predictions:
+    """A dataset's annotations as results for ``images``: images by file name, else by id; classes by name."""
+    to_image = _image_numbers(path, content.get("images"), images)
+    to_class = _category_numbers(path, content.get("categories"), classes)
+    notes, results = [], []
+    for k, annotation in enumerate(content["annotations"]):
+        record = _record(annotation, f"{path}: annotations[{k}]")
+        changed = {"image_id": to_image.get(_hashable(record.get("image_id")), record.get("image_id"))}
+        category = _hashable(record.get("category_id"))
+        changed["category_id"] = to_class.get(category, record.get("category_id"))
+        results.append({"score": 1.0, **record, **changed})
+    if results and not any("score" in a for a in content["annotations"]):
+        notes.append("the annotations carry no scores: AP sees all predictions as equally sure")
+    return read_coco_results(path, results, images, classes, notes, place="annotations")
+
+
+def read_coco_results(
+    path: Path,
+    content: list[Any],
+    images: Sequence[ImageEntry],
+    classes: Labels,
+    notes: Sequence[str],
+    place: str = "results",
+) -> CocoPredictions:
+    """A list of results, each checked; those of unknown classes are counted in the notes.
+
+    Args:
+        path: the file, for messages.
+        content: the list.
+        images: the dataset's images.
+        classes: the dataset's classes.
+        notes: notes to begin with.
+        place: what the list is called in messages.
+
+    Raises:
+        InputError: an entry that cannot be scored; the message has its place in the file.
+    """
+    known = {image.id: image for image in images}
+    ids = set(classes.ids)
+    grouped: dict[int, list[dict[str, Any]]] = {}
+    places: dict[int, list[str]] = {}
+    foreign: Counter[int] = Counter()
+    for k, item in enumerate(content):
+        where = f"{path}: {place}[{k}]"
+        record = _checked(_record(item, where), where, known)
+        if record["category_id"] in ids:
+            grouped.setdefault(record["image_id"], []).append(record)
+            places.setdefault(record["image_id"], []).append(where)
+        else:
+            foreign[record["category_id"]] += 1
+    _one_kind(path, grouped.values())
+    for number, records in grouped.items():
+        _check_segmentations(records, places[number], known[number].size)
+    notes = [*notes, *_about_foreign(path, foreign, len(content), ids)]
+    return CocoPredictions(path, classes, grouped, notes)
+
+
+def _checked(record: Mapping[str, Any], where: str, known: Mapping[int, ImageEntry]) -> dict[str, Any]:
+    """The fields of one result that scoring needs, each of the right kind."""
+    number, category, score = record.get("image_id"), record.get("category_id"), record.get("score")
+    if not _whole(number) or number not in known:
+        raise InputError(
+            f"{where}.image_id: expected the id of one of the data's {len(known)} images, got "
+            f"{show(number)}; evaluate on the data that was predicted on, in the same split"
+        )
+    if not _whole(category):
+        raise InputError(
+            f"{where}.category_id: expected a whole number, got {show(category)}; use the data's category ids"
+        )
+    if not _number(score) or not 0 <= score <= 1:
+        if score is None:
+            raise InputError(f"{where}.score: expected a number in 0..1, got none; is this ground truth?")
+        raise InputError(f"{where}.score: expected a number in 0..1, got {show(score)}; correct or drop it")
+    result = {"image_id": number, "category_id": category, "score": float(score)}
+    box = record.get("bbox")
+    if box is not None:
+        right = isinstance(box, list) and len(box) == 4 and all(map(_number, box)) and min(box[2:]) >= 0
+        if not right:
+            raise InputError(
+                f"{where}.bbox: expected [x, y, width, height] of finite numbers, sizes from 0 up, got "
+                f"{show(box)}; correct it"
+            )
+        result["bbox"] = [float(v) for v in box]
+    if record.get("segmentation") is not None:
+        result["segmentation"] = record["segmentation"]
+    elif box is None:
+        raise InputError(f"{where}: expected a segmentation or a bbox, got neither; drop it or add one")
+    return result
+
+
+def _one_kind(path: Path, grouped: Iterable[Sequence[Mapping[str, Any]]]) -> None:
+    """All results have a segmentation, or none has: a mixture cannot be scored by masks."""
+    with_masks = Counter("segmentation" in record for records in grouped for record in records)
+    if len(with_masks) > 1:
+        raise InputError(
+            f"{path}: expected a segmentation in all results or in none, got {with_masks[True]} with and "
+            f"{with_masks[False]} without; split the file"
+        )
+
+
+def _check_segmentations(records: list[dict[str, Any]], places: Sequence[str], size: tuple[int, int]) -> None:
+    """Validate one image's run lengths, turn its polygons into such; boxes where a result has none."""
+    encoded = [k for k, r in enumerate(records) if isinstance(r.get("segmentation"), Mapping)]
+    rle.read(
+        [records[k]["segmentation"] for k in encoded], size, [f"{places[k]}.segmentation" for k in encoded]
+    )
+    drawn = [k for k, r in enumerate(records) if "segmentation" in r and k not in set(encoded)]
+    for k in drawn:
+        rings = records[k]["segmentation"]
+        if not isinstance(rings, list) or not rings:
+            raise InputError(
+                f"{places[k]}.segmentation: expected run lengths or polygons, got {show(rings)}; correct it"
+            )
+    outlines = [records[k]["segmentation"] for k in drawn]
+    masks = Masks.from_polygons(outlines, size, [f"{places[k]}.segmentation" for k in drawn])
+    for k, segmentation in zip(drawn, masks.to_rle(), strict=True):
+        records[k]["segmentation"] = segmentation
+    _add_boxes(records, size)
+
+
+def _add_boxes(records: list[dict[str, Any]], size: tuple[int, int]) -> None:
+    bare = [record for record in records if "bbox" not in record]
+    boxes = Masks.from_rle([record["segmentation"] for record in bare], size).boxes.astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    for record, box in zip(bare, boxes.tolist(), strict=True):
+        record["bbox"] = box
+
+
+def _about_foreign(path: Path, foreign: Counter[int], total: int, ids: set[int]) -> list[str]:
+    if not foreign:
+        return []
+    named = ", ".join(str(i) for i in sorted(foreign)[:5])
+    count = sum(foreign.values())
+    if count == total:
+        raise InputError(
+            f"{path}: expected category ids of the data ({', '.join(map(str, sorted(ids)[:5]))}, ..), got "
+            f"{named}; map the classes to the data's ids"
+        )
+    return [f"{count} results of category ids that the data does not have ({named}) were not scored"]
+
+
+def _image_numbers(path: Path, listed: object, images: Sequence[ImageEntry]) -> dict[Any, int]:
+    """From the file's image ids to the dataset's: by file name, by its stem, else by equal id."""
+    if not isinstance(listed, list):
+        return {}
+    by_name = {Path(i.name).name: i for i in images}
+    by_stem = {Path(i.name).stem: i for i in images}
+    numbers = {}
+    for k, item in enumerate(listed):
+        record = _record(item, f"{path}: images[{k}]")
+        name = record.get("file_name")
+        name = name.replace("\\", "/") if isinstance(name, str) and "\0" not in name else ""
+        image = by_name.get(Path(name).name) or by_stem.get(Path(name).stem)
+        if image is None:
+            continue
+        size = (record.get("height", image.size[0]), record.get("width", image.size[1]))
+        if size != image.size:
+            raise InputError(
+                f"{path}: images[{k}]: expected {image.size[1]} x {image.size[0]} pixels, as {image.name}, "
+                f"got {show(size[1])} x {show(size[0])}; predict on the original images"
+            )
+        numbers[_hashable(record.get("id"))] = image.id
+    return numbers
+
+
+def _category_numbers(path: Path, listed: object, classes: Labels) -> dict[Any, int]:
+    """From the file's category ids to the dataset's, by name; where each has one class, that one."""
+    if not isinstance(listed, list):
+        return {}
+    records = [_record(item, f"{path}: categories[{k}]") for k, item in enumerate(listed)]
+    if len(records) == len(classes) == 1:
+        return {_hashable(records[0].get("id")): classes.id(0)}
+    by_name = {name.casefold(): classes.id(k) for k, name in enumerate(classes.names)}
+    return {
+        _hashable(r.get("id")): by_name[str(r.get("name")).casefold()]
+        for r in records
+        if str(r.get("name")).casefold() in by_name
+    }
+
+
+def _record(item: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(item, Mapping):
+        raise InputError(f"{where}: expected an object {{...}}, got {show(item)}; give COCO records")
+    return item
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _hashable(value: object) -> object:
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None

@@ -1,0 +1,248 @@
+"""Evaluation: a model, a callable or stored predictions against a dataset's truth."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import track
+
+from delineate.core.errors import DelineateError, InputError
+from delineate.core.instances import Instances
+from delineate.metrics.average_precision import MAX_DETS, AveragePrecision
+from delineate.metrics.cell_matching import CellMatching
+from delineate.metrics.counting import CountingError
+
+from .evaluation_inputs import Truth, caller, in_classes, name_of
+from .predictions import ImageEntry, Predictions, read_predictions
+from .report import Report, Scores
+
+METRICS = ("coco", "cells")
+OPERATING_POINT = 0.5
+"""Score from which a detection counts as an object in the cell metrics, where no confidence is given."""
+
+Kind = Literal["mask", "box"]
+
+
+def evaluate(
+    predictor: Any,
+    dataset: Any,
+    *,
+    split: str | None = None,
+    confidence: float | None = None,
+    metrics: Sequence[str] = METRICS,
+    max_det: int | None = None,
+    by: str | None = None,
+    progress: bool = True,
+) -> Report:
+    """Score predictions against truth, image by image.
+
+    One image that cannot be read or predicted does not stop the rest: it is left out of the scores and listed
+    in ``report.failed``.
+
+    Args:
+        predictor: a model, a callable from image (H x W or H x W x C array as read) to :class:`Instances`,
+            stored :class:`Predictions`, or a path to such: COCO results JSON, COCO dataset JSON with scores,
+            or a folder of label images. Classes are matched to the dataset's by name.
+        dataset: a :class:`Dataset`, a path to one, or a sequence of samples with ``image`` and ``truth``.
+        split: only this split of the dataset.
+        confidence: score only detections with a score from it on, 0..1, in every metric; a model gets it as
+            its own threshold. Default: COCO's AP takes all that the predictor gives (it ranks by score),
+            cells and counts take the detections from 0.5 on.
+        metrics: ``"coco"`` (box and mask AP and AR), ``"cells"`` (StarDist's matching, counting error).
+        max_det: score at most so many detections of a class in an image in COCO's AP, default 100; a model
+            is asked for as many. What lies beyond is counted in the report.
+        by: a column of the dataset's groups, such as ``"modality"``: scores for each of its values too.
+        progress: show a progress bar on stderr where that is a terminal.
+
+    Returns:
+        A frozen report that prints itself, and saves itself as JSON and CSV.
+
+    Raises:
+        InputError: predictions and dataset do not belong together, a setting is wrong, or no image at all
+            could be scored.
+
+    Example:
+        >>> import numpy as np
+        >>> from delineate.data.records import Sample
+        >>> truth = Instances((8, 8), boxes=[[0, 0, 4, 4]])
+        >>> sample = Sample(np.zeros((8, 8), np.uint8), truth, "a.png", Path("a.png"), 1)
+        >>> report = evaluate(lambda image: truth, [sample], metrics=["coco"])
+        >>> round(report.scores["box/AP"], 3)
+        1.0
+    """
+    started = time.monotonic()
+    _check_settings(confidence, metrics, max_det)
+    stored = isinstance(predictor, str | Path | Predictions)
+    truth = Truth.of(dataset, split=split, by=by, with_images=not stored)
+    if isinstance(predictor, str | Path):
+        entries = [truth.entry(index) for index in range(len(truth))]
+        predictor = read_predictions(predictor, entries, truth.classes)
+    run = _Run(truth, predictor, confidence, metrics, max_det)
+    console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
+    for index in track(range(len(truth)), "evaluating", console=console, transient=True):
+        run.image(index)
+    if len(run.failed) == len(truth):
+        name, reason = run.failed[0]
+        raise InputError(f"evaluate: no image could be scored; the first, {name}: {reason}")
+    return run.report(time.monotonic() - started, by)
+
+
+def _check_settings(confidence: float | None, metrics: Sequence[str], max_det: int | None) -> None:
+    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(METRICS):
+        raise InputError(
+            f"evaluate, metrics: expected some of {list(METRICS)}, got {metrics!r}; choose from these"
+        )
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise InputError(
+            f"evaluate, confidence: expected a number in 0..1, got {confidence}; give for example 0.5"
+        )
+    if max_det is not None and max_det < 1:
+        raise InputError(
+            f"evaluate, max_det: expected a number from 1 up, got {max_det}; give for example 100"
+        )
+
+
+class _Metrics:
+    """The metrics of one group of images."""
+
+    def __init__(self, truth: Truth, max_dets: tuple[int, ...]) -> None:
+        self.mask = AveragePrecision("mask", truth.classes, max_dets=max_dets)
+        self.box = AveragePrecision("box", truth.classes, max_dets=max_dets)
+        self.cells, self.counting = CellMatching(), CountingError()
+
+    def merge(self, other: _Metrics) -> None:
+        self.mask.merge(other.mask)
+        self.box.merge(other.box)
+        self.cells.merge(other.cells)
+        self.counting.merge(other.counting)
+
+    def scores(self, kinds: set[Kind], with_cells: bool) -> Scores:
+        return Scores(
+            mask=self.mask.compute() if "mask" in kinds else None,
+            box=self.box.compute() if "box" in kinds else None,
+            cells=self.cells.compute() if with_cells else None,
+            counting=self.counting.compute() if with_cells else None,
+        )
+
+
+class _Run:
+    """Metrics fed image by image, by group, and what went wrong on the way."""
+
+    def __init__(
+        self,
+        truth: Truth,
+        predictor: Any,
+        confidence: float | None,
+        metrics: Sequence[str],
+        max_det: int | None,
+    ) -> None:
+        self.truth, self.predictor, self.confidence = truth, predictor, confidence
+        self.call: Callable[[Any], Instances] | None = None
+        if not isinstance(predictor, Predictions):
+            self.call = caller(predictor, confidence, max_det)
+        last = MAX_DETS[-1] if max_det is None else max_det
+        self.max_dets = (*(limit for limit in MAX_DETS if limit < last), last)
+        self.kinds: set[Kind] = {"mask", "box"} if "coco" in metrics else set()
+        self.with_cells = "cells" in metrics
+        self.groups: dict[str, _Metrics] = {}
+        self.failed: list[tuple[str, str]] = []
+        self.foreign = 0
+        self.remarks: Counter[str] = Counter()
+
+    def image(self, index: int) -> None:
+        """Predict and score one image; a failure is kept, not raised."""
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                self.score(index)
+            self.remarks.update(str(warning.message) for warning in caught)
+        except (
+            Exception
+        ) as error:  # whatever a model raises on one image is told by name; the others still count
+            reason = str(error) if isinstance(error, DelineateError) else f"{type(error).__name__}: {error}"
+            self.failed.append((self.truth.name(index), " ".join(reason.split())))
+
+    def score(self, index: int) -> None:
+        """Feed one image to the metrics; all is checked before the first one counts it."""
+        entry, truth = self.truth.entry(index), self.truth.truth(index)
+        found = self.found(index, entry)
+        if found.size != truth.size:
+            raise InputError(
+                f"expected a prediction of {truth.size} pixels (height, width), got {found.size}; "
+                "predict on the original image"
+            )
+        self.drop_masks_where_there_are_none(truth, found)
+        metrics = self.groups.setdefault(self.truth.groups[index], _Metrics(self.truth, self.max_dets))
+        exact = self.predictor.results(entry) if isinstance(self.predictor, Predictions) else None
+        image = {"id": entry.id, "height": truth.size[0], "width": truth.size[1]}
+        for kind in self.kinds:
+            metric = metrics.mask if kind == "mask" else metrics.box
+            true_records = metric.to_coco(truth, entry.id, scored=False)
+            for record, box in zip(true_records, self.truth.exact_boxes(index), strict=False):
+                if kind == "box" and box is not None:
+                    record["bbox"] = box
+            results = metric.to_coco(found, entry.id, scored=True) if exact is None else exact
+            floor = self.confidence or 0.0
+            metric.update_coco([image], true_records, [r for r in results if r["score"] >= floor])
+        if self.with_cells:
+            objects = found[found.scores >= (OPERATING_POINT if self.confidence is None else self.confidence)]
+            metrics.cells.update(objects, truth, entry.id)
+            metrics.counting.update(objects, truth, entry.id)
+
+    def found(self, index: int, entry: ImageEntry) -> Instances:
+        """The predicted objects in the dataset's classes."""
+        if self.call is None:
+            found = self.predictor.instances(entry)
+        else:
+            found, foreign = in_classes(self.call(self.truth.samples[index].image), self.truth.classes)
+            self.foreign += foreign
+        return (
+            found
+            if len(found) or found.masks is not None
+            else Instances.empty(found.size, self.truth.classes)
+        )
+
+    def drop_masks_where_there_are_none(self, truth: Instances, found: Instances) -> None:
+        """Boxes only on one side: mask scores are given up for the whole set, and the report says so."""
+        for side, instances in (("truth", truth), ("predictions", found)):
+            if len(instances) and instances.masks is None and ("mask" in self.kinds or self.with_cells):
+                self.kinds.discard("mask")
+                self.with_cells = False
+                self.remarks[f"the {side} have boxes only: masks and cells are not scored"] = 1
+        if not self.kinds and not self.with_cells:
+            raise InputError(
+                "cells: expected masks in truth and predictions, got boxes only; choose metrics=['coco']"
+            )
+
+    def report(self, seconds: float, by: str | None) -> Report:
+        """What came out."""
+        total = _Metrics(self.truth, self.max_dets)
+        for metrics in self.groups.values():
+            total.merge(metrics)
+        named = {name: self.groups[name] for name in sorted(self.groups) if name} if by else {}
+        notes = [
+            *self.truth.notes,
+            *(self.predictor.notes if isinstance(self.predictor, Predictions) else ()),
+        ]
+        notes += [text if count == 1 else f"{text} ({count} images)" for text, count in self.remarks.items()]
+        if self.foreign:
+            notes.append(f"{self.foreign} detections of classes that the data does not have were not scored")
+        return Report(
+            predictor=name_of(self.predictor),
+            data=self.truth.describe(),
+            images=len(self.truth) - len(self.failed),
+            total=total.scores(self.kinds, self.with_cells),
+            groups={name: metrics.scores(self.kinds, self.with_cells) for name, metrics in named.items()},
+            by=by,
+            confidence=self.confidence,
+            cell_confidence=OPERATING_POINT if self.confidence is None else self.confidence,
+            failed=tuple(self.failed),
+            notes=tuple(notes),
+            seconds=seconds,
+        )

@@ -1,0 +1,181 @@
+"""The two sides of an evaluation: a dataset's truth, and whoever predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.data.images import read_size
+from delineate.data.records import Dataset
+
+from .predictions import ImageEntry, Predictions
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A dataset, or a plain sequence of samples, asked in one way.
+
+    Attributes:
+        samples: what was given.
+        classes: the classes that are scored.
+        groups: one name per image; empty names where no groups were asked for.
+    """
+
+    samples: Any
+    classes: Labels
+    groups: list[str]
+
+    @classmethod
+    def of(cls, dataset: Any, *, split: str | None, by: str | None, with_images: bool) -> Truth:
+        """Of a :class:`Dataset`, a path to one, or samples with ``image`` and ``truth``.
+
+        Raises:
+            InputError: nothing to score, or no such column ``by``.
+        """
+        if isinstance(dataset, str | Path):
+            from delineate.data.dataset import open_dataset
+
+            dataset = open_dataset(dataset, split=split, images=None if with_images else False)
+        elif split is not None:
+            dataset = dataset.select(split=split)
+        if not len(dataset):
+            raise InputError(
+                "evaluate: expected at least one image, got an empty dataset; check path and split"
+            )
+        columns: Mapping[str, list[str]] = getattr(dataset, "groups", {})
+        if by is not None and by not in columns:
+            known = ", ".join(columns) or "no columns"
+            raise InputError(f"evaluate, by: expected a column of the dataset, got {by!r}; it has {known}")
+        groups = [name or "(none)" for name in columns[by]] if by else [""] * len(dataset)
+        classes = getattr(dataset, "classes", None) or dataset[0].truth.classes
+        return cls(dataset, classes, groups)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def entry(self, index: int) -> ImageEntry:
+        """Id, name and size of an image, without decoding it where the dataset allows."""
+        if isinstance(self.samples, Dataset):
+            record = self.samples.records[index]
+            return ImageEntry(record.image_id, record.name, record.size or read_size(record.path))
+        sample = self.samples[index]
+        return ImageEntry(getattr(sample, "image_id", index + 1), self.name(index), sample.truth.size)
+
+    def name(self, index: int) -> str:
+        """What to call an image in messages."""
+        if isinstance(self.samples, Dataset):
+            return self.samples.records[index].name
+        return str(getattr(self.samples[index], "name", f"image {index + 1}"))
+
+    def truth(self, index: int) -> Instances:
+        """The true objects of an image."""
+        return self.samples.truth(index) if isinstance(self.samples, Dataset) else self.samples[index].truth
+
+    def exact_boxes(self, index: int) -> list[list[float] | None]:
+        """Boxes as a COCO file annotates them, xywh in float64, None for the mask's own; [] elsewhere."""
+        if not isinstance(self.samples, Dataset) or self.samples.format != "COCO":
+            return []
+        boxes = [annotation.box for annotation in self.samples.records[index].annotation]
+        return [None if b is None else [b[0], b[1], b[2] - b[0], b[3] - b[1]] for b in boxes]
+
+    def describe(self) -> str:
+        """One line on the dataset."""
+        return self.samples.describe() if isinstance(self.samples, Dataset) else f"{len(self)} samples"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the dataset's reader corrected or doubts."""
+        return self.samples.notes if isinstance(self.samples, Dataset) else ()
+
+
+def caller(predictor: Any, confidence: float | None, max_det: int | None) -> Callable[[Any], Instances]:
+    """A function from image to objects.
+
+    Args:
+        predictor: has ``predict``, or is a Segmenter, or is such a function already.
+        confidence: passed on to a model; None leaves it its default.
+        max_det: the same.
+
+    Raises:
+        InputError: none of these.
+    """
+    given = {"confidence": confidence, "max_det": max_det}
+    settings = {name: value for name, value in given.items() if value is not None}
+    if hasattr(predictor, "predict"):
+        return _checked(lambda image: predictor.predict(image, **settings))
+    if hasattr(predictor, "instances") and hasattr(predictor, "losses"):
+        from .predict import predict
+
+        return _checked(lambda image: predict(predictor, image, **settings))
+    if not callable(predictor):
+        raise InputError(
+            f"predictor: expected a model, a callable, predictions or a path to them, got "
+            f"{type(predictor).__name__}; load a model with delineate.load"
+        )
+    return _checked(predictor)
+
+
+def _checked(call: Callable[[Any], Any]) -> Callable[[Any], Instances]:
+    def predict(image: Any) -> Instances:
+        found = call(image)
+        if not isinstance(found, Instances):
+            raise InputError(
+                f"predictor: expected Instances, got {type(found).__name__}; make them with "
+                "Instances.from_supervision or Instances.from_torchvision"
+            )
+        return found
+
+    return predict
+
+
+def in_classes(found: Instances, classes: Labels) -> tuple[Instances, int]:
+    """Detections with the indices of ``classes``, matched by name, and how many had no such class.
+
+    Where each side has one class the names need not agree.
+
+    Raises:
+        InputError: no class in common.
+    """
+    if found.classes == classes:
+        return found, 0
+    index = {name.casefold(): k for k, name in enumerate(classes.names)}
+    mapping = np.array([index.get(name.casefold(), -1) for name in found.classes.names], dtype=np.int64)
+    if len(classes) == len(found.classes) == 1:
+        mapping[:] = 0
+    if (mapping < 0).all():
+        raise InputError(
+            f"classes: expected some of {_list(classes)} as the data has, got {_list(found.classes)}; "
+            "evaluate on data with the model's classes"
+        )
+    known = mapping[found.labels] >= 0
+    kept = found[known]
+    relabelled = Instances(
+        kept.size,
+        boxes=kept.boxes,
+        labels=mapping[kept.labels],
+        scores=kept.scores,
+        masks=kept.masks,
+        classes=classes,
+    )
+    return relabelled, int((~known).sum())
+
+
+def name_of(predictor: Any) -> str:
+    """What to call a predictor in a report."""
+    if isinstance(predictor, Predictions):
+        return str(predictor.source)
+    for name in ("name", "family", "__name__"):
+        if isinstance(getattr(predictor, name, None), str):
+            return str(getattr(predictor, name))
+    return type(predictor).__name__
+
+
+def _list(classes: Labels) -> str:
+    return ", ".join(classes.names[:5]) + (", .." if len(classes) > 5 else "")

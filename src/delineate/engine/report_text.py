@@ -1,0 +1,147 @@
+"""How an evaluation report looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from delineate.metrics.cell_report import CellScores
+
+    from .report import Report, Scores
+
+CLASSES_SHOWN = 20
+
+
+def render(report: Report, console: Console) -> None:
+    """Print a report: tables first, then the protocol, notes and failures."""
+    console.print(f"[bold]{escape(report.predictor)}[/] on {escape(report.data)}", soft_wrap=True)
+    sets = [("all", report.total), *report.groups.items()]
+    for table in (_coco(sets), _classes(report.total), _cells(sets), _cells_at_first(sets), _counts(sets)):
+        if table is not None:
+            console.print(table)
+    _protocol(report, console)
+    for note in report.all_notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+    for name, reason in report.failed:
+        console.print(f"[red]not scored:[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
+    console.print(f"{report.images} images scored in {report.seconds:.1f} s", soft_wrap=True)
+
+
+def _coco(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    first = sets[0][1].mask or sets[0][1].box
+    if first is None:
+        return None
+    table = _table("COCO", "", *first.scores)
+    for name, scores in sets:
+        for report in (scores.mask, scores.box):
+            if report is not None:
+                label = report.kind if len(sets) == 1 else f"{name}: {report.kind}"
+                table.add_row(escape(label), *map(_number, report.scores.values()))
+    return table
+
+
+def _classes(scores: Scores) -> Table | None:
+    report = scores.mask or scores.box
+    if report is None or len(report.per_class) < 2:
+        return None
+    used = {name: row for name, row in report.per_class.items() if row["truths"] or row["detections"]}
+    table = _table(
+        f"COCO by class, {report.kind}", "class", "AP", "AP50", "AP75", "AR", "objects", "detections"
+    )
+    for name, row in sorted(used.items(), key=lambda item: -item[1]["truths"])[:CLASSES_SHOWN]:
+        numbers = [_number(row[key]) for key in ("AP", "AP50", "AP75", "AR")]
+        table.add_row(escape(name), *numbers, str(int(row["truths"])), str(int(row["detections"])))
+    if len(used) > CLASSES_SHOWN:
+        table.caption = f"{len(used) - CLASSES_SHOWN} more classes in the saved report"
+    return table
+
+
+def _cells(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    first = sets[0][1].cells
+    if first is None:
+        return None
+    table = _table(
+        "Cells: AP = TP / (TP + FP + FN) at each IoU", "", *(f"{t:.2f}" for t in first.thresholds), "mean"
+    )
+    for label, _, row in _cell_rows(sets):
+        accuracy = [s.accuracy for s in row]
+        table.add_row(escape(label), *map(_number, accuracy), _number(sum(accuracy) / len(accuracy)))
+    return table
+
+
+def _cells_at_first(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    first = sets[0][1].cells
+    if first is None:
+        return None
+    columns = ("images", "TP", "FP", "FN", "precision", "recall", "F1", "PQ", "mean IoU")
+    table = _table(f"Cells at IoU {first.thresholds[0]:.2f}", "", *columns)
+    for label, images, row in _cell_rows(sets):
+        s = row[0]
+        ratios = (s.precision, s.recall, s.f1, s.panoptic_quality, s.mean_matched_score)
+        table.add_row(escape(label), *map(str, (images, s.tp, s.fp, s.fn)), *map(_number, ratios))
+    return table
+
+
+def _cell_rows(sets: Sequence[tuple[str, Scores]]) -> Iterator[tuple[str, int, tuple[CellScores, ...]]]:
+    for name, scores in sets:
+        if scores.cells is not None:
+            yield f"{name}, pooled", scores.cells.images, scores.cells.pooled
+            yield f"{name}, mean of images", scores.cells.images, scores.cells.by_image
+
+
+def _counts(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    if sets[0][1].counting is None:
+        return None
+    table = _table("Counts per image", "", "true", "predicted", "bias", "mean absolute error", "exact")
+    for name, scores in sets:
+        if (c := scores.counting) is not None:
+            numbers = f"{c.bias:+.2f}", f"{c.mean_absolute_error:.2f}", f"{100 * c.exact:.0f} %"
+            table.add_row(escape(name), str(c.true), str(c.predicted), *numbers)
+    return table
+
+
+def _protocol(report: Report, console: Console) -> None:
+    chosen = report.protocol
+    lines = []
+    if coco := chosen.get("coco"):
+        sizes = {name: span for name, span in coco["area_ranges"].items() if name != "all"}
+        areas = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in sizes.items())
+        lines.append(
+            f"COCO protocol: {coco['definition']}; IoU {coco['iou_thresholds'][0]:.2f} to "
+            f"{coco['iou_thresholds'][-1]:.2f} by 0.05; max_dets {', '.join(map(str, coco['max_dets']))} "
+            f"{coco['max_dets_counted']}, AP at {coco['AP_at']}; area {areas} px; truth's area "
+            f"{coco['truth_area']}; crowd: {coco['crowd']}; {coco['taken']}"
+        )
+    if cells := chosen.get("cells"):
+        lines.append(
+            f"Cells protocol: {cells['definition']}; {cells['match']}; pooled: {cells['pooled']}; mean of "
+            f"images: {cells['by_image']}; crowd: {cells['crowd']}; {cells['taken']}"
+        )
+    for line in lines:
+        console.print(escape(line), style="dim")
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+        padding=(0, 1),
+    )
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value:.3f}"

@@ -1,0 +1,55 @@
+"""The face of stored predictions, and what of an image is needed to look them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One image of a dataset, without its pixels.
+
+    Attributes:
+        id: its number in the dataset.
+        name: its file name.
+        size: (height, width) in pixels.
+    """
+
+    id: int
+    name: str
+    size: tuple[int, int]
+
+
+class Predictions:
+    """Predictions for the images of a dataset, in the dataset's classes.
+
+    Attributes:
+        source: the file or folder.
+        classes: the dataset's classes.
+        notes: what a reader of the scores must know, one sentence each.
+    """
+
+    source: Path
+    classes: Labels
+    notes: tuple[str, ...]
+
+    def __init__(self, source: Path, classes: Labels, notes: Sequence[str] = ()) -> None:
+        self.source, self.classes, self.notes = source, classes, tuple(notes)
+
+    def instances(self, image: ImageEntry) -> Instances:
+        """The objects predicted on ``image``; none where the file has none.
+
+        Raises:
+            InputError: what is stored for this image cannot be used.
+        """
+        raise NotImplementedError
+
+    def results(self, image: ImageEntry) -> list[dict[str, Any]] | None:
+        """The same as COCO results in full float64 precision, validated; None where there are no such."""
+        return None
