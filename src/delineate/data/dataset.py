@@ -100,7 +100,10 @@ def open_dataset(
 
 def _open_file(path: Path, images: Images, skip_invalid: bool) -> Dataset:
     if path.suffix.lower() != ".json":
-        raise _unsupported(path, _OTHER.get(path.suffix.lower(), f"a file ending in {path.suffix!r}"))
+        suffix = path.suffix.lower()
+        raise _unsupported(
+            path, "one image" if suffix in SUFFIXES else _OTHER.get(suffix, f"a file ending in {suffix!r}")
+        )
     content_of = _json_kind(path)
     if content_of:
         raise _unsupported(path, content_of)

@@ -67,7 +67,7 @@ def _image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Pat
     here = path.parent
     tail = path.stem.split("_")[-1]  # instances_train2017 -> train2017
     around = (here, here / "images", here / tail, here / "images" / tail, here.parent / "images",
-              here.parent / "images" / tail, here.parent / tail, here / path.stem)  # fmt: skip
+              here.parent / "images" / tail, here.parent / tail, here / path.stem, here.parent)  # fmt: skip
     names = [
         row["file_name"]
         for row in rows[:20]
