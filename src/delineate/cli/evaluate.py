@@ -46,7 +46,7 @@ def evaluate_command(
     confidence: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            help="Score only detections from this score on. Default: AP takes all, cells and counts from 0.5 on."
+            help="Score detections from it on. Default: AP takes all, cells and counts from 0.5 on."
         ),
     ] = None,
     max_det: Annotated[
@@ -70,7 +70,7 @@ def evaluate_command(
 
     if (predictions is None) == (not model and weights is None):
         raise InputError(
-            "evaluate: expected either --model or --weights, or --predictions; see `delineate evaluate --help`"
+            "evaluate: expected --model or --weights, or else --predictions; see `delineate evaluate --help`"
         )
     if not data:
         raise InputError("evaluate: expected --data, got none; give the dataset with the truth")

@@ -6,7 +6,6 @@ its place in the file, before native code sees it.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,9 @@ from delineate.core.masks import Masks
 from delineate.data.formats.json_file import show
 
 from .stored import ImageEntry, Predictions
+
+LARGEST = 2.0**40
+"""No coordinate lies further out, in pixels; beyond, float32 boxes overflow."""
 
 
 class CocoPredictions(Predictions):
@@ -245,7 +247,8 @@ def _whole(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A finite number that a box in pixels may hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _hashable(value: object) -> object:

@@ -33,8 +33,9 @@ class AveragePrecision:
 
     - AP is taken at the largest of ``max_dets``. pycocotools takes AP (but not AP50) at 100 whatever
       ``maxDets`` says, and gives -1 where 100 is not among them.
-    - The size class of a detected mask is that of its own area. pycocotools takes the area of the box
-      where the results carry a ``bbox`` field; ``detection_area="box"`` reproduces that.
+    - The size class of a detected mask is that of its own area, and that of a box is the box's. pycocotools
+      takes for both the area of the box where the results carry a ``bbox`` field, of the mask where they do
+      not. ``detection_area="box"`` reproduces the former for masks; only AP by size differs.
 
     Args:
         kind: ``"mask"`` or ``"box"``: what overlaps are taken of.
