@@ -89,6 +89,10 @@ def overlapping_pairs(a: ArrayLike, b: ArrayLike) -> tuple[Ints, Ints]:
     none = np.zeros(0, dtype=np.int64)
     if not len(at) or not len(bt):
         return none, none
+    if len(at) * len(bt) <= 1 << 16:  # few: every one with every other
+        (x1, y1, x2, y2), (u1, v1, u2, v2) = p[at].T[..., None], q[bt].T
+        k, m = np.nonzero((x1 < u2) & (u1 < x2) & (y1 < v2) & (v1 < y2))
+        return at[k], bt[m]
     strip, low = _strip(np.concatenate((p[at], q[bt])))
     ai, a_strip = _into_strips(p, at, strip, low)
     bi, b_strip = _into_strips(q, bt, strip, low)

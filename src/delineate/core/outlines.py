@@ -25,22 +25,21 @@ def outlines(runs: Runs) -> list[list[tuple[Ring, tuple[Ring, ...]]]]:
     parts: list[list[tuple[Ring, tuple[Ring, ...]]]] = [[] for _ in range(len(runs.offsets) - 1)]
     if not len(runs.x):
         return parts
-    owner, x, y, begins, left = _corners(runs)
-    rings = _rings(_successors(owner, x, y, begins, left), x, y)
-    order = np.concatenate(rings)
-    bounds = np.cumsum([0, *map(len, rings)])
+    corners = _corners(runs)
+    owner, x, y = corners[:3]
+    order, bounds = _rings(corners)
     points = np.stack((x[order], y[order]), axis=1).astype(np.float64)
-    ring_owner = owner[order[bounds[:-1]]]
+    points.flags.writeable = False
     area = _areas(points, bounds)
     ring_of = np.empty(len(x), dtype=np.int64)
-    ring_of[order] = np.repeat(np.arange(len(rings)), np.diff(bounds))
-    holes: dict[int, list[Ring]] = {}
+    ring_of[order] = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
     cuts = bounds.tolist()
-    for hole, parent in _parents(runs, (owner, x, y, begins, left), ring_of, area).items():
+    holes: dict[int, list[Ring]] = {}
+    for hole, parent in _parents(runs, corners, ring_of, area).items():
         holes.setdefault(parent, []).append(points[cuts[hole] : cuts[hole + 1]])
-    for ring in np.flatnonzero(area > 0).tolist():
-        exterior = points[cuts[ring] : cuts[ring + 1]]
-        parts[ring_owner[ring]].append((exterior, tuple(holes.get(ring, ()))))
+    exteriors = np.flatnonzero(area > 0)
+    for ring, who in zip(exteriors.tolist(), owner[order[bounds[exteriors]]].tolist(), strict=True):
+        parts[who].append((points[cuts[ring] : cuts[ring + 1]], tuple(holes.get(ring, ()))))
     return parts
 
 
@@ -52,71 +51,76 @@ def _corners(runs: Runs) -> Corners:
 
     Sorted by (owner, y, begins, x), so that left and right ends alternate.
     """
-    owner = np.tile(runs.owner, 4)
-    x = np.concatenate((runs.x, runs.x, runs.x + 1, runs.x + 1)).astype(np.int64)
-    y = np.tile(np.concatenate((runs.y, runs.y + runs.length)), 2).astype(np.int64)
-    begins = np.tile(np.repeat([True, False], len(runs.x)), 2)
-    left = np.repeat([True, False], 2 * len(runs.x))
-    wide, tall = int(x.max()) + 1, int(y.max()) + 1
-    key = (((owner * tall + y) * 2 + begins) * wide + x) * 2 + left
+    end = runs.y + runs.length
+    wide, tall = int(runs.x.max()) + 2, int(end.max()) + 1
+    line = runs.owner * (2 * tall)  # key: (((owner * tall + y) * 2 + begins) * wide + x) * 2 + left
+    top = ((line + 2 * runs.y + 1) * wide + runs.x) * 2 + 1
+    bottom = ((line + 2 * end) * wide + runs.x) * 2 + 1
+    key = np.concatenate((top, top + 1, bottom, bottom + 1))
     key.sort()
     # a right end and a left end of the same kind at one point: the edge goes straight on
-    straight = np.flatnonzero(key[1:] == key[:-1] + 1)
-    straight = straight[key[straight] & 1 == 0]
+    left = key & 1 == 1
+    straight = (key[1:] == key[:-1] + 1) & left[1:]
     keep = np.ones(len(key), dtype=np.bool_)
-    keep[straight] = keep[straight + 1] = False
-    key = key[keep]
-    rest, is_left = key >> 1, key & 1 == 1
-    line, column = np.divmod(rest, wide)
-    row, top = line >> 1, line & 1 == 1
-    who, height = np.divmod(row, tall)
-    return who, column, height, top, is_left
+    keep[:-1] = ~straight
+    keep[1:] &= ~straight
+    rest = key[keep] >> 1
+    line = rest // wide
+    row = line >> 1
+    owner = row // tall
+    return owner, rest - line * wide, row - owner * tall, line & 1 == 1, left[keep]
 
 
-def _successors(owner: Ints, x: Ints, y: Ints, begins: NDArray[np.bool_], left: NDArray[np.bool_]) -> Ints:
-    """For each corner the next along its ring: (C,) a permutation.
+def _rings(corners: Corners) -> tuple[Ints, Ints]:
+    """The corners ring after ring, each in walking order, and the bounds of the rings: (C,) and (R + 1,).
 
-    Top edges run right, bottom edges left, so the object lies on the right hand as seen.
+    Top edges are walked to the right, bottom edges to the left, so the object lies on the right hand as seen.
     """
-    index = np.arange(len(x))
-    horizontal = index ^ 1  # left and right ends lie in pairs
+    owner, x, y, begins = corners[:4]
     # on a vertical line the corners pair up in order of y; where two lie on one point, the one that ends a
     # bottom edge belongs to the pixel above
-    key = ((owner * (int(x.max()) + 1) + x) * (int(y.max()) + 1) + y) * 2 + begins
-    order = np.argsort(key)
-    vertical = np.empty_like(index)
-    vertical[order[::2]], vertical[order[1::2]] = order[1::2], order[::2]
-    # the corner where a horizontal edge ends goes on vertically, and the other way round
-    ends_horizontal = begins != left
-    return np.where(ends_horizontal, vertical, horizontal)
+    wide, tall = int(x.max()) + 1, int(y.max()) + 1
+    key = ((owner * wide + x) * tall + y) * 2 + begins
+    line = np.argsort(key)
+    across = np.empty_like(line)
+    across[line[::2]], across[line[1::2]] = line[1::2], line[::2]
+    edge = np.arange(len(x) // 2)  # a horizontal edge has the corners 2 e (left) and 2 e + 1
+    tail = 2 * edge + ~begins[::2]
+    leader, rank = _walk(across[tail ^ 1] >> 1)
+    walked = np.argsort(leader * len(edge) + rank)
+    order = np.stack((tail[walked], tail[walked] ^ 1), axis=1).ravel()
+    begin = np.flatnonzero(rank[walked] == 0) * 2
+    bounds = np.append(begin, len(order))
+    # a ring that visits a point twice: two corners on one point, on one ring
+    point = key[line] >> 1
+    twice = np.flatnonzero(point[1:] == point[:-1])
+    same = leader[line[twice] >> 1] == leader[line[twice + 1] >> 1]
+    if not same.any():
+        return order, bounds
+    touching = set(np.searchsorted(leader[walked[begin // 2]], leader[line[twice[same]] >> 1]).tolist())
+    pieces: list[list[int]] = []
+    cuts = bounds.tolist()
+    for ring in range(len(begin)):
+        path = order[cuts[ring] : cuts[ring + 1]].tolist()
+        pieces.extend(_cut(path, x, y) if ring in touching else [path])
+    flat = np.array([corner for piece in pieces for corner in piece], dtype=np.int64)
+    return flat, np.cumsum([0, *map(len, pieces)])
 
 
-def _rings(successors: Ints, x: Ints, y: Ints) -> list[Ints]:
-    """Corner indices of each ring in order, none visiting a point twice."""
-    following = successors.tolist()
-    visited = bytearray(len(following))
-    rings: list[list[int]] = []
-    for start in range(len(following)):
-        if not visited[start]:
-            ring = []
-            at = start
-            while not visited[at]:
-                visited[at] = 1
-                ring.append(at)
-                at = following[at]
-            rings.append(ring)
-    lengths = np.array([len(r) for r in rings])
-    flat = np.array([i for r in rings for i in r], dtype=np.int64)
-    number = np.repeat(np.arange(len(rings)), lengths)
-    key = (number * (int(x.max()) + 1) + x[flat]) * (int(y.max()) + 1) + y[flat]
-    key.sort()
-    double = key[1:] == key[:-1]
-    touching = set((key[1:][double] // ((int(x.max()) + 1) * (int(y.max()) + 1))).tolist())
-    simple: list[Ints] = []
-    for k, ring in enumerate(rings):
-        pieces = _cut(ring, x, y) if k in touching else [ring]
-        simple.extend(np.array(p, dtype=np.int64) for p in pieces)
-    return simple
+def _walk(following: Ints) -> tuple[Ints, Ints]:
+    """For each node of a permutation the least node of its cycle, and a rank along the cycle, 0 for that one.
+
+    By pointer doubling: after k rounds each node knows the least of its next 2**k, and the steps to it.
+    """
+    count = len(following)
+    least, steps, jump, reach = np.arange(count), np.zeros(count, dtype=np.int64), following, 1
+    while True:
+        ahead = least[jump]
+        better = ahead < least
+        if not better.any():
+            return least, np.where(steps, count - steps, 0)
+        steps = np.where(better, steps[jump] + reach, steps)
+        least, jump, reach = np.where(better, ahead, least), jump[jump], 2 * reach
 
 
 def _cut(ring: list[int], x: Ints, y: Ints) -> list[list[int]]:

@@ -20,9 +20,18 @@ class Columns:
         column = self.base[runs.owner] + runs.x - self.first[runs.owner]
         self.start = np.zeros(self.base[-1] + 1, dtype=np.int64)
         np.cumsum(np.bincount(column, minlength=self.base[-1]), out=self.start[1:])
-        self.simple = len(column) == self.base[-1] and bool((np.diff(self.start) == 1).all())
+        number = np.diff(self.start)
+        several = number > 1
+        self.several = several if several.any() else None
         self.y = runs.y
         self.end = runs.y + runs.length
+        # the first run of each column; 0, 0 in a column without any
+        first, filled = self.start[:-1], number > 0
+        if filled.all():
+            self.top, self.bottom = self.y[first], self.end[first]
+        else:
+            self.top, self.bottom = np.zeros((2, len(number)), dtype=np.int32)
+            self.top[filled], self.bottom[filled] = self.y[first[filled]], self.end[first[filled]]
 
 
 def shared_pixels(
@@ -70,17 +79,29 @@ def shared_pixels(
 def _cut(left: Columns, right: Columns, a_column: Ints, b_column: Ints, width: Ints) -> Ints:
     """Pixels shared by each pair over ``width`` columns from a_column and b_column on."""
     offsets = np.concatenate(([0], np.cumsum(width)))
-    step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], width)
-    p = np.repeat(a_column, width) + step
-    q = np.repeat(b_column, width) + step
-    if not (left.simple and right.simple):  # several runs, or none, in a column: every one with every other
-        p_first, q_first = left.start[p], right.start[q]
-        p_number, q_number = left.start[p + 1] - p_first, right.start[q + 1] - q_first
-        number = p_number * q_number
-        within = ranges(np.zeros_like(number), number)
-        wide = np.repeat(q_number, number)
-        p = np.repeat(p_first, number) + within // wide
-        q = np.repeat(q_first, number) + within % wide
-        offsets = np.concatenate(([0], np.cumsum(number)))[offsets]
+    p = np.repeat(a_column - offsets[:-1], width) + np.arange(offsets[-1])
+    q = p + np.repeat(b_column - a_column, width)
+    shared = np.minimum(left.bottom[p], right.bottom[q]) - np.maximum(left.top[p], right.top[q])
+    np.maximum(shared, 0, out=shared)
+    # most columns hold one run of each; where there are more, every one is cut with every other
+    if left.several is not None or right.several is not None:
+        several = np.zeros(len(p), dtype=np.bool_)
+        for side, column in ((left, p), (right, q)):
+            if side.several is not None:
+                several |= side.several[column]
+        more = np.flatnonzero(several)
+        shared[more] = _cut_all(left, right, p[more], q[more])
+    return segment_sums(shared, offsets)
+
+
+def _cut_all(left: Columns, right: Columns, p: Ints, q: Ints) -> Ints:
+    """Pixels that all runs of column p[k] of left share with all of column q[k] of right."""
+    p_first, q_first = left.start[p], right.start[q]
+    q_number = right.start[q + 1] - q_first
+    number = (left.start[p + 1] - p_first) * q_number
+    wide = np.repeat(q_number, number)
+    within = ranges(np.zeros_like(number), number)
+    row = within // wide
+    p, q = np.repeat(p_first, number) + row, np.repeat(q_first, number) + within - row * wide
     shared = np.minimum(left.end[p], right.end[q]) - np.maximum(left.y[p], right.y[q])
-    return segment_sums(np.maximum(shared, 0), offsets)
+    return segment_sums(np.maximum(shared, 0), np.concatenate(([0], np.cumsum(number))))
