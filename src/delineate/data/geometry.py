@@ -75,10 +75,8 @@ def warp_image(image: NDArray[np.float32], matrix: Affine, crop: int) -> NDArray
 
 def inside(size: tuple[int, int], matrix: Affine, crop: int) -> NDArray[np.bool_]:
     """(crop, crop) True where the crop shows the image of ``size`` (height, width)."""
-    y, x = np.mgrid[0:crop, 0:crop] + 0.5
-    source = map_points(invert(matrix), np.stack([x.ravel(), y.ravel()], axis=1)).reshape(crop, crop, 2)
-    limits = np.array([size[1], size[0]])
-    return np.asarray(((source >= 0) & (source <= limits)).all(axis=2))
+    column, row = _source_pixels(matrix, (0, 0, crop, crop))
+    return (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
 
 
 def warp_instances(truth: Instances, matrix: Affine, crop: int, min_area: int = 1) -> Instances:
@@ -119,13 +117,11 @@ def _chosen(
 def _warp_label_image(
     labels: NDArray[np.int32], count: int, matrix: Affine, crop: int, min_area: int
 ) -> tuple[Masks, NDArray[np.int64]]:
-    window, shifted = _window(labels, matrix, crop)
-    moved = _nearest(window.astype(np.float32), shifted, (crop, crop)).astype(np.int32)  # exact below 2^24
+    moved = _nearest(labels, (0, 0), matrix, (0, 0, crop, crop))
     areas = np.bincount(moved.ravel(), minlength=count + 1)
     areas[0] = 0
     keep = areas >= max(1, min_area)
-    moved = np.where(keep[moved], moved, 0)
-    return Masks.from_label_image(moved), np.flatnonzero(keep) - 1
+    return Masks.from_label_image(np.where(keep[moved], moved, 0)), np.flatnonzero(keep) - 1
 
 
 def _warp_one_by_one(
@@ -135,21 +131,18 @@ def _warp_one_by_one(
     corners: list[tuple[int, int]] = []
     kept: list[int] = []
     for i in range(len(masks)):
-        part, (x0, y0) = masks.crop(i)
-        if part.size == 0:
-            continue
+        part, (x, y) = masks.crop(i)
         height, width = part.shape
-        outline = np.array([[x0, y0], [x0 + width, y0], [x0, y0 + height], [x0 + width, y0 + height]])
+        outline = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]])
         moved = map_points(matrix, outline)
-        low = np.clip(np.floor(moved.min(axis=0)), 0, crop).astype(int)
-        high = np.clip(np.ceil(moved.max(axis=0)), 0, crop).astype(int)
-        if (high <= low).any():
+        x0, y0 = (int(v) for v in np.clip(np.floor(moved.min(axis=0)), 0, crop))
+        x1, y1 = (int(v) for v in np.clip(np.ceil(moved.max(axis=0)), 0, crop))
+        if part.size == 0 or x1 <= x0 or y1 <= y0:
             continue
-        local = np.column_stack([matrix[:, :2], map_points(matrix, np.array([[x0, y0]]))[0] - low])
-        seen = _nearest(part.astype(np.float32), local, (int(high[1] - low[1]), int(high[0] - low[0]))) > 0
+        seen = _nearest(part, (x, y), matrix, (x0, y0, x1, y1))
         if np.count_nonzero(seen) >= max(1, min_area):
             crops.append(seen)
-            corners.append((int(low[0]), int(low[1])))
+            corners.append((x0, y0))
             kept.append(i)
     placed = Masks.from_crops(crops, np.array(corners, dtype=np.int64).reshape(-1, 2), (crop, crop))
     return placed, np.array(kept, dtype=np.int64)
@@ -174,12 +167,34 @@ def _window(array: NDArray[Any], matrix: Affine, crop: int) -> tuple[NDArray[Any
     return array[y0:y1, x0:x1], shifted
 
 
-def _nearest(array: NDArray[np.float32], matrix: Affine, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Each new pixel takes the old pixel under its centre; zero outside."""
-    warped = cv2.warpAffine(
-        array, _centers(matrix), (size[1], size[0]), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
-    )
-    return np.asarray(warped, dtype=np.float32).reshape(size)
+def _source_pixels(
+    matrix: Affine, window: tuple[int, int, int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each pixel of a window (x0, y0, x1, y1) of the crop: column and row of the source under it."""
+    x0, y0, x1, y1 = window
+    back = invert(matrix)
+    x, y = np.arange(x0, x1) + 0.5, np.arange(y0, y1)[:, None] + 0.5
+    column, row = (np.floor(back[k, 0] * x + back[k, 1] * y + back[k, 2]).astype(np.int64) for k in (0, 1))
+    return column, row
+
+
+def _nearest(
+    part: NDArray[Any], corner: tuple[int, int], matrix: Affine, window: tuple[int, int, int, int]
+) -> NDArray[Any]:
+    """A window of the crop, each pixel taken from the source pixel under its centre; zero outside ``part``.
+
+    Args:
+        part: (h, w) of the source.
+        corner: (x, y) of the part in the source.
+        matrix: source -> crop.
+        window: (x0, y0, x1, y1) in the crop.
+    """
+    column, row = _source_pixels(matrix, window)
+    column, row = column - corner[0], row - corner[1]
+    height, width = part.shape
+    known = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    taken: NDArray[Any] = part[row.clip(0, height - 1), column.clip(0, width - 1)]
+    return np.where(known, taken, np.zeros((), part.dtype))
 
 
 def _centers(matrix: Affine) -> Affine:

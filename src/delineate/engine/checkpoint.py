@@ -197,7 +197,16 @@ def read_torch(path: Path) -> Any:
             f"{path}: expected tensors only, got a pickle that would run code, or a damaged one; "
             "nothing was run, save it as safetensors"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, ImportError) as error:
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        ImportError,
+    ) as error:
         reason = str(error).strip().split("\n")[0][:120]
         raise CheckpointError(
             f"{path}: expected a PyTorch file, got a damaged one ({reason}); download it again"

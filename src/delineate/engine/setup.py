@@ -16,6 +16,7 @@ from delineate.models.zoo import build
 
 from .checkpoint import fill, load
 from .config import Recipe, Train
+from .processes import Processes
 
 
 def sources(recipe: Recipe) -> tuple[Source, Source | None]:
@@ -76,8 +77,15 @@ def groups(training: Source, column: str) -> Sequence[str] | None:
     return columns[column]
 
 
-def threads_and_seed(settings: Train) -> None:
-    """Threads of this process, and the seed of the fresh weights."""
+def prepare_process(settings: Train, processes: Processes) -> None:
+    """Threads of this process, and the seed of the fresh weights.
+
+    Raises:
+        InputError: a precision that the device does not train in.
+    """
+    if settings.amp == "fp16" and processes.device.type != "cuda":
+        device = "the CPU" if processes.device.type == "cpu" else str(processes.device)
+        raise InputError(f"train.amp: expected 'off' or 'bf16' on {device}, got 'fp16'; fp16 needs CUDA")
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)

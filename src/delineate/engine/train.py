@@ -127,7 +127,7 @@ class _Run:
         self.recipe, self.settings, self.folder, self.processes = recipe, recipe.train, folder, processes
         self.validation, self.score = validation, score
         settings = self.settings
-        setup.threads_and_seed(settings)
+        setup.prepare_process(settings, processes)
         model = setup.model(recipe, training).to(processes.device)
         model = model.to(memory_format=torch.channels_last)  # half the time of a step on CPUs, less on GPUs
         groups = setup.groups(training, settings.balance)
@@ -229,9 +229,10 @@ class _Run:
         with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
             losses: dict[str, Tensor] = self.parallel(batch.to(device))
         total = losses["loss"]
-        if not math.isfinite(float(total.detach())):
+        value = float(total.detach())
+        if not math.isfinite(value):
             raise TrainingError(
-                f"step {state.step}: expected a finite loss, got {float(total)}; lower train.lr, "
+                f"step {state.step}: expected a finite loss, got {value}; lower train.lr, "
                 "or set amp = 'off', and --resume"
             )
         state.optimizer.zero_grad(set_to_none=True)
@@ -273,7 +274,7 @@ class _Run:
             scores = dict(self.score(state.average.model, self.validation, self.processes.device))
         state.scores = scores = self.processes.agree(scores)
         name = setup.metric(scores, self.settings.metric)
-        better = state.best is None or scores[name] > state.best
+        better = scores[name] > (-math.inf if state.best is None else state.best)  # never where it is NaN
         state.best, state.waited = (scores[name], 0) if better else (state.best, state.waited + 1)
         state.seconds = self.processes.agree(state.seconds + time.monotonic() - start)
         self.reason = self.reason or self.why_stop(False, state.seconds)
@@ -295,7 +296,7 @@ class _Run:
             "step": state.step,
             "minutes": round(state.seconds / 60, 2),
             "images": len(self.data),
-            "scores": state.scores,
+            "scores": {k: v if math.isfinite(v) else None for k, v in state.scores.items()},
             "delineate": __version__,
             "torch": torch.__version__,
         }
