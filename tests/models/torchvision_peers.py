@@ -26,7 +26,7 @@ AFFINE = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, FrozenBatchN
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, background: float = 3.0) -> nn.Module:
+def calibrate(model: nn.Module, background: float = 8.0, image: np.ndarray | None = None) -> nn.Module:
     """Random weights that find objects of many classes: every layer's output centred and scaled on one picture.
 
     Done layer by layer while the picture runs through (Mishkin and Matas 2016, "All you need is a good init").
@@ -57,7 +57,7 @@ def calibrate(model: nn.Module, background: float = 3.0) -> nn.Module:
         if isinstance(module, AFFINE):
             hooks.append(module.register_forward_hook(functools.partial(scale, name, [])))
     model.eval()
-    model([tensor(picture(128, 160, seed=99))])
+    model([tensor(picture(128, 160, seed=99) if image is None else image)])
     for hook in hooks:
         hook.remove()
     model.roi_heads.box_predictor.cls_score.bias[0] += background  # type: ignore[union-attr,index]
