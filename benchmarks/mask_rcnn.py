@@ -42,7 +42,7 @@ from delineate.models.mask_rcnn import (
 )
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "models"))
-from torchvision_peers import calibrate, picture, tensor  # noqa: E402
+from torchvision_peers import calibrate, picture, tensor
 
 SIZE = (800, 1333)
 
@@ -135,7 +135,9 @@ def stages(model: Any, path: Path) -> list[tuple[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--variant", choices=["v1", "v2"], default="v1")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=3)
@@ -159,7 +161,9 @@ def main() -> None:
             for name, call in calls.items():
                 seconds[name].append(clock(call)[0])
         base = statistics.median(seconds["torchvision"])
-        print(f"{arguments.variant}, {SIZE[0]} x {SIZE[1]}, {arguments.threads} thread(s), median of {arguments.pairs}")
+        print(
+            f"{arguments.variant}, {SIZE[0]} x {SIZE[1]}, {arguments.threads} thread(s), median of {arguments.pairs}"
+        )
         for name, values in seconds.items():
             middle = statistics.median(values)
             line = f"{name:16s} {middle:6.2f} s CPU  {base / middle:5.2f}x"

@@ -80,7 +80,9 @@ def test_frozen_norms_and_stages():
 
 
 def test_a_backbone_that_is_no_resnet():
-    model = mask_rcnn("convnext_atto", TWO, InputSpec(None, None), channels=16, box_width=32, mask_width=16).eval()
+    model = mask_rcnn(
+        "convnext_atto", TWO, InputSpec(None, None), channels=16, box_width=32, mask_width=16
+    ).eval()
     assert model.detect(collate([np.zeros((64, 96), np.uint8)], model.input))[0].size == (64, 96)
 
 
@@ -191,7 +193,9 @@ def test_coco_names():
 
 def outputs(total=4):
     """Four boxes: two overlap by half, one other class, one faint."""
-    boxes = torch.tensor([[0, 0, 20, 20], [0, 0, 20, 12], [0, 0, 20, 20], [40, 40, 60, 60]], dtype=torch.float32)
+    boxes = torch.tensor(
+        [[0, 0, 20, 20], [0, 0, 20, 12], [0, 0, 20, 20], [40, 40, 60, 60]], dtype=torch.float32
+    )
     return Outputs(
         boxes[None],
         torch.tensor([[0, 0, 1, 0]]),
@@ -215,7 +219,13 @@ def test_instances_in_original_pixels(tiny):
 
 @pytest.mark.parametrize(
     ("limits", "kept"),
-    [({}, 4), ({"confidence": 0.5}, 3), ({"iou": 0.4}, 3), ({"confidence": 0.95}, 0), ({"iou": 0.4, "confidence": 0.75}, 1)],
+    [
+        ({}, 4),
+        ({"confidence": 0.5}, 3),
+        ({"iou": 0.4}, 3),
+        ({"confidence": 0.95}, 0),
+        ({"iou": 0.4, "confidence": 0.75}, 1),
+    ],
 )
 def test_tighter_limits(tiny, caplog, limits, kept):
     with caplog.at_level(logging.WARNING, "delineate"):

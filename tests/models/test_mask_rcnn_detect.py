@@ -70,7 +70,9 @@ def test_no_detections(pairs, peers, monkeypatch):
     ours, theirs = pairs["v1"]
     monkeypatch.setattr(theirs.roi_heads, "score_thresh", 1.0)
     image = peers.picture(128, 160)
-    assert_same(ours.detect(collate([image], INPUT), confidence=1.0)[0], detected_by(theirs, peers, [image])[0])
+    assert_same(
+        ours.detect(collate([image], INPUT), confidence=1.0)[0], detected_by(theirs, peers, [image])[0]
+    )
 
 
 def test_limits_reach_the_first_step(pairs, peers, monkeypatch):

@@ -53,7 +53,9 @@ def test_equal_to_torchvision(peers, variant, counts):
     statistics = {k: v.clone() for k, v in theirs.state_dict().items()}
     build = {"v1": maskrcnn_resnet50_fpn, "v2": maskrcnn_resnet50_fpn_v2}[variant]
     ours = load_torchvision_state_dict(build(classes=CLASSES, input=INPUT).train(), theirs.state_dict())
-    sizes = [(128, 160), (150, 128), (128, 128)][: len(counts)]  # at the network's scale: masks are not resized
+    sizes = [(128, 160), (150, 128), (128, 128)][
+        : len(counts)
+    ]  # at the network's scale: masks are not resized
     images = [peers.picture(*size, seed=k) for k, size in enumerate(sizes)]
     truth = [blobs(size, n, k) for k, (size, n) in enumerate(zip(sizes, counts, strict=True))]
     try:
@@ -106,7 +108,9 @@ def test_no_proposals_at_all():
     sum(losses.values()).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
     # with objects, the true boxes are proposals themselves
-    losses = model.losses(collate(images, model.input, [blobs((64, 64), 2, 0, TWO), Instances.empty((64, 64), TWO)]))
+    losses = model.losses(
+        collate(images, model.input, [blobs((64, 64), 2, 0, TWO), Instances.empty((64, 64), TWO)])
+    )
     assert losses["mask"] > 0 and torch.isfinite(sum(losses.values()))
 
 

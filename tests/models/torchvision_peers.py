@@ -45,7 +45,10 @@ def calibrate(model: nn.Module, background: float = 8.0, image: np.ndarray | Non
         done.append(True)
         dims = [d for d in range(output.ndim) if d != 1]
         mean = output.mean(dims)
-        factor = SPREAD.get(name, 1.0) / (output - mean.view([-1 if d == 1 else 1 for d in range(output.ndim)])).std()
+        factor = (
+            SPREAD.get(name, 1.0)
+            / (output - mean.view([-1 if d == 1 else 1 for d in range(output.ndim)])).std()
+        )
         if module.bias is not None:
             module.bias.sub_(mean)
             module.bias.mul_(factor)

@@ -36,7 +36,8 @@ def test_corners_are_rounded_half_to_even():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "ratios"), [((), (1.0,)), (((),), (1.0,)), (((32,),), ()), (((0,),), (1.0,)), (((8,), (8, 16)), (1.0,))]
+    ("sizes", "ratios"),
+    [((), (1.0,)), (((),), (1.0,)), (((32,),), ()), (((0,),), (1.0,)), (((8,), (8, 16)), (1.0,))],
 )
 def test_refuses(sizes, ratios):
     with pytest.raises(InputError, match="Anchors: expected"):

@@ -15,7 +15,9 @@ from delineate.nn.layers import ConvNorm
 @pytest.mark.parametrize("size", [(32, 48), (25, 42)])
 def test_equal_to_torchvision(norm, size):
     channels = [4, 6, 8]
-    theirs = FeaturePyramidNetwork(channels, 16, LastLevelMaxPool(), nn.BatchNorm2d if norm == "batch" else None)
+    theirs = FeaturePyramidNetwork(
+        channels, 16, LastLevelMaxPool(), nn.BatchNorm2d if norm == "batch" else None
+    )
     ours = FeaturePyramid(channels, 16, norm)
     values = list(theirs.state_dict().values())
     ours.load_state_dict(dict(zip(ours.state_dict(), values, strict=True)))  # the same order of layers

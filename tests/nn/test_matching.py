@@ -28,7 +28,9 @@ def test_a_tied_candidate_goes_to_the_object_it_overlaps_most():
     assert match(iou, 0.7, 0.3, keep_best=True).tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("positives", "negatives"), [(300, 900), (10, 900), (300, 20), (0, 50), (5, 0), (0, 0)])
+@pytest.mark.parametrize(
+    ("positives", "negatives"), [(300, 900), (10, 900), (300, 20), (0, 50), (5, 0), (0, 0)]
+)
 def test_sample_draws_as_torchvision(positives, negatives):
     matched = torch.cat([torch.arange(positives), torch.full((negatives,), -1), torch.full((7,), -2)])
     matched = matched[torch.randperm(len(matched), generator=torch.Generator().manual_seed(1))]

@@ -11,9 +11,8 @@ from delineate.nn.norms import FrozenBatchNorm2d, fold_norms, folded, freeze_bat
 def shaken(module: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     for name, value in module.state_dict().items():
-        if "running" in name or ".bn" in name or "norm" in name:
-            if value.is_floating_point():
-                value.copy_(0.5 + torch.rand(value.shape, generator=generator))
+        if ("running" in name or ".bn" in name or "norm" in name) and value.is_floating_point():
+            value.copy_(0.5 + torch.rand(value.shape, generator=generator))
     return module.eval()
 
 
@@ -79,6 +78,8 @@ def test_fold_norms_leaves_what_it_does_not_know():
         def forward(self, x):
             return self.conv1(self.bn1(x))
 
-    model = nn.ModuleList([Reversed(), ConvNorm(3, 3, 3, "group"), nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())])
+    model = nn.ModuleList(
+        [Reversed(), ConvNorm(3, 3, 3, "group"), nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())]
+    )
     assert fold_norms(model) == 0
     assert fold_norms(nn.Sequential(ConvNorm(3, 3, 3, "batch"))) == 1

@@ -9,7 +9,10 @@ IMAGE = (192, 256)
 
 def pyramid(images: int = 2, channels: int = 8) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(images, channels, IMAGE[0] // s, IMAGE[1] // s, generator=generator) for s in (4, 8, 16, 32)]
+    return [
+        torch.randn(images, channels, IMAGE[0] // s, IMAGE[1] // s, generator=generator)
+        for s in (4, 8, 16, 32)
+    ]
 
 
 def boxes(count: int, seed: int) -> torch.Tensor:

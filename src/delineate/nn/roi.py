@@ -77,7 +77,8 @@ class PyramidRoiAlign:
         return pooled
 
     def _align(self, feature: Tensor, rois: Tensor, scale: float) -> Tensor:
-        return roi_align(feature, rois, self.size, scale, self.sampling, aligned=False)
+        pooled: Tensor = roi_align(feature, rois, self.size, scale, self.sampling, aligned=False)
+        return pooled
 
     def _bags(self, feature: Tensor, rois: Tensor, scale: float) -> Tensor:
         return roi_align_bags(feature, rois, self.size, scale, self.sampling)

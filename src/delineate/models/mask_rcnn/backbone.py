@@ -49,7 +49,9 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         if norm not in BODY_NORMS:
-            raise InputError(f"norm: expected one of {', '.join(BODY_NORMS)}, got {norm!r}; choose one of them")
+            raise InputError(
+                f"norm: expected one of {', '.join(BODY_NORMS)}, got {norm!r}; choose one of them"
+            )
         self.body = _timm_body(name, pretrained)
         info: Any = self.body.feature_info
         self.fpn = FeaturePyramid(info.channels(), channels, pyramid_norm)
@@ -63,10 +65,11 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> five (B, channels, H / s, W / s), finest first."""
-        return self.fpn(self.body(images))
+        levels: list[Tensor] = self.fpn(self.body(images))
+        return levels
 
 
-def _timm_body(name: str, pretrained: bool) -> nn.Module:
+def _timm_body(name: str, pretrained: bool) -> Any:
     """timm's feature extractor with the four strides of :data:`STRIDES`."""
     if pretrained and os.environ.get("DELINEATE_OFFLINE") == "1":
         raise InputError(

@@ -20,6 +20,7 @@ from .model import FasterRCNN, MaskRCNN
 from .proposals import ProposalNetwork, ProposalSettings
 
 T = TypeVar("T")
+M = TypeVar("M", bound=FasterRCNN)
 ClassesLike = Labels | Mapping[str, Any] | None
 InputLike = InputSpec | Mapping[str, Any] | None
 
@@ -137,7 +138,9 @@ def maskrcnn_resnet50_fpn_v2(
         trainable_stages: of the ResNet's five.
         limits: see :class:`Limits`.
     """
-    return _named("maskrcnn_resnet50_fpn_v2", mask_rcnn, classes, input, norm_eps, trainable_stages, limits, V2)
+    return _named(
+        "maskrcnn_resnet50_fpn_v2", mask_rcnn, classes, input, norm_eps, trainable_stages, limits, V2
+    )
 
 
 def fasterrcnn_resnet50_fpn(
@@ -149,7 +152,9 @@ def fasterrcnn_resnet50_fpn(
     limits: Limits | Mapping[str, Any] | None = None,
 ) -> FasterRCNN:
     """Ren et al. 2015 with ResNet-50-FPN, as torchvision's v1; arguments as :func:`maskrcnn_resnet50_fpn`."""
-    return _named("fasterrcnn_resnet50_fpn", faster_rcnn, classes, input, norm_eps, trainable_stages, limits, V1)
+    return _named(
+        "fasterrcnn_resnet50_fpn", faster_rcnn, classes, input, norm_eps, trainable_stages, limits, V1
+    )
 
 
 def fasterrcnn_resnet50_fpn_v2(
@@ -161,7 +166,9 @@ def fasterrcnn_resnet50_fpn_v2(
     limits: Limits | Mapping[str, Any] | None = None,
 ) -> FasterRCNN:
     """As torchvision's v2; arguments as :func:`maskrcnn_resnet50_fpn_v2`."""
-    return _named("fasterrcnn_resnet50_fpn_v2", faster_rcnn, classes, input, norm_eps, trainable_stages, limits, V2)
+    return _named(
+        "fasterrcnn_resnet50_fpn_v2", faster_rcnn, classes, input, norm_eps, trainable_stages, limits, V2
+    )
 
 
 V1 = {"backbone": "resnet50", "norm": "frozen"}
@@ -177,14 +184,14 @@ V2 = {
 
 def _named(
     family: str,
-    builder: Callable[..., Any],
+    builder: Callable[..., M],
     classes: ClassesLike,
     input: InputLike,
     norm_eps: float,
     trainable_stages: int,
     limits: Limits | Mapping[str, Any] | None,
     numbers: Mapping[str, Any],
-) -> Any:
+) -> M:
     labels = _labels(classes)
     columns = COCO.ids if labels == COCO else None
     given = {"norm_eps": norm_eps, "trainable_stages": trainable_stages, "limits": limits}
@@ -209,7 +216,9 @@ def _parts(settings: Mapping[str, Any], classes: Labels, spec: InputSpec) -> dic
     elif settings["box_head"] == "conv":
         head = ConvHead(channels, pool.size, settings["box_width"], settings["head_norm"])
     else:
-        raise InputError(f"box_head: expected linear or conv, got {settings['box_head']!r}; choose one of them")
+        raise InputError(
+            f"box_head: expected linear or conv, got {settings['box_head']!r}; choose one of them"
+        )
     proposing = _record(ProposalSettings, settings["proposals"])
     return {
         "classes": classes,
@@ -229,7 +238,7 @@ def _parts(settings: Mapping[str, Any], classes: Labels, spec: InputSpec) -> dic
     }
 
 
-def _finish(model: FasterRCNN, family: str, settings: Mapping[str, Any]) -> Any:
+def _finish(model: M, family: str, settings: Mapping[str, Any]) -> M:
     """Write down how to build it again; never with a download."""
     model.family = family
     model.settings = {name: _plain(value) for name, value in settings.items() if value is not None}
@@ -274,4 +283,6 @@ def _record(kind: type[T], value: T | Mapping[str, Any] | None) -> T:
         return kind(**given)
     except TypeError as error:
         known = ", ".join(kind.__dataclass_fields__)  # type: ignore[attr-defined]
-        raise InputError(f"{kind.__name__}: expected fields of {known}, got {', '.join(given)}; {error}") from error
+        raise InputError(
+            f"{kind.__name__}: expected fields of {known}, got {', '.join(given)}; {error}"
+        ) from error

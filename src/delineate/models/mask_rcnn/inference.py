@@ -24,4 +24,4 @@ def prepare_for_inference(model: Model) -> Model:
     """
     ready = copy.deepcopy(model).eval().requires_grad_(False)
     fold_norms(ready)
-    return ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ready.to(memory_format=torch.channels_last)

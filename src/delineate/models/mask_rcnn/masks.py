@@ -38,11 +38,18 @@ class MaskBranch(nn.Module):
     columns: Tensor
 
     def __init__(
-        self, channels: int, columns: Sequence[int], pool: PyramidRoiAlign, width: int = 256, norm: str = "none"
+        self,
+        channels: int,
+        columns: Sequence[int],
+        pool: PyramidRoiAlign,
+        width: int = 256,
+        norm: str = "none",
     ) -> None:
         super().__init__()
         self.pool = pool
-        self.convs = nn.Sequential(*[ConvNorm(channels if k == 0 else width, width, 3, norm) for k in range(4)])
+        self.convs = nn.Sequential(
+            *[ConvNorm(channels if k == 0 else width, width, 3, norm) for k in range(4)]
+        )
         self.upsample = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.logits = nn.Conv2d(width, max(columns) + 1, 1)
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
@@ -86,7 +93,7 @@ class MaskBranch(nn.Module):
         """As :meth:`forward`, through a sigmoid and a few objects at a time."""
         rois = stack_rois(boxes)
         parts = []
-        for rows, at in zip(rois.split(CHUNK), labels.split(CHUNK), strict=True):
+        for rows, at in zip(torch.split(rois, CHUNK), torch.split(labels, CHUNK), strict=True):
             each = [rows[rows[:, 0] == image, 1:] for image in range(len(boxes))]
             parts.append(self(features, each, at).sigmoid())
         return torch.cat(parts) if parts else labels.new_zeros((0, self.size, self.size), dtype=torch.float32)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -183,8 +182,12 @@ class FasterRCNN(Segmenter):
         return self._instances(outputs, batch, limits, suppress=limits.iou < own.iou)
 
     def _limits(self, confidence: float | None, iou: float | None, max_det: int | None) -> Limits:
-        given = {"confidence": confidence, "iou": iou, "max_det": max_det}
-        return replace(self.limits, **{name: value for name, value in given.items() if value is not None})
+        own = self.limits
+        return Limits(
+            own.confidence if confidence is None else confidence,
+            own.iou if iou is None else iou,
+            own.max_det if max_det is None else max_det,
+        )
 
     def _instances(
         self, outputs: Outputs, batch: Batch, limits: Limits, *, suppress: bool
@@ -289,7 +292,7 @@ def _padded(found: list[Found], rows: int, masks: Tensor | None) -> Outputs:
     labels = first.new_zeros((len(found), rows), dtype=torch.int64)
     scores = first.new_zeros((len(found), rows))
     squares = None if masks is None else masks.new_zeros((len(found), rows, *masks.shape[1:]))
-    parts = [None] * len(found) if masks is None else masks.split(counts)
+    parts = [None] * len(found) if masks is None else torch.split(masks, counts)
     for image, (one, part) in enumerate(zip(found, parts, strict=True)):
         boxes[image, : counts[image]] = one.boxes
         labels[image, : counts[image]] = one.labels
@@ -317,4 +320,3 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 def _numpy(tensor: Tensor) -> np.ndarray:
     return tensor.float().cpu().numpy()
-
