@@ -2,9 +2,10 @@
 
     python benchmarks/mask_rcnn.py [--variant v1|v2] [--threads 1] [--pairs 3] [--profile]
 
-Nobody needs to download anything: the weights are random, scaled layer by layer on the benchmark's own picture until
-they find well over 100 objects of many classes on it. Times are CPU seconds of the process (``process_time``),
-medians over alternated pairs, so that a shared machine disturbs both alike. Run it pinned to as many cores as threads:
+Nobody needs to download anything: the weights are random, scaled layer by layer on the benchmark's own
+picture until they find well over 100 objects of many classes on it. Times are CPU seconds of the process
+(``process_time``), medians over alternated pairs, so that a shared machine disturbs both alike. Run it pinned
+to as many cores as threads:
 
     taskset -c 0 env OMP_NUM_THREADS=1 python benchmarks/mask_rcnn.py --threads 1
 """
@@ -162,7 +163,8 @@ def main() -> None:
                 seconds[name].append(clock(call)[0])
         base = statistics.median(seconds["torchvision"])
         print(
-            f"{arguments.variant}, {SIZE[0]} x {SIZE[1]}, {arguments.threads} thread(s), median of {arguments.pairs}"
+            f"{arguments.variant}, {SIZE[0]} x {SIZE[1]}, {arguments.threads} thread(s), "
+            f"median of {arguments.pairs}"
         )
         for name, values in seconds.items():
             middle = statistics.median(values)

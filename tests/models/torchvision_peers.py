@@ -27,9 +27,9 @@ AFFINE = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, FrozenBatchN
 
 @torch.no_grad()
 def calibrate(model: nn.Module, background: float = 8.0, image: np.ndarray | None = None) -> nn.Module:
-    """Random weights that find objects of many classes: every layer's output centred and scaled on one picture.
+    """Random weights that find objects of many classes: every layer centred and scaled on one picture.
 
-    Done layer by layer while the picture runs through (Mishkin and Matas 2016, "All you need is a good init").
+    Layer by layer while the picture runs through (Mishkin and Matas 2016, "All you need is a good init").
     """
     generator = torch.Generator().manual_seed(0)
     for name, value in model.state_dict().items():

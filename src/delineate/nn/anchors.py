@@ -38,8 +38,8 @@ class Anchors:
         flat = [value for level in self.sizes for value in level]
         if not self.sizes or not all(self.sizes) or not self.ratios or min([*flat, *self.ratios]) <= 0:
             raise InputError(
-                f"Anchors: expected positive sizes for every level and positive ratios, got sizes {self.sizes} "
-                f"and ratios {self.ratios}; give for example ((32,), (64,)) and (0.5, 1, 2)"
+                f"Anchors: expected positive sizes for every level and positive ratios, got sizes "
+                f"{self.sizes} and ratios {self.ratios}; give for example ((32,), (64,)) and (0.5, 1, 2)"
             )
         if len({len(level) for level in self.sizes}) != 1:
             raise InputError(
@@ -53,7 +53,7 @@ class Anchors:
         return len(self.sizes[0]) * len(self.ratios)
 
     def shapes(self, level: int) -> Tensor:
-        """(A, 4) float32 xyxy about the origin, ratios outermost, corners rounded to whole pixels (half to even)."""
+        """(A, 4) float32 xyxy about the origin, ratios outermost; corners rounded, half to even."""
         root = torch.sqrt(torch.tensor(self.ratios, dtype=torch.float32))[:, None]
         size = torch.tensor(self.sizes[level], dtype=torch.float32)[None, :]
         width, height = (size / root).flatten() / 2, (size * root).flatten() / 2
@@ -80,8 +80,8 @@ class Anchors:
         """
         if len(grids) != len(self.sizes):
             raise InputError(
-                f"Anchors: expected {len(self.sizes)} feature levels (one per entry of sizes), got {len(grids)}; "
-                "give as many anchor sizes as the pyramid has levels"
+                f"Anchors: expected {len(self.sizes)} feature levels (one per entry of sizes), "
+                f"got {len(grids)}; give as many anchor sizes as the pyramid has levels"
             )
         boxes = []
         for level, (rows, columns) in enumerate(grids):

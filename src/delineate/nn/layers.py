@@ -17,8 +17,8 @@ class ConvNorm(nn.Module):
         inputs: channels in.
         outputs: channels out.
         kernel: side of the kernel, odd.
-        norm: "none" (the convolution has a bias), "batch" (eps 1e-5) or "group" (Wu and He 2018: 32 groups, or
-            as many as divide the channels).
+        norm: "none" (the convolution has a bias), "batch" (eps 1e-5) or "group" (Wu and He 2018: 32 groups,
+            or as many as divide the channels).
         relu: end with a ReLU.
 
     Raises:

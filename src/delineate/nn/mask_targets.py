@@ -1,7 +1,7 @@
 """Training targets of the mask head: the true mask inside each proposal, on the head's grid.
 
-He et al. 2017, "Mask R-CNN", section 3 ("Mask Representation": the target is the intersection of an RoI and its
-ground-truth mask).
+He et al. 2017, "Mask R-CNN", section 3 ("Mask Representation": the target is the intersection of an RoI and
+its ground-truth mask).
 """
 
 from __future__ import annotations

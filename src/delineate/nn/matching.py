@@ -15,15 +15,15 @@ BETWEEN = -2
 def match(iou: Tensor, foreground: float, background: float, keep_best: bool = False) -> Tensor:
     """(P,) int64: per candidate the index of its true object, ``BACKGROUND`` or ``BETWEEN``.
 
-    A candidate belongs to the object it overlaps most if their IoU reaches ``foreground``, is background below
-    ``background`` and neither in between.
+    A candidate belongs to the object it overlaps most if their IoU reaches ``foreground``, is background
+    below ``background`` and neither in between.
 
     Args:
         iou: (G, P) IoU of G true objects and P candidates, 0..1; G may be 0.
         foreground: IoU from which a candidate is an object.
         background: IoU below which it is background; at most ``foreground``.
-        keep_best: keep also, below ``foreground``, every candidate that ties for some object's best IoU; it goes to
-            the object that *it* overlaps most, which need not be that one.
+        keep_best: keep also, below ``foreground``, every candidate that ties for some object's best IoU; it
+            goes to the object that *it* overlaps most, which need not be that one.
 
     Example:
         >>> match(torch.tensor([[0.8, 0.4, 0.1], [0.2, 0.0, 0.2]]), 0.7, 0.3).tolist()

@@ -5,6 +5,8 @@ Ioffe and Szegedy 2015, "Batch Normalization", section 3.1 (a fixed affine map a
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -97,9 +99,9 @@ def folded(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
 def fold_norms(module: nn.Module) -> int:
     """Fold, in place, every batch norm that surely follows a convolution; return how many.
 
-    Sure are: a convolution and a batch norm next to each other in a ``Sequential``; children ``conv`` and ``norm``
-    of our own :class:`~delineate.nn.layers.ConvNorm`; children ``convK`` and ``bnK`` of timm's residual networks.
-    Any other norm stays as it is, which is right, and only slower.
+    Sure are: a convolution and a batch norm next to each other in a ``Sequential``; children ``conv`` and
+    ``norm`` of our own :class:`~delineate.nn.layers.ConvNorm`; children ``convK`` and ``bnK`` of timm's
+    residual networks. Any other norm stays as it is, which is right, and only slower.
     """
     count = 0
     for parent in module.modules():
@@ -113,10 +115,10 @@ def fold_norms(module: nn.Module) -> int:
 
 
 def _pairs(parent: nn.Module) -> list[tuple[str, str]]:
-    """Names of children of ``parent`` of which the second surely takes the first one's output and no other does."""
+    """Names of children of which the second, and nothing else, surely takes the first one's output."""
     names = [name for name, _ in parent.named_children()]
     if isinstance(parent, nn.Sequential):
-        return list(zip(names, names[1:], strict=False))
+        return list(pairwise(names))
     home = type(parent).__module__
     if home == "delineate.nn.layers":
         return [("conv", "norm")] if {"conv", "norm"} <= set(names) else []

@@ -95,8 +95,8 @@ def roi_align_bags(feature: Tensor, rois: Tensor, size: int, scale: float, sampl
     """RoIAlign (``aligned=False``) of a channels-last map as one weighted sum of its rows a cell.
 
     A cell's value is a fixed blend of 4 x sampling^2 pixels, the same for all channels, and in channels-last
-    order a pixel's channels lie together: the blend is an embedding bag. On a CPU this is several times faster
-    than the scalar loop and needs no copy of the map to channels-first.
+    order a pixel's channels lie together: the blend is an embedding bag. On a CPU this is several times
+    faster than the scalar loop and needs no copy of the map to channels-first.
 
     Args:
         feature: (B, C, H, W) float32, channels last in memory.
@@ -126,7 +126,7 @@ def roi_align_bags(feature: Tensor, rois: Tensor, size: int, scale: float, sampl
 
 
 def _axis_taps(low: Tensor, high: Tensor, length: int, size: int, sampling: int) -> tuple[Tensor, Tensor]:
-    """Pixels and weights of every cell along one axis: two (R, size, 2 * sampling) tensors, int32 and float32."""
+    """Pixels (int32) and weights of every cell along one axis, both (R, size, 2 * sampling)."""
     step = (high - low).clamp(min=1.0) / size  # at least one feature pixel in all
     offset = (torch.arange(size * sampling, device=low.device) + 0.5) / sampling  # in cells
     at = low[:, None] + offset * step[:, None]  # (R, size * sampling)

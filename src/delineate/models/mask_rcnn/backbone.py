@@ -23,12 +23,14 @@ class Backbone(nn.Module):
     """Images -> five maps of equal channels at strides 4, 8, 16, 32, 64.
 
     Args:
-        name: a timm model whose features have the strides 4, 8, 16 and 32 (every ResNet; ConvNeXt and others).
+        name: a timm model whose features have the strides 4, 8, 16 and 32 (every
+            ResNet, ConvNeXt and others).
         channels: of the pyramid's maps.
         norm: of the body, "frozen" (fixed batch norm) or "batch" (trained).
         norm_eps: of the body's batch norms; None keeps timm's, 1e-5 for ResNets.
         pyramid_norm: "none", "batch" or "group".
-        trainable_stages: of a ResNet's five stages (stem and four layers) how many train, counted from the top.
+        trainable_stages: of a ResNet's five stages (stem and four layers) how many train, counted from
+            the top.
         pretrained: start from timm's ImageNet weights, which are downloaded.
 
     Raises:
@@ -87,8 +89,8 @@ def _timm_body(name: str, pretrained: bool) -> Any:
         ) from error
     if tuple(body.feature_info.reduction()) != STRIDES:
         raise InputError(
-            f"backbone {name!r}: expected features of strides {STRIDES}, got {body.feature_info.reduction()}; "
-            "choose a ResNet or another four-stage network"
+            f"backbone {name!r}: expected features of strides {STRIDES}, "
+            f"got {body.feature_info.reduction()}; choose a ResNet or another four-stage network"
         )
     return body
 

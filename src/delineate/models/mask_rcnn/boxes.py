@@ -1,7 +1,7 @@
 """The box branch: which class each proposal holds, and its corrected box.
 
-Girshick 2015, "Fast R-CNN", sections 2.1 and 2.3; the convolutional head: Wu and He 2018, "Group Normalization",
-section 4.2, after Lin et al. 2017.
+Girshick 2015, "Fast R-CNN", sections 2.1 and 2.3; the convolutional head: Wu and He 2018, "Group
+Normalization", section 4.2.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class BoxBranch(nn.Module):
 
     Args:
         head: :class:`LinearHead` or :class:`ConvHead`.
-        columns: output column of each of the K classes; column 0 is background. 1..K unless the weights were made
-            for ids with gaps, as COCO's.
+        columns: output column of each of the K classes; column 0 is background. 1..K unless the weights were
+            made for ids with gaps, as COCO's.
         pool: RoIAlign of the head's input.
         settings: see :class:`SamplingSettings`.
     """

@@ -49,7 +49,7 @@ def mask_rcnn(
     columns: Sequence[int] | None = None,
     limits: Limits | Mapping[str, Any] | None = None,
 ) -> MaskRCNN:
-    """Mask R-CNN on any timm backbone with strides 4 to 32; random weights unless a pretrained backbone is asked for.
+    """Mask R-CNN on any timm backbone with strides 4 to 32; weights are random unless asked for.
 
     Args:
         backbone: timm's name, for example "resnet18", "resnet50", "convnext_tiny".
@@ -107,7 +107,7 @@ def maskrcnn_resnet50_fpn(
     trainable_stages: int = 3,
     limits: Limits | Mapping[str, Any] | None = None,
 ) -> MaskRCNN:
-    """He et al. 2017 with ResNet-50-FPN, as torchvision's v1: 44.4 M parameters, mask AP 34.6 on COCO val2017.
+    """He et al. 2017 with ResNet-50-FPN, as torchvision's v1: 44.4 M parameters, COCO mask AP 34.6.
 
     Args:
         classes: default COCO's 80 things, in the 91 columns of the published weights.

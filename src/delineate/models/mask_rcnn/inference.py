@@ -15,9 +15,10 @@ Model = TypeVar("Model", bound=FasterRCNN)
 
 
 def prepare_for_inference(model: Model) -> Model:
-    """A copy that detects the same, faster: norms folded into convolutions, channels last in memory, no gradients.
+    """A copy that detects the same, faster.
 
-    The copy cannot be trained or saved as a checkpoint; keep the model for that.
+    Norms are folded into convolutions; weights lie channels last in memory and have no gradients. The copy
+    cannot be trained or saved as a checkpoint; keep the model for that.
 
     Args:
         model: left as it is.

@@ -24,8 +24,8 @@ CHUNK = 64  # objects at a time when detecting: keeps the branch's memory flat a
 class MaskBranch(nn.Module):
     """Boxes and their classes -> one square of mask logits a box, on twice the pooled grid.
 
-    Every class has a mask of its own (the paper's decoupling of mask and class), but only the one that is asked
-    for is computed: its row of the last layer's weights is gathered first.
+    Every class has a mask of its own (the paper's decoupling of mask and class), but only the one that is
+    asked for is computed: its row of the last layer's weights is gathered first.
 
     Args:
         channels: of the pyramid.
@@ -76,8 +76,8 @@ class MaskBranch(nn.Module):
             (R, size, size) float32 logits.
         """
         x = self.convs(self.pool(features, stack_rois(boxes)))  # (R, C, s, s)
-        # The transposed convolution's kernel and stride are both 2: each pixel becomes four on its own, so that it
-        # is one matrix product a pixel, and the class's 1 x 1 convolution a second.
+        # The transposed convolution's kernel and stride are both 2: each pixel becomes four on its own, so
+        # that it is one matrix product a pixel, and the class's 1 x 1 convolution a second.
         count, width, side, _ = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(count, side * side, width)
         weight = self.upsample.weight.permute(2, 3, 1, 0).reshape(4 * width, -1)  # (4 * C, C)

@@ -88,7 +88,8 @@ class FasterRCNN(Segmenter):
 
         Args:
             images: (B, 3, H, W) normalised, H and W multiples of 32.
-            sizes: B (height, width), the part of each that is image: boxes are clipped to it. None: all of it.
+            sizes: B (height, width), the part of each that is image; boxes are clipped to it.
+                None: all of it.
             limits: what counts as a detection; None: the model's own.
         """
         _, found = self._detect(images, sizes, limits)
@@ -160,8 +161,8 @@ class FasterRCNN(Segmenter):
     ) -> list[Instances]:
         """Detections in the pixels of the original images, best first.
 
-        ``forward`` has already applied the model's own limits, so that here they can only be made tighter; where
-        one asks for more, a warning is logged. :meth:`detect` takes any limits.
+        ``forward`` has already applied the model's own limits, so that here they can only be made tighter;
+        where one asks for more, a warning is logged. :meth:`detect` takes any limits.
 
         Args:
             outputs: of :meth:`forward`.
@@ -297,7 +298,7 @@ def _padded(found: list[Found], rows: int, masks: Tensor | None) -> Outputs:
         boxes[image, : counts[image]] = one.boxes
         labels[image, : counts[image]] = one.labels
         scores[image, : counts[image]] = one.scores
-        if squares is not None:
+        if squares is not None and part is not None:
             squares[image, : counts[image]] = part
     totals = torch.tensor([f.total for f in found], device=first.device)
     return Outputs(boxes, labels, scores, torch.tensor(counts, device=first.device), totals, squares)

@@ -1,7 +1,7 @@
 """torchvision's published weights, key by key into our names.
 
-Each line of :data:`NAMES` is one group of keys; whatever a file has beyond them, lacks, or has in another shape is
-an error that lists it.
+Each line of :data:`NAMES` is one group of keys; whatever a file has beyond them, lacks, or has in another
+shape is an error that lists it.
 """
 
 from __future__ import annotations
