@@ -1,9 +1,9 @@
 """Masks against supervision's CompactMask, pycocotools and hotcoco: `python benchmarks/masks.py [--quick]`.
 
 Prints a markdown table: median wall and CPU milliseconds of ours, median CPU milliseconds of every peer, and
-ours / best peer (CPU; below 1 is faster). Peers begin with what they begin with in use: dense masks for encoding,
-their own form for the rest. A `~` marks a peer that was timed on a part of the objects and scaled up, as the
-whole would not fit in memory or in an hour.
+ours / best peer (CPU; below 1 is faster). Peers begin with what they begin with in use: dense masks for
+encoding, their own form for the rest. A `~` marks a peer that was timed on a part of the objects and scaled up,
+as the whole would not fit in memory or in an hour.
 """
 
 from __future__ import annotations
@@ -269,9 +269,8 @@ def main() -> None:
     torch.set_num_threads(1)
     seconds = 0.2 if quick else 2.0
     packages = ", ".join(f"{p} {version(p)}" for p in ("numpy", "torch", "torchvision", *PEERS))
-    print(
-        f"{datetime.date.today()}, {processor()}, one thread, Python {platform.python_version()}, {packages}\n"
-    )
+    machine = f"{processor()}, one thread, Python {platform.python_version()}"
+    print(f"{datetime.date.today()}, {machine}, {packages}\n")
     print(f"| | ours ms | ours CPU ms | {' | '.join(f'{p} CPU ms' for p in PEERS)} | ours / best |")
     print("|---|---|---|---|---|---|---|")
     small = cells(1000, 22)

@@ -140,8 +140,17 @@ class Masks:
         Raises:
             MaskError: an encoding is malformed; nothing is decoded then.
         """
-        counts, offsets, found = rle.read(rles, None if size is None else rle.check_size(size), names)
-        return cls(found, run.from_counts(counts, offsets, found))
+        found = None if size is None else rle.check_size(size)
+        names = [f"rle {i}" for i in range(len(rles))] if names is None else names
+        parts: list[run.Runs] = []
+        room = run.MAX_RUNS
+        for begin in range(0, max(len(rles), 1), 512):  # some at a time stay in the processor's cache
+            part = slice(begin, begin + 512)
+            counts, offsets, found = rle.read(rles[part], found, names[part])
+            parts.append(run.from_counts(counts, offsets, found, room))
+            room -= len(parts[-1].x)
+        assert found is not None  # rle.read gave a size or raised
+        return cls(found, run.join(parts))
 
     @classmethod
     def from_polygons(
@@ -290,8 +299,8 @@ class Masks:
 
     def to_rle(self) -> list[dict[str, Any]]:
         """N COCO RLEs, ``{"size": [height, width], "counts": str}``, the bytes that pycocotools writes."""
-        texts = rle.write(*run.to_counts(self.runs, self.size))
-        return [{"size": list(self.size), "counts": text} for text in texts]
+        texts = (rle.write(*run.to_counts(part, self.size)) for part in run.pieces(self.runs))
+        return [{"size": list(self.size), "counts": text} for some in texts for text in some]
 
     def to_label_image(self, order: ArrayLike | None = None) -> NDArray[np.int32]:
         """(H, W) int32: 0 background, i + 1 for mask i.

@@ -58,7 +58,7 @@ def shared_pixels(
     begin = 0
     while begin < len(i):
         done = ends[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + CHUNK // 4, side="right")))
+        end = max(begin + 1, int(np.searchsorted(ends, done + CHUNK // 64, side="right")))
         part = slice(begin, end)
         area[part] = _cut(left, right, a_column[part], b_column[part], width[part])
         begin = end

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import rle
 from .errors import MaskError
 from .outlines import outlines
-from .runs import Ints, Runs, from_counts, pack, ranges, union
+from .runs import Ints, Runs, from_counts, pack, pieces, ranges, union
 
 Ring = NDArray[np.float64]
 LIMIT = 2.0**40
@@ -125,7 +125,7 @@ def trace(runs: Runs, tolerance: float = 0.0) -> list[list[Polygon]]:
         raise MaskError(
             f"to_polygons: expected a tolerance >= 0 pixels, got {tolerance}; 0 gives exact outlines"
         )
-    found = outlines(runs)
+    found = (parts for piece in pieces(runs) for parts in outlines(piece))
     if tolerance > 0:
         return [
             [_trusted(_simplify(e, tolerance), [_simplify(h, tolerance) for h in hs]) for e, hs in o]

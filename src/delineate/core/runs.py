@@ -6,7 +6,7 @@ by (object, x, y), disjoint, and never touching within a column, so equal masks 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,17 @@ def union(
     return pack(owner[first], x[first], y[first], end[last] - start[first], count)
 
 
+def pieces(runs: Runs) -> Iterator[Runs]:
+    """The objects in order, some at a time, so that what is made of them stays in the processor's cache."""
+    begin, count = 0, len(runs.offsets) - 1
+    while begin < count:
+        low = runs.offsets[begin]
+        end = max(begin + 1, int(np.searchsorted(runs.offsets, low + (1 << 15), side="right")) - 1)
+        part = slice(int(low), int(runs.offsets[end]))
+        yield Runs(runs.x[part], runs.y[part], runs.length[part], runs.offsets[begin : end + 1] - low)
+        begin = end
+
+
 def take(runs: Runs, index: Ints) -> Runs:
     """The runs of chosen objects, in the order of ``index`` (K,)."""
     begin, number = runs.offsets[index], runs.offsets[index + 1] - runs.offsets[index]
@@ -104,12 +115,16 @@ def take(runs: Runs, index: Ints) -> Runs:
 def shift(runs: Runs, dx: int, dy: int, size: tuple[int, int]) -> Runs:
     """Runs moved by whole pixels and clipped to an image of ``size``."""
     height, width = size
+    if not len(runs.x):
+        return runs
+    low_x, high_x = int(runs.x.min()) + dx, int(runs.x.max()) + dx
+    low_y, high_y = int(runs.y.min()) + dy, int((runs.y + runs.length).max()) + dy
+    if low_x >= 0 and high_x < width and low_y >= 0 and high_y <= height:
+        return Runs(runs.x + np.int32(dx), runs.y + np.int32(dy), runs.length, runs.offsets)
     x = runs.x.astype(np.int64) + dx
     y = runs.y.astype(np.int64) + dy
     end = y + runs.length
     inside = (x >= 0) & (x < width) & (y < height) & (end > 0)
-    if inside.all() and (not len(y) or (y.min() >= 0 and end.max() <= height)):
-        return Runs(x.astype(np.int32), y.astype(np.int32), runs.length, runs.offsets)
     x, y, end = x[inside], np.maximum(y[inside], 0), np.minimum(end[inside], height)
     return pack(runs.owner[inside], x, y, end - y, len(runs.offsets) - 1)
 
@@ -211,8 +226,8 @@ def _crop_chunk(crops: Sequence[NDArray[np.bool_]], shapes: Ints) -> tuple[Ints,
     return owner, column - columns[owner], start - column * tall, length
 
 
-def from_counts(counts: Ints, offsets: Ints, size: tuple[int, int]) -> Runs:
-    """Runs of N checked COCO count lists that lie end to end."""
+def from_counts(counts: Ints, offsets: Ints, size: tuple[int, int], room: int = MAX_RUNS) -> Runs:
+    """Runs of N checked COCO count lists that lie end to end, at most ``room`` of them."""
     height, width = size
     count = len(offsets) - 1
     ends = np.cumsum(counts)
@@ -223,9 +238,9 @@ def from_counts(counts: Ints, offsets: Ints, size: tuple[int, int]) -> Runs:
     start, end = ends[fore] - counts[fore], ends[fore]
     left, right = start // height, (end - 1) // height
     number = right - left + 1
-    if int(number.sum()) > MAX_RUNS:
+    if int(number.sum()) > room:
         raise MaskError(
-            f"rle: expected at most {MAX_RUNS} vertical runs in all, got {number.sum()}; read fewer at once"
+            f"rle: expected at most {MAX_RUNS} vertical runs in all, got more; read fewer at once"
         )
     which = np.repeat(np.arange(len(fore)), number)
     x = ranges(left, number)
