@@ -269,12 +269,44 @@ def test_pixel_size(tmp_path: Path) -> None:
     }
 
 
-def png_claiming(width: int, height: int) -> bytes:
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 1), (np.uint8, 3), (np.uint8, 4), (np.uint16, 1)])
+def test_interlaced_png(dtype: type, channels: int, capfd: pytest.CaptureFixture[str]) -> None:
+    array = noise(13, 17, channels, dtype=dtype)
+    passes = (
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    )
+    rows = b"".join(
+        b"\0" + row.astype(array.dtype.newbyteorder(">")).tobytes()
+        for y, x, dy, dx in passes
+        for row in array[y::dy, x::dx]
+        if row.size
+    )
+    data = png_claiming(17, 13, array.itemsize * 8, {1: 0, 3: 2, 4: 6}[channels], 1, rows)
+    np.testing.assert_array_equal(read(data).pixels, array[:, :, 0] if channels == 1 else array[:, :, :3])
+    assert capfd.readouterr().err == ""
+
+
+def png_claiming(
+    width: int, height: int, depth: int = 8, colour: int = 0, interlace: int = 0, rows: bytes = b""
+) -> bytes:
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("depth", "colour"), [(3, 0), (4, 2), (16, 3), (8, 5), (0, 0)])
+def test_png_of_impossible_depth(depth: int, colour: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read(png_claiming(4, 4, depth, colour))
+    assert capfd.readouterr().err == ""
 
 
 def test_size_limit_names_limit_and_flag() -> None:

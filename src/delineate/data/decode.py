@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from delineate.core.errors import InputError
 
@@ -60,6 +60,9 @@ def decode(kind: str, data: bytes, header: Header, where: str) -> tuple[NDArray[
 
 def _png(data: bytes, header: Header) -> tuple[NDArray[Any], list[str]]:
     notes = [f"first of {header.frames} frames"] if header.frames > 1 else []
+    if header.interlaced:  # imagecodecs reads it too, but libpng then prints a warning
+        pixels, more = _pillow("PNG", data)
+        return pixels, notes or more
     return np.asarray(imagecodecs.png_decode(data)), notes
 
 
@@ -90,6 +93,7 @@ def _pillow(kind: str, data: bytes) -> tuple[NDArray[Any], list[str]]:
     # The plugin's class and not Image.open: no other plugin may have a try, and no bomb warning is raised
     # (the size was checked before).
     plugins: dict[str, Any] = {
+        "PNG": PngImagePlugin.PngImageFile,
         "JPEG": JpegImagePlugin.JpegImageFile,
         "WebP": WebPImagePlugin.WebPImageFile,
         "BMP": BmpImagePlugin.BmpImageFile,
@@ -107,7 +111,7 @@ def _pillow(kind: str, data: bytes) -> tuple[NDArray[Any], list[str]]:
 def _plain(image: Image.Image) -> Image.Image:
     """Palette, CMYK and bilevel pictures as L or RGB(A)."""
     image.info.pop("transparency", None)
-    if image.mode in ("L", "RGB", "RGBA", "LA"):
+    if image.mode in ("L", "RGB", "RGBA", "LA", "I;16"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
 

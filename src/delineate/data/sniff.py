@@ -53,6 +53,8 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"version https://git-lfs", "Git LFS pointer, not the file itself"),
 )
+# Colour type -> bits per sample (PNG specification, table 11.1).
+_PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _MEND = "convert it to PNG, JPEG or TIFF"
 
 
@@ -65,6 +67,7 @@ class Header:
         orientation: EXIF orientation 1..8; 1 is upright.
         components: samples per pixel, 0 where the format does not say it early.
         frames: how many frames an animation has.
+        interlaced: a PNG in seven passes that Pillow reads without loss.
         per_metre: (x, y) pixels per metre as PNG writes them, or None.
         notes: what the reader should be told.
     """
@@ -73,6 +76,7 @@ class Header:
     orientation: int = 1
     components: int = 0
     frames: int = 1
+    interlaced: bool = False
     per_metre: tuple[int, int] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -161,9 +165,14 @@ def _png(data: bytes, where: str) -> Header:
         if at == 8 and name != b"IHDR":
             raise _damaged(where, "PNG", "its first chunk is not IHDR")
         if name == b"IHDR":
-            width, height = struct.unpack(">II", body[:8])
+            width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", body)
+            if depth not in _PNG_DEPTHS.get(colour, ()) or methods[:2] != [0, 0] or methods[2] > 1:
+                raise _damaged(
+                    where, "PNG", "its header names a depth, colour type or method that does not exist"
+                )
             header.size = (height, width)
-            header.components = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(body[9], 0)
+            # Of 16 bits Pillow keeps grey alone.
+            header.interlaced = methods[2] == 1 and (depth < 16 or colour == 0)
         elif name == b"acTL":
             header.frames = struct.unpack(">I", body[:4])[0]
         elif name == b"pHYs" and length == 9 and body[8] == 1:

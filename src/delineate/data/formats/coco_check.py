@@ -234,7 +234,7 @@ def polygons(parts: list[Any], where: str, findings: Findings) -> tuple[float, f
             raise Bad(f"{label}: expected at least 3 different points, got the same one {len(points)} times")
         boxes.append((*low.tolist(), *high.tolist()))
         x, y = (points - low).T
-        signs.append(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+        signs.append(float(x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]))  # twice the area
     # Zero area is a line only if the points are collinear; a bow tie's halves cancel and it is kept.
     if not any(signs):
         if all(_collinear(part) for part in parts):
