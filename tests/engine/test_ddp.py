@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -83,8 +84,8 @@ def test_two_processes_train_as_one(pair: Path, tmp_path: Path) -> None:
         assert two["loss_pixels"] == pytest.approx(one["loss_pixels"], rel=1e-6)
 
 
-def test_two_processes_without_any_object_resume(tmp_path: Path) -> None:
-    launch(2, plain(batch_size=4, epochs=1), tmp_path, "blank")
-    launch(2, plain(batch_size=4, epochs=2), tmp_path, "blank", "resume")
-    assert [r["step"] for r in read_table(tmp_path / "steps.csv")] == [1, 2, 3, 4, 5, 6]
-    assert sorted(p.name for p in tmp_path.glob("*.safetensors")) == ["best.safetensors", "last.safetensors"]
+def test_what_two_processes_began_one_goes_on_with(pair: Path, tmp_path: Path) -> None:
+    shutil.copytree(pair, tmp_path, dirs_exist_ok=True)
+    assert tiny.start(plain(batch_size=2, epochs=3), str(tmp_path), resume=True).step == 18
+    assert [r["step"] for r in read_table(tmp_path / "steps.csv")] == list(range(1, 19))
+    assert sorted(p.name for p in pair.glob("*.safetensors")) == ["best.safetensors", "last.safetensors"]

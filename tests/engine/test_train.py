@@ -41,6 +41,12 @@ def assert_same(left: Path, right: Path) -> None:
         assert torch.equal(tensor, weights(right)[name])
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(straight: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first training draws its curves; the others save the time."""
+    monkeypatch.setattr("delineate.engine.train.draw_curves", lambda folder: folder)
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("straight")

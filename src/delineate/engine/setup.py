@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from delineate.core.batch import collate
 from delineate.core.errors import InputError
 from delineate.data.loader import Source
-from delineate.metrics.cell_matching import CellMatching
 from delineate.models.base import Segmenter
 from delineate.models.zoo import build
 
 from .checkpoint import fill, load
 from .config import Recipe, Train
 from .processes import Processes
+
+log = logging.getLogger("delineate")
+
+MAIN = (
+    "mask/AP",
+    "mask/AP50",
+    "box/AP",
+    "box/AP50",
+    "cells/AP50",
+    "cells/AP",
+    "cells/F1_50",
+    "cells/PQ_50",
+    "count/MAE",
+)
 
 
 def sources(recipe: Recipe) -> tuple[Source, Source | None]:
@@ -91,21 +104,29 @@ def prepare_process(settings: Train, processes: Processes) -> None:
     torch.manual_seed(settings.seed)
 
 
-def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, float]:
-    """Cell matching at IoU 0.5 (``ap50``), averaged over thresholds (``ap``), ``ap50`` by group."""
-    matching = CellMatching()
-    names = next(iter(getattr(samples, "groups", {}).values()), [""] * len(samples))
-    for i in range(len(samples)):
-        sample = samples[i]
-        batch = collate([sample.image], model.input).to(device)
-        with torch.inference_mode():
-            found = model.instances(model(batch.images), batch)[0]
-        matching.update(found, sample.truth, group=names[i])
-    report = matching.compute()
-    scores = {"ap50": report.pooled[0].accuracy, "ap": report.mean_accuracy}
-    return scores | {
-        f"ap50_{name}": group.pooled[0].accuracy for name, group in report.groups.items() if name
-    }
+def scorer(recipe: Recipe) -> Callable[[Segmenter, Source, torch.device], dict[str, float]]:
+    """What scores a model on the validation samples: the same :func:`evaluate` that a user calls.
+
+    Only the family of the recipe's metric is computed, ``cells`` or COCO's AP, both where it names none. With
+    ``balance`` the groups' main scores follow, as in ``cells/AP50 grey_fluorescence``.
+    """
+    family = recipe.train.metric.partition("/")[0]
+    metrics = {"cells": ["cells"], "count": ["cells"], "mask": ["coco"], "box": ["coco"]}.get(family)
+
+    def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, float]:
+        from .evaluate import METRICS, evaluate
+
+        column = recipe.train.balance
+        by = column if column in getattr(samples, "groups", {}) else None
+        report = evaluate(model, samples, metrics=metrics or METRICS, by=by, progress=False)
+        for name, reason in report.failed:
+            log.warning("validation image %s could not be scored: %s", name, reason)
+        scores = {name: value for name, value in report.scores.items() if name in MAIN}
+        scores |= {name: value for name, value in report.scores.items() if name == recipe.train.metric}
+        chosen = metric(scores, recipe.train.metric)
+        return scores | {f"{chosen} {name}": part.flat()[chosen] for name, part in report.groups.items()}
+
+    return score
 
 
 def metric(scores: Mapping[str, float], name: str) -> str:

@@ -89,8 +89,8 @@ def train(
         device: "cpu", "cuda", ...; empty: CUDA where there is one.
         sources: training and validation samples instead of the recipe's dataset; the classes are taken from
             ``classes`` of the first.
-        score: the evaluation, ``(model, samples, device) -> scores by name``; default: the one that
-            `delineate evaluate` makes.
+        score: the evaluation, ``(model, samples, device) -> scores by name``; default: the
+            `evaluate` that a user calls, see :func:`delineate.engine.setup.scorer`.
         quiet: print nothing.
 
     Returns:
@@ -106,7 +106,7 @@ def train(
         recipe = parse_recipe(dict(recipe))
     with joined(device) as processes:
         training, validation = sources or setup.sources(recipe)
-        run = _Run(recipe, Path(out), processes, training, validation, score or setup.score)
+        run = _Run(recipe, Path(out), processes, training, validation, score or setup.scorer(recipe))
         run.prepare(resume)
         with interruptible() as interrupted, TrainingLine(run.total, quiet or not processes.first) as line:
             return run.loop(line, interrupted)
