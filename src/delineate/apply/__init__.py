@@ -1,1 +1,1 @@
-"""What is done with masks: drawings, crops, maps."""
+"""What is done with results: pictures, cut-outs, maps."""

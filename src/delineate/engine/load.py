@@ -1,0 +1,186 @@
+"""`load`: a model by name, or from your own weights, ready to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from delineate.core.errors import CheckpointError, InputError
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.data.limits import MAX_PIXELS
+from delineate.models.base import Segmenter
+from delineate.models.zoo import build, find
+
+from . import checkpoint
+from .download import weights_path
+from .predict import Progress, predict
+from .source import Channels, pixels_of
+
+if TYPE_CHECKING:
+    from .report import Report
+
+DEFAULT = "nuclei"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """A model ready to predict; it keeps nothing between calls.
+
+    Attributes:
+        segmenter: the network, as trained; what :meth:`save` writes.
+        name: its name in the zoo.
+        licence: SPDX name of the weights' licence; empty where unknown.
+        record: what the checkpoint tells of its training.
+        device: where it computes.
+
+    Example:
+        >>> import numpy as np
+        >>> model = Model(build("center_offset", channels=(8, 8)))
+        >>> model.predict(np.zeros((64, 64), np.uint8), confidence=1.0)
+        Instances(0 on 64 x 64: none)
+    """
+
+    segmenter: Segmenter
+    name: str = ""
+    licence: str = ""
+    record: dict[str, Any] = field(default_factory=dict)
+    device: torch.device = torch.device("cpu")  # noqa: RUF009
+    _ready: Segmenter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.segmenter.to(self.device).eval()
+        object.__setattr__(self, "_ready", _prepared(self.segmenter))
+
+    @property
+    def classes(self) -> Labels:
+        """What it finds."""
+        return self.segmenter.classes
+
+    def predict(
+        self,
+        source: Any,
+        *,
+        confidence: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+        tile: int | str = "auto",
+        channels: Channels | None = None,
+        page: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> Instances:
+        """The objects of one image, in its pixels.
+
+        Args:
+            source: a path, a file's bytes, an open file, an (H, W) or (H, W, C) array, a PIL image, or a
+                (C, H, W) tensor.
+            confidence: keep scores above it, 0..1; None is the model's default.
+            iou: suppression threshold, 0..1; None is the model's default.
+            max_det: at most so many objects; a cut is logged as a warning.
+            tile: ``"auto"`` cuts large images as the model asks, 0 never, N in windows of N pixels.
+            channels: one or three channels of a multi-channel image, from 0.
+            page: of a multi-page file, from 0.
+            max_pixels: refuse larger files.
+            progress: called with (tiles done, tiles in all).
+
+        Raises:
+            InputError: not an image, damaged, or a setting out of range; the message says how to mend it.
+        """
+        image = pixels_of(source, channels=channels, page=page, max_pixels=max_pixels)
+        return predict(
+            self._ready, image, confidence=confidence, iou=iou, max_det=max_det, tile=tile, progress=progress
+        )
+
+    def __call__(self, image: Any) -> Instances:
+        """:meth:`predict` with the model's own settings."""
+        return self.predict(image)
+
+    def evaluate(self, dataset: Any, **settings: Any) -> Report:
+        """Score it on a dataset; see :func:`delineate.evaluate`."""
+        from .evaluate import evaluate
+
+        return evaluate(self, dataset, **settings)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file that :func:`load` reads back, atomically."""
+        return checkpoint.save(path, self.segmenter, record=self.record, licence=self.licence)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.classes.names[:4]) + (", …" if len(self.classes) > 4 else "")
+        million = sum(p.numel() for p in self.segmenter.parameters()) / 1e6
+        return f"Model({self.name}: {names}; {million:.1f} M parameters on {self.device})"
+
+
+def load(
+    name: str | None = None,
+    weights: str | Path | None = None,
+    device: str | torch.device | None = None,
+) -> Model:
+    """A model, ready to predict.
+
+    Args:
+        name: of the zoo, see ``delineate models``; default ``nuclei``. With ``weights`` it is needed only
+            for files that do not say which model they are for (bare state dicts, torchvision's included).
+        weights: your own file, as ``delineate train`` writes it; default the published ones, downloaded on
+            first use where they are not part of the package.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; default CUDA where there is one, else the CPU.
+
+    Raises:
+        InputError: unknown name or device.
+        CheckpointError: weights that are damaged, unsafe or made for another model.
+        DownloadError: weights that cannot be had.
+    """
+    where = _device(device)
+    if weights is not None and not isinstance(weights, str | Path):
+        raise InputError(f"load, weights: expected a path, got {type(weights).__name__}; save them first")
+    entry = find(name or DEFAULT)
+    path = weights_path(name or DEFAULT) if weights is None else Path(weights)
+    read = checkpoint.load(path)
+    if read.header is not None:
+        model = checkpoint.restore(path, name)
+        licence, record = read.header.licence, read.header.record
+        return Model(model, name or read.header.family, licence, record, where)
+    if name is None:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint that names its model, got bare weights; say which model: "
+            "load('maskrcnn_resnet50_fpn', weights=...)"
+        )
+    model = build(name)
+    if _is_r_cnn(model) and "roi_heads.box_predictor.cls_score.weight" in read.weights:
+        from delineate.models.mask_rcnn import load_torchvision_state_dict
+
+        load_torchvision_state_dict(model, read.weights)
+    else:
+        checkpoint.fill(model, read)
+    return Model(model, name, entry.licence if weights is None else "", {}, where)
+
+
+def _is_r_cnn(model: Segmenter) -> bool:
+    return type(model).__module__.startswith("delineate.models.mask_rcnn")
+
+
+def _prepared(model: Segmenter) -> Segmenter:
+    """The same model in its fastest form; others than R-CNNs, whose import takes long, are used as they are."""
+    if not _is_r_cnn(model):
+        return model
+    from delineate.models.mask_rcnn import prepare_for_inference
+
+    return prepare_for_inference(model)
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None or device == "":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"device: expected cpu, cuda, cuda:N or mps, got {device!r} ({reason}); use cpu"
+        ) from None
+    return chosen
