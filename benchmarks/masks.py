@@ -2,8 +2,8 @@
 
 Prints a markdown table: median wall and CPU milliseconds of ours, median CPU milliseconds of every peer, and
 ours / best peer (CPU; below 1 is faster). Peers begin with what they begin with in use: dense masks for
-encoding, their own form for the rest. A `~` marks a peer that was timed on a part of the objects and scaled up,
-as the whole would not fit in memory or in an hour.
+encoding, their own form for the rest. A `~` marks a peer that was timed on a part of the objects and scaled
+up, as the whole would not fit in memory or in an hour.
 """
 
 from __future__ import annotations

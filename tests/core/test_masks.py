@@ -138,6 +138,7 @@ def test_shift_and_window(dense: Dense, dx: int, dy: int, h: int, w: int) -> Non
     np.testing.assert_array_equal(masks.shift(dx, dy, (h, w)).dense(), moved)
     assert masks.window(-dx, -dy, w - dx, h - dy) == masks.shift(dx, dy, (h, w))
     assert masks.shift(0, 0) == masks
+    assert not masks.shift(10**30, -(10**30)).area.any()
 
 
 @given(stacks())
@@ -256,6 +257,7 @@ def test_many_objects_stay_small() -> None:
         lambda: Masks.from_label_image(np.zeros((2, 2))),
         lambda: Masks.from_label_image(np.zeros((2, 2, 2), dtype=int)),
         lambda: Masks.from_label_image([[-1, 0]]),
+        lambda: Masks.from_label_image(np.array([[2**63, 0]], dtype=np.uint64)),
         lambda: Masks.from_label_image([[1, 0]], ids=[1, 1]),
         lambda: Masks.from_label_image([[1, 0]], ids=[0]),
         lambda: Masks.from_dense(np.zeros((2, 2))),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pycocotools.mask as coco
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -23,7 +23,6 @@ def peer(parts: list[list[float]], h: int, w: int) -> Any:
     return coco.decode(coco.merge(coco.frPyObjects(parts, h, w)))
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.lists(COORDINATE, min_size=6, max_size=16).map(lambda v: v[: len(v) // 2 * 2]),
@@ -71,7 +70,6 @@ def test_corner_to_corner_pixels_are_parts() -> None:
         assert len(np.unique(ring, axis=0)) == len(ring)
 
 
-@settings(deadline=None)
 @given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))))
 def test_outlines_are_valid_geometry(mask: Any) -> None:
     shapely = pytest.importorskip("shapely")
@@ -85,7 +83,6 @@ def test_outlines_are_valid_geometry(mask: Any) -> None:
             assert len(np.unique(ring, axis=0)) == len(ring)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 1.0, 2.0, 5.0]))
 def test_simplified_rings_stay_near(seed: int, tolerance: float) -> None:
     rng = np.random.default_rng(seed)

@@ -82,6 +82,8 @@ class Masks:
         size = rle.check_size(image.shape, "from_label_image")
         if image.dtype.kind == "i" and image.min() < 0:
             raise MaskError(f"from_label_image: expected labels >= 0, got {image.min()}; set background to 0")
+        if image.dtype == np.uint64 and image.max() >= 1 << 63:
+            raise MaskError(f"from_label_image: expected labels below 2**63, got {image.max()}; relabel them")
         chosen = None
         if ids is not None:
             chosen = np.asarray(ids, dtype=np.int64).reshape(-1)
@@ -258,7 +260,8 @@ class Masks:
     def shift(self, dx: int, dy: int, size: tuple[int, int] | None = None) -> Masks:
         """Masks moved by whole pixels, cut to ``size`` (default the same); those moved out become empty."""
         size = self.size if size is None else rle.check_size(size, "shift, size")
-        return Masks(size, run.shift(self.runs, int(dx), int(dy), size))
+        dx, dy = (max(-(2**31), min(int(d), 2**31)) for d in (dx, dy))
+        return Masks(size, run.shift(self.runs, dx, dy, size))
 
     def window(self, x0: int, y0: int, x1: int, y1: int) -> Masks:
         """What shows in the window [x0, x1) x [y0, y1), in the window's own frame; some may be empty."""

@@ -94,7 +94,8 @@ def _validate_flat(values: Any, where: str) -> Ring:
         raise MaskError(
             f"{where}: expected a list of numbers x1, y1, x2, y2, .., got {type(values).__name__}"
         )
-    if any(isinstance(v, bool) or not isinstance(v, int | float | np.number) for v in values):
+    kinds = set(map(type, values))
+    if not all(issubclass(k, int | float | np.number) and k is not bool for k in kinds):
         raise MaskError(
             f"{where}: expected a flat list x1, y1, x2, y2, .. of numbers, got other things; flatten it"
         )
@@ -201,14 +202,14 @@ def _coco_rule(polygons: list[Ring], size: tuple[int, int]) -> Runs:
     height, width = size
     if not polygons:
         return pack(*(np.zeros(0, dtype=np.int64),) * 4, count=0)
-    encoded = []
-    nothing = {"size": [height, width], "counts": [height * width]}
+    margin = float(max(size)) + 16.0
+    away = [-1.0, -1.0] * 3  # covers no pixel
+    flat: list[list[float]] = []
     for ring in polygons:
-        near = _clip(ring, float(max(size)) + 16.0, size)
-        encoded.append(
-            hotcoco.mask.frPyObjects([near.ravel().tolist()], height, width)[0] if len(near) else nothing
-        )
-    counts, offsets, _ = rle.read(encoded, size)
+        far = ring.min() < -margin or ring.max() > min(size) + margin
+        near = _clip(ring, margin, size) if far else ring
+        flat.append(near.ravel().tolist() if len(near) else away)
+    counts, offsets, _ = rle.read(hotcoco.mask.frPyObjects(flat, height, width), size)
     return from_counts(counts, offsets, size)
 
 
