@@ -158,30 +158,28 @@ def _one_kind(path: Path, grouped: Iterable[Sequence[Mapping[str, Any]]]) -> Non
 
 def _check_segmentations(records: list[dict[str, Any]], places: Sequence[str], size: tuple[int, int]) -> None:
     """Validate one image's run lengths, turn its polygons into such; boxes where a result has none."""
-    encoded = [k for k, r in enumerate(records) if isinstance(r.get("segmentation"), Mapping)]
-    rle.read(
-        [records[k]["segmentation"] for k in encoded], size, [f"{places[k]}.segmentation" for k in encoded]
-    )
-    drawn = [k for k, r in enumerate(records) if "segmentation" in r and k not in set(encoded)]
+    names = [f"{place}.segmentation" for place in places]
+    drawn = [
+        k for k, r in enumerate(records) if "segmentation" in r and not isinstance(r["segmentation"], Mapping)
+    ]
     for k in drawn:
         rings = records[k]["segmentation"]
         if not isinstance(rings, list) or not rings:
-            raise InputError(
-                f"{places[k]}.segmentation: expected run lengths or polygons, got {show(rings)}; correct it"
-            )
-    outlines = [records[k]["segmentation"] for k in drawn]
-    masks = Masks.from_polygons(outlines, size, [f"{places[k]}.segmentation" for k in drawn])
-    for k, segmentation in zip(drawn, masks.to_rle(), strict=True):
-        records[k]["segmentation"] = segmentation
-    _add_boxes(records, size)
-
-
-def _add_boxes(records: list[dict[str, Any]], size: tuple[int, int]) -> None:
-    bare = [record for record in records if "bbox" not in record]
-    boxes = Masks.from_rle([record["segmentation"] for record in bare], size).boxes.astype(np.float64)
+            raise InputError(f"{names[k]}: expected run lengths or polygons, got {show(rings)}; correct it")
+    if drawn:
+        outlines = Masks.from_polygons(
+            [records[k]["segmentation"] for k in drawn], size, [names[k] for k in drawn]
+        )
+        for k, segmentation in zip(drawn, outlines.to_rle(), strict=True):
+            records[k]["segmentation"] = segmentation
+    bare = [k for k, r in enumerate(records) if "bbox" not in r]
+    masks = Masks.from_rle([records[k]["segmentation"] for k in bare], size, [names[k] for k in bare])
+    boxes = masks.boxes.astype(np.float64)
     boxes[:, 2:] -= boxes[:, :2]
-    for record, box in zip(bare, boxes.tolist(), strict=True):
-        record["bbox"] = box
+    for k, box in zip(bare, boxes.tolist(), strict=True):
+        records[k]["bbox"] = box
+    boxed = [k for k in sorted(set(range(len(records))) - set(bare)) if "segmentation" in records[k]]
+    rle.read([records[k]["segmentation"] for k in boxed], size, [names[k] for k in boxed])
 
 
 def _about_foreign(path: Path, foreign: Counter[int], total: int, ids: set[int]) -> list[str]:

@@ -162,38 +162,54 @@ class _Run:
                 warnings.simplefilter("always")
                 self.score(index)
             self.remarks.update(str(warning.message) for warning in caught)
-        except (
-            Exception
-        ) as error:  # whatever a model raises on one image is told by name; the others still count
+        except Exception as error:  # whatever one image makes a model raise: the others still count
             reason = str(error) if isinstance(error, DelineateError) else f"{type(error).__name__}: {error}"
             self.failed.append((self.truth.name(index), " ".join(reason.split())))
 
     def score(self, index: int) -> None:
         """Feed one image to the metrics; all is checked before the first one counts it."""
         entry, truth = self.truth.entry(index), self.truth.truth(index)
-        found = self.found(index, entry)
-        if found.size != truth.size:
+        exact = self.predictor.results(entry) if isinstance(self.predictor, Predictions) else None
+        # Masks of stored results are decoded only where cells are matched: COCO's AP takes the run lengths.
+        found = self.found(index, entry) if exact is None or self.with_cells else None
+        if found is not None and found.size != truth.size:
             raise InputError(
                 f"expected a prediction of {truth.size} pixels (height, width), got {found.size}; "
                 "predict on the original image"
             )
-        self.drop_masks_where_there_are_none(truth, found)
+        self.give_up_masks("truth", len(truth) > 0 and truth.masks is None)
+        if exact is not None:
+            self.give_up_masks("predictions", any("segmentation" not in r for r in exact))
+        elif found is not None:
+            self.give_up_masks("predictions", len(found) > 0 and found.masks is None)
         metrics = self.groups.setdefault(self.truth.groups[index], _Metrics(self.truth, self.max_dets))
-        exact = self.predictor.results(entry) if isinstance(self.predictor, Predictions) else None
-        image = {"id": entry.id, "height": truth.size[0], "width": truth.size[1]}
         for kind in self.kinds:
-            metric = metrics.mask if kind == "mask" else metrics.box
-            true_records = metric.to_coco(truth, entry.id, scored=False)
-            for record, box in zip(true_records, self.truth.exact_boxes(index), strict=False):
-                if kind == "box" and box is not None:
-                    record["bbox"] = box
-            results = metric.to_coco(found, entry.id, scored=True) if exact is None else exact
-            floor = self.confidence or 0.0
-            metric.update_coco([image], true_records, [r for r in results if r["score"] >= floor])
-        if self.with_cells:
-            objects = found[found.scores >= (OPERATING_POINT if self.confidence is None else self.confidence)]
+            self.score_coco(metrics.mask if kind == "mask" else metrics.box, index, truth, exact or found)
+        if self.with_cells and found is not None:
+            floor = OPERATING_POINT if self.confidence is None else self.confidence
+            objects = found[found.scores >= floor]
             metrics.cells.update(objects, truth, entry.id)
             metrics.counting.update(objects, truth, entry.id)
+
+    def score_coco(
+        self,
+        metric: AveragePrecision,
+        index: int,
+        truth: Instances,
+        found: Instances | list[dict[str, Any]] | None,
+    ) -> None:
+        """One image's records to COCO's AP, boxes and scores in the precision of their files."""
+        entry = self.truth.entry(index)
+        true = metric.to_coco(truth, entry.id, scored=False)
+        if metric.kind == "box":
+            for record, box in zip(true, self.truth.exact_boxes(index), strict=False):
+                record["bbox"] = record["bbox"] if box is None else box
+        results = (
+            metric.to_coco(found, entry.id, scored=True) if isinstance(found, Instances) else found or []
+        )
+        floor = self.confidence or 0.0
+        image = {"id": entry.id, "height": truth.size[0], "width": truth.size[1]}
+        metric.update_coco([image], true, [r for r in results if r["score"] >= floor])
 
     def found(self, index: int, entry: ImageEntry) -> Instances:
         """The predicted objects in the dataset's classes."""
@@ -202,19 +218,15 @@ class _Run:
         else:
             found, foreign = in_classes(self.call(self.truth.samples[index].image), self.truth.classes)
             self.foreign += foreign
-        return (
-            found
-            if len(found) or found.masks is not None
-            else Instances.empty(found.size, self.truth.classes)
-        )
+        nothing = not len(found) and found.masks is None
+        return Instances.empty(found.size, self.truth.classes) if nothing else found
 
-    def drop_masks_where_there_are_none(self, truth: Instances, found: Instances) -> None:
+    def give_up_masks(self, side: str, boxes_only: bool) -> None:
         """Boxes only on one side: mask scores are given up for the whole set, and the report says so."""
-        for side, instances in (("truth", truth), ("predictions", found)):
-            if len(instances) and instances.masks is None and ("mask" in self.kinds or self.with_cells):
-                self.kinds.discard("mask")
-                self.with_cells = False
-                self.remarks[f"the {side} have boxes only: masks and cells are not scored"] = 1
+        if boxes_only and ("mask" in self.kinds or self.with_cells):
+            self.kinds.discard("mask")
+            self.with_cells = False
+            self.remarks[f"the {side} have boxes only: masks and cells are not scored"] = 1
         if not self.kinds and not self.with_cells:
             raise InputError(
                 "cells: expected masks in truth and predictions, got boxes only; choose metrics=['coco']"
