@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,13 @@ def test_models_get_confidence_and_max_det_and_their_warnings_are_told() -> None
         def predict(self, image: np.ndarray, **settings: float) -> Instances:
             assert settings == {"confidence": 0.25, "max_det": 7}
             warnings.warn("max_det reached", stacklevel=2)
+            logging.getLogger("delineate").warning("kept %d objects", image[0, 0])
             return truth_of(image)
 
     report = evaluate(Model(), samples(2), confidence=0.25, max_det=7)
     assert report.predictor == "mine"
-    assert report.notes == ("max_det reached (2 images)",)
+    assert report.notes[0].endswith("objects (so or alike in 2 images)")
+    assert report.notes[1] == "max_det reached (so or alike in 2 images)"
     assert report.protocol["coco"]["max_dets"] == [1, 7]
     assert report.all_notes[-1].startswith("box AP: 2 detections beyond max_det=7 per class in 2 images")
 

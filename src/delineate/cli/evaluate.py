@@ -60,7 +60,9 @@ def evaluate_command(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries of the dataset out, counted.")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -104,9 +106,7 @@ def _dataset(data: str, split: str, images: Path | None, stored: bool, skip_inva
 def _model(name: str, weights: Path | None, device: str) -> Any:
     from delineate.engine.load import load
 
-    if weights is None:
-        return load(name, device=device)
-    return load(name, weights=weights, device=device) if name else load(weights=weights, device=device)
+    return load(name or None, weights=weights, device=device or None)
 
 
 def _show(report: Report, out: Path | None, as_json: bool, quiet: bool) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +18,7 @@ from delineate.metrics.counting import CountingError
 
 from .evaluation_inputs import Truth, caller, in_classes, name_of
 from .predictions import ImageEntry, Predictions, read_predictions
+from .remarks import Remarks, remarks_of_one_image
 from .report import Report, Scores
 
 METRICS = ("coco", "cells")
@@ -153,15 +152,13 @@ class _Run:
         self.groups: dict[str, _Metrics] = {}
         self.failed: list[tuple[str, str]] = []
         self.foreign = 0
-        self.remarks: Counter[str] = Counter()
+        self.remarks = Remarks()
 
     def image(self, index: int) -> None:
         """Predict and score one image; a failure is kept, not raised."""
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
+            with remarks_of_one_image(self.remarks):
                 self.score(index)
-            self.remarks.update(str(warning.message) for warning in caught)
         except Exception as error:  # whatever one image makes a model raise: the others still count
             reason = str(error) if isinstance(error, DelineateError) else f"{type(error).__name__}: {error}"
             self.failed.append((self.truth.name(index), " ".join(reason.split())))
@@ -226,7 +223,7 @@ class _Run:
         if boxes_only and ("mask" in self.kinds or self.with_cells):
             self.kinds.discard("mask")
             self.with_cells = False
-            self.remarks[f"the {side} have boxes only: masks and cells are not scored"] = 1
+            self.remarks.add(f"the {side} have boxes only: masks and cells are not scored")
         if not self.kinds and not self.with_cells:
             raise InputError(
                 "cells: expected masks in truth and predictions, got boxes only; choose metrics=['coco']"
@@ -242,7 +239,7 @@ class _Run:
             *self.truth.notes,
             *(self.predictor.notes if isinstance(self.predictor, Predictions) else ()),
         ]
-        notes += [text if count == 1 else f"{text} ({count} images)" for text, count in self.remarks.items()]
+        notes += self.remarks.texts()
         if self.foreign:
             notes.append(f"{self.foreign} detections of classes that the data does not have were not scored")
         return Report(
