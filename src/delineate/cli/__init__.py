@@ -1,1 +1,114 @@
-"""One short function per command."""
+"""The command line: one short function per command. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from delineate import __version__
+from delineate.core.errors import DelineateError
+
+from .evaluate import EPILOG as EVALUATE_EPILOG
+from .evaluate import evaluate_command
+from .messages import one_line_messages, say
+from .models import EPILOG as MODELS_EPILOG
+from .models import models_command
+from .predict import EPILOG as PREDICT_EPILOG
+from .predict import predict_command
+from .train import train
+
+EPILOG = """Examples:
+
+delineate predict image.png
+
+delineate models
+
+delineate train --data my-dataset --model center_offset
+
+delineate evaluate --model nuclei --data my-dataset
+
+Each command has its own --help."""
+
+TRAIN_EPILOG = """Examples:
+
+delineate train --data my-dataset --model center_offset --epochs 50
+
+delineate train recipes/nuclei.toml --out runs/nuclei
+
+delineate train recipes/nuclei.toml --out runs/nuclei --resume"""
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
+app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
+app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
+app.command("models", epilog=MODELS_EPILOG)(models_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"delineate {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EPILOG)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find every object in an image, say what it is, trace its outline."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; None takes them from ``sys.argv``.
+
+    Returns:
+        0 all fine; 1 some files failed, the rest is done; 2 wrong usage, or nothing could be done; 130
+        interrupted. Errors are one line on stderr.
+    """
+    with one_line_messages():
+        try:
+            code = app(args=arguments, prog_name="delineate", standalone_mode=False)
+            sys.stdout.flush()
+            return code if isinstance(code, int) else 0
+        except DelineateError as error:
+            return _fail(str(error))
+        except (KeyboardInterrupt, typer.Abort):
+            say("interrupted")
+            return 130
+        except BrokenPipeError:  # the reader, `head` for instance, has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except MemoryError:
+            return _fail("not enough memory; use smaller images or tiles (--tile), or close other programs")
+        except OSError as error:
+            return _fail(f"{error.filename or 'system'}: {error.strerror or error}; choose another place")
+        except Exception as error:
+            if (usage := _usage(error)) is None:
+                raise
+            return _fail(usage) if usage else 2
+
+
+def _usage(error: Exception) -> str | None:
+    """What typer says of wrong usage, in one line; empty where it has shown help instead; None: not usage."""
+    tell = getattr(error, "format_message", None)
+    if tell is None:
+        return None
+    text = " ".join(str(tell()).split())
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return ""  # the help is already shown
+    command = context.command_path if context is not None else "delineate"
+    return f"{text.rstrip('.')}; see `{command} --help`"
+
+
+def _fail(text: str) -> int:
+    say(f"error: {text}")
+    return 2

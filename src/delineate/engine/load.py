@@ -137,12 +137,14 @@ def load(
     where = _device(device)
     if weights is not None and not isinstance(weights, str | Path):
         raise InputError(f"load, weights: expected a path, got {type(weights).__name__}; save them first")
-    entry = find(name or DEFAULT)
+    if name is None and weights is None:
+        name = DEFAULT
+    licence = find(name).licence if name is not None and weights is None else ""
     path = weights_path(name or DEFAULT) if weights is None else Path(weights)
     read = checkpoint.load(path)
     if read.header is not None:
         model = checkpoint.restore(path, name)
-        licence, record = read.header.licence, read.header.record
+        licence, record = read.header.licence or licence, read.header.record
         return Model(model, name or read.header.family, licence, record, where)
     if name is None:
         raise CheckpointError(
@@ -156,7 +158,7 @@ def load(
         load_torchvision_state_dict(model, read.weights)
     else:
         checkpoint.fill(model, read)
-    return Model(model, name, entry.licence if weights is None else "", {}, where)
+    return Model(model, name, licence, {}, where)
 
 
 def _is_r_cnn(model: Segmenter) -> bool:

@@ -22,6 +22,7 @@ log = logging.getLogger("delineate")
 
 Progress = Callable[[int, int], object]
 DEFAULT_OVERLAP = 128
+SMALLEST_TILE = 32
 
 
 def predict(
@@ -55,7 +56,7 @@ def predict(
     Raises:
         InputError: a setting out of range, or an image that is not one.
     """
-    _check(confidence, iou, max_det)
+    check_settings(confidence, iou, max_det, tile)
     model = predictor if isinstance(predictor, Segmenter) else None
     side = _tile_side(model, image, tile)
     if model is not None:
@@ -75,22 +76,32 @@ def predict(
     return _at_most(predict_tiled(call, image, side, overlap, progress), max_det)
 
 
-def _check(confidence: float | None, iou: float | None, max_det: int | None) -> None:
+def check_settings(
+    confidence: float | None = None,
+    iou: float | None = None,
+    max_det: int | None = None,
+    tile: int | str = "auto",
+) -> None:
+    """Refuse settings of :func:`predict` that are out of range.
+
+    Raises:
+        InputError: one of them is.
+    """
     for name, value in (("confidence", confidence), ("iou", iou)):
         if value is not None and not 0 <= value <= 1:
             raise InputError(f"predict, {name}: expected a number in 0..1, got {value}; give for example 0.5")
     if max_det is not None and max_det < 1:
         raise InputError(f"predict, max_det: expected 1 or more, got {max_det}; leave it out for the default")
+    if tile != "auto" and not (isinstance(tile, int) and (tile == 0 or tile >= SMALLEST_TILE)):
+        raise InputError(
+            f"predict, tile: expected 'auto', 0 or {SMALLEST_TILE} and more pixels, got {tile!r}; use 'auto'"
+        )
 
 
 def _tile_side(model: Segmenter | None, image: NDArray[Any], tile: int | str) -> int:
     """Side of the windows in pixels; 0 where the image is seen whole."""
-    if tile == "auto":
-        side = (model.input.tile or 0) if model is not None else 0
-    elif isinstance(tile, int) and (tile == 0 or tile >= 32):
-        side = tile
-    else:
-        raise InputError(f"predict, tile: expected 'auto', 0 or 32 and more pixels, got {tile!r}")
+    own = (model.input.tile or 0) if model is not None else 0
+    side = own if tile == "auto" else int(tile)
     return side if max(image.shape[:2]) > side else 0
 
 

@@ -1,0 +1,55 @@
+"""What the command line says on stderr: one plain line each."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+
+LOG = logging.getLogger("delineate")
+
+
+def say(text: str) -> None:
+    """One line on stderr, whatever characters the terminal knows; control characters do not reach it."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    encoding = sys.stderr.encoding or "utf-8"
+    with contextlib.suppress(OSError, ValueError):
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+
+
+def tell(text: str) -> None:
+    """One line on stdout, likewise."""
+    line = "".join(c if c.isprintable() else "?" for c in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+class _Lines(logging.Handler):
+    """Log records of the library as such lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def one_line_messages() -> Iterator[None]:
+    """While a command runs, log records and Python warnings are one line each on stderr."""
+    handler = _Lines(logging.WARNING)
+    propagate, LOG.propagate = LOG.propagate, False
+    LOG.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: LOG.warning("%s", message)  # type: ignore[assignment]
+            yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.propagate = propagate
+
+
+def only_errors() -> None:
+    """From here on, to the end of the command, warnings are kept quiet."""
+    for handler in LOG.handlers:
+        if isinstance(handler, _Lines):
+            handler.setLevel(logging.ERROR)

@@ -1,0 +1,293 @@
+"""`delineate predict`: from image files to outlined, counted, measured objects."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from .messages import only_errors, say, tell
+
+if TYPE_CHECKING:
+    from delineate.core.instances import Instances
+    from delineate.data.images import ImageFile
+    from delineate.engine.load import Model
+
+    from .outputs import Outputs
+
+EPILOG = """Examples:
+
+delineate predict image.tif
+
+delineate predict plates/ --out results --save overlay,labels,csv --pixel-size 0.325
+
+delineate predict '**/*.png' --weights runs/mine/best.safetensors --confidence 0.3
+
+cat image.png | delineate predict - --json
+
+Exit codes: 0 every image done; 1 some failed, the rest is done; 2 wrong usage, or nothing could be done."""
+
+
+def predict_command(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Files, folders, patterns in quotes, or - for standard input.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Name of the zoo; see `delineate models`. Default: nuclei.")
+    ] = "",
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Weights that `delineate train` wrote."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("delineate-out"),
+    save: Annotated[
+        str, typer.Option(help="Some of overlay,coco,labels,csv,geojson,crops; or none.")
+    ] = "overlay,coco,labels,csv",
+    confidence: Annotated[float, typer.Option(help="Keep objects with a score above it, 0..1.")] = 0.5,
+    iou: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Suppress objects that overlap a better one more, 0..1. Default: the model's."),
+    ] = None,
+    max_det: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="At most so many objects per image. Default: the model's."),
+    ] = None,
+    tile: Annotated[
+        str, typer.Option(help="auto: as the model asks; 0: never; N: windows of N pixels.")
+    ] = "auto",
+    channels: Annotated[str, typer.Option(help="Channels to look at, from 0: one, or three as 0,1,2.")] = "",
+    page: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Page of a multi-page TIFF, from 0. Default: all of them."),
+    ] = None,
+    pixel_size: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Side of a pixel in µm, for the table. Default: what each file says."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
+    ] = "",
+    max_pixels: Annotated[int, typer.Option(help="Refuse larger images.")] = 200_000_000,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Find, outline, count and measure the objects in images."""
+    from delineate.core.errors import InputError
+    from delineate.measure.units import check_pixel_size
+
+    from .outputs import Outputs, parse_kinds
+
+    if quiet:
+        only_errors()
+    kinds = parse_kinds(save)
+    check_pixel_size(pixel_size, "µm")
+    reading = {"channels": _numbers(channels), "page": page, "max_pixels": max_pixels}
+    finding = {"confidence": confidence, "iou": iou, "max_det": max_det, "tile": _tile(tile)}
+    run = _Run(reading, finding, quiet=quiet, as_json=as_json)
+    sources = run.find(inputs, out)
+    if not sources:
+        run.finish(None, 2)
+    from delineate.engine.load import load
+    from delineate.engine.predict import check_settings
+
+    check_settings(**finding)
+    run.model = load(model or None, weights=weights, device=device or None)
+    known = frozenset(Path(s).resolve() for s in sources if s != "-")
+    outputs = Outputs(out, kinds, known, pixel_size)
+    try:
+        run.all(sources, outputs)
+    finally:  # an interrupt keeps what is done
+        written = outputs.close() if run.images else {}
+    if not run.images and not run.failed:
+        raise InputError("predict: expected at least one image, got none")
+    run.finish(written, (1 if run.images else 2) if run.failed else 0)
+
+
+class _Run:
+    """One run over many images: what was done, what failed, and what is said of it."""
+
+    def __init__(
+        self, reading: dict[str, Any], finding: dict[str, Any], *, quiet: bool, as_json: bool
+    ) -> None:
+        self.reading, self.finding = reading, finding
+        self.quiet, self.as_json = quiet, as_json
+        self.model: Model | None = None
+        self.images: list[dict[str, Any]] = []
+        self.failed: list[dict[str, Any]] = []
+        self.started = time.monotonic()
+        self.names: dict[str, str] = {}
+
+    def find(self, inputs: list[str], out: Path) -> list[str]:
+        """The files that the arguments stand for; those that stand for none have failed."""
+        from delineate.core.errors import InputError
+        from delineate.data.find import find
+
+        from .outputs import ENDINGS
+
+        found: dict[str, None] = {}
+        for given in inputs:
+            if given == "-":
+                found["-"] = None
+                continue
+            try:
+                files = find([given])
+            except InputError as error:
+                self.fail(given, error)
+                continue
+            if Path(given).is_dir() and Path(given).resolve() == out.resolve():
+                ours = tuple(ENDINGS.values())
+                files = [f for f in files if not f.name.endswith(ours)]  # results of an earlier run
+            found.update(dict.fromkeys(map(str, files)))
+        self.names = _names(list(found))
+        return list(found)
+
+    def all(self, sources: list[str], outputs: Outputs) -> None:
+        """Every page of every source, with a progress bar on a terminal's stderr."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True, quiet=self.quiet or not sys.stderr.isatty())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        both = sys.stdout.isatty()
+        with Progress(*columns, console=console, transient=True, redirect_stdout=both) as bar:
+            images = bar.add_task("images", total=len(sources))
+            tiles = bar.add_task("tiles", total=None, visible=False)
+
+            def tick(done: int, total: int) -> None:
+                bar.update(tiles, completed=done, total=total, visible=done < total)
+
+            for source in sources:
+                self.one(source, outputs, tick)
+                bar.advance(images)
+
+    def one(self, source: str, outputs: Outputs, tick: Any) -> None:
+        """One source with all its pages; what goes wrong is told and the next one's turn comes."""
+        from delineate.core.errors import DelineateError
+
+        name = "stdin" if source == "-" else source
+        page: int | None = None
+        try:
+            for image in self.pages(source):
+                page = image.page if image.pages > 1 else None
+                self.image(image, source, outputs, tick)
+        except DelineateError as error:
+            self.fail(name, error, page)
+        except OSError as error:
+            self.fail(name, f"{error.strerror or error}; choose another place", page)
+        except MemoryError:
+            self.fail(name, "not enough memory; try --tile 512, or a smaller image", page)
+        except Exception as error:
+            self.fail(name, f"a fault of delineate, please report it: {type(error).__name__}: {error}", page)
+
+    def pages(self, source: str) -> Iterator[ImageFile]:
+        """The pages of a file or of standard input, decoded one at a time."""
+        from delineate.data.images import pages, read
+
+        given: str | bytes = sys.stdin.buffer.read() if source == "-" else source
+        if self.reading["page"] is not None:
+            yield read(given, **self.reading)
+            return
+        reading = {k: v for k, v in self.reading.items() if k != "page"}
+        yield from pages(given, **reading)
+
+    def image(self, image: ImageFile, source: str, outputs: Outputs, tick: Any) -> None:
+        """Predict, write, count."""
+        assert self.model is not None
+        begin = time.monotonic()
+        found = self.model.predict(image.pixels, progress=tick, **self.finding)
+        record = {
+            "file": "stdin" if source == "-" else source,
+            "page": image.page if image.pages > 1 else None,
+            "width": found.size[1],
+            "height": found.size[0],
+            "count": len(found),
+            "classes": dict(Counter(found.names).most_common()),
+        }
+        record |= outputs.add(image, self.names[source], found)
+        record["seconds"] = round(time.monotonic() - begin, 3)
+        record["notes"] = list(image.notes)
+        self.images.append(record)
+        if not (self.quiet or self.as_json):
+            tell(_line(record, found, image))
+
+    def fail(self, name: str, reason: object, page: int | None = None) -> None:
+        """Note what failed and say so on stderr."""
+        text = " ".join(str(reason).split())
+        text = text.removeprefix(f"{name}: ")
+        self.failed.append({"file": name, "page": page, "reason": text})
+        say(f"error: {name}{'' if page is None else f' page {page}'}: {text}")
+
+    def finish(self, written: dict[str, str] | None, code: int) -> None:
+        """The last word, and the exit code."""
+        from delineate import __version__
+
+        if self.as_json:
+            document = {
+                "delineate": __version__,
+                "model": self.model.name if self.model is not None else None,
+                "settings": {k: v for k, v in self.finding.items() if v is not None},
+                "images": self.images,
+                "failed": self.failed,
+                "files": written or {},
+            }
+            typer.echo(json.dumps(document, indent=2, allow_nan=False))
+        elif not self.quiet and self.images:
+            total = sum(r["count"] for r in self.images)
+            parts = [f"{len(self.images)} images", f"{total} objects"]
+            parts += [f"{len(self.failed)} failed"] if self.failed else []
+            places = sorted({str(Path(p).parent) for p in (written or {}).values()})
+            places = places or sorted({str(Path(p).parent) for r in self.images for p in r["files"].values()})
+            tell(", ".join(parts) + (f"; results in {', '.join(places)}" if places else ""))
+        raise typer.Exit(code)
+
+
+def _line(record: dict[str, Any], found: Instances, image: ImageFile) -> str:
+    """``name: 12 nucleus (0.31 s)``."""
+    page = "" if record["page"] is None else f" page {record['page']}"
+    counts = ", ".join(f"{n} {c}" for c, n in record["classes"].items()) or "nothing found"
+    notes = f"  [{'; '.join(image.notes)}]" if image.notes else ""
+    size = f"{found.size[1]} x {found.size[0]}"
+    return f"{record['file']}{page}: {counts} on {size} ({record['seconds']:.2f} s){notes}"
+
+
+def _names(sources: list[str]) -> dict[str, str]:
+    """What each source is called in COCO file and table: its name alone where that tells it from the rest."""
+    names = {s: "stdin" if s == "-" else Path(s).name for s in sources}
+    often = Counter(names.values())
+    return {s: name if often[name] == 1 else s for s, name in names.items()}
+
+
+def _numbers(text: str) -> tuple[int, ...] | None:
+    from delineate.core.errors import InputError
+
+    if not text:
+        return None
+    with suppress(ValueError):
+        numbers = tuple(int(part) for part in text.split(","))
+        if len(numbers) in (1, 3) and min(numbers) >= 0:
+            return numbers
+    raise InputError(f"--channels: expected one or three numbers from 0 as 0,1,2, got {text!r}; count from 0")
+
+
+def _tile(text: str) -> int | str:
+    from delineate.core.errors import InputError
+
+    if text == "auto":
+        return text
+    with suppress(ValueError):
+        return int(text)
+    raise InputError(f"--tile: expected auto, 0 or a number of pixels, got {text!r}; give for example 1024")
