@@ -26,6 +26,7 @@ def pairs(peers):
     def build(variant):
         theirs = getattr(peers, variant)().eval()
         ours = BUILD[variant](classes=ALL_COLUMNS, input=INPUT).eval()
+        ours.proposals.settings = peers.FEWER
         return load_torchvision_state_dict(ours, theirs.state_dict()), theirs
 
     return {variant: build(variant) for variant in BUILD}
@@ -101,6 +102,7 @@ def test_forward_without_sizes_takes_all_as_image(pairs, peers):
 def test_coco_classes_read_the_columns_of_their_ids(pairs, peers):
     _, theirs = pairs["v1"]
     ours = load_torchvision_state_dict(maskrcnn_resnet50_fpn(input=INPUT).eval(), theirs.state_dict())
+    ours.proposals.settings = peers.FEWER
     image = peers.picture(128, 160)
     expected = detected_by(theirs, peers, [image])[0]
     named = np.isin(expected["labels"], COCO.ids)  # random weights find the ids without a name too
@@ -134,9 +136,10 @@ def test_prepared_copy_detects_the_same(pairs, peers, variant):
 def test_faster_rcnn_alone(pairs, peers):
     mask_model, theirs = pairs["v1"]
     ours = fasterrcnn_resnet50_fpn(classes=ALL_COLUMNS, input=INPUT).eval()
+    ours.proposals.settings = peers.FEWER
     load_torchvision_state_dict(ours, theirs.state_dict())  # a Mask R-CNN's file holds a Faster R-CNN
     boxes_only = {k: v for k, v in theirs.state_dict().items() if "mask" not in k}
-    peer = TheirFasterRCNN(theirs.backbone, 91, min_size=128, max_size=200).eval()
+    peer = TheirFasterRCNN(theirs.backbone, 91, **peers.SMALL).eval()
     peer.load_state_dict(boxes_only)
     image = peers.picture(128, 160)
     expected = detected_by(peer, peers, [image])[0]

@@ -53,6 +53,7 @@ def test_equal_to_torchvision(peers, variant, counts):
     statistics = {k: v.clone() for k, v in theirs.state_dict().items()}
     build = {"v1": maskrcnn_resnet50_fpn, "v2": maskrcnn_resnet50_fpn_v2}[variant]
     ours = load_torchvision_state_dict(build(classes=CLASSES, input=INPUT).train(), theirs.state_dict())
+    ours.proposals.settings = peers.FEWER
     sizes = [(128, 160), (150, 128), (128, 128)][
         : len(counts)
     ]  # at the network's scale: masks are not resized

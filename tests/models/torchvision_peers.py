@@ -13,7 +13,17 @@ from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-EDGES = {"min_size": 128, "max_size": 200}
+from delineate.models.mask_rcnn.proposals import ProposalSettings
+
+SMALL = {  # images and proposals; the latter as in FEWER
+    "min_size": 128,
+    "max_size": 200,
+    "rpn_pre_nms_top_n_test": 200,
+    "rpn_post_nms_top_n_test": 100,
+    "rpn_pre_nms_top_n_train": 300,
+    "rpn_post_nms_top_n_train": 200,
+}
+FEWER = ProposalSettings(before_nms=200, after_nms=100, before_nms_training=300, after_nms_training=200)
 
 
 SPREAD = {  # standard deviation of a layer's output over the calibration picture, where not 1
@@ -26,7 +36,7 @@ AFFINE = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, FrozenBatchN
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, background: float = 8.0, image: np.ndarray | None = None) -> nn.Module:
+def calibrate(model: nn.Module, background: float = 18.0, image: np.ndarray | None = None) -> nn.Module:
     """Random weights that find objects of many classes: every layer centred and scaled on one picture.
 
     Layer by layer while the picture runs through (Mishkin and Matas 2016, "All you need is a good init").
@@ -71,14 +81,14 @@ def calibrate(model: nn.Module, background: float = 8.0, image: np.ndarray | Non
 def v1(frozen: bool = True) -> nn.Module:
     """Mask R-CNN v1, with frozen batch norm as when its weights are loaded."""
     if not frozen:
-        return calibrate(maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, **EDGES)).eval()
+        return calibrate(maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, **SMALL)).eval()
     body = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
-    return calibrate(MaskRCNN(_resnet_fpn_extractor(body, 5), 91, **EDGES)).eval()
+    return calibrate(MaskRCNN(_resnet_fpn_extractor(body, 5), 91, **SMALL)).eval()
 
 
 @functools.cache
 def v2() -> nn.Module:
-    return calibrate(maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, **EDGES)).eval()
+    return calibrate(maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, **SMALL)).eval()
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -23,6 +23,6 @@ def prepare_for_inference(model: Model) -> Model:
     Args:
         model: left as it is.
     """
-    ready = copy.deepcopy(model).eval().requires_grad_(False)
+    ready = copy.deepcopy(model).eval()
     fold_norms(ready)
-    return ready.to(memory_format=torch.channels_last)
+    return ready.requires_grad_(False).to(memory_format=torch.channels_last)
