@@ -98,7 +98,9 @@ def test_models_get_confidence_and_max_det_and_their_warnings_are_told() -> None
     assert report.notes[0].endswith("objects (so or alike in 2 images)")
     assert report.notes[1] == "max_det reached (so or alike in 2 images)"
     assert report.protocol["coco"]["max_dets"] == [1, 7]
-    assert report.all_notes[-1].startswith("box AP: 2 detections beyond max_det=7 per class in 2 images")
+    assert report.all_notes[-1].startswith(
+        "mask and box AP: 2 detections beyond max_det=7 per class in 2 images"
+    )
 
 
 def test_confidence_is_the_operating_point() -> None:

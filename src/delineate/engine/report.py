@@ -124,8 +124,11 @@ class Report:
     @property
     def all_notes(self) -> tuple[str, ...]:
         """The notes, with what was not scored for lying beyond max_det."""
-        beyond = [f"{r.kind} AP: {note}" for r in (self.total.mask, self.total.box) if r for note in r.notes]
-        return (*self.notes, *beyond)
+        kinds: dict[str, list[str]] = {}
+        for report in filter(None, (self.total.mask, self.total.box)):
+            for note in report.notes:
+                kinds.setdefault(note, []).append(report.kind)
+        return (*self.notes, *(f"{' and '.join(names)} AP: {note}" for note, names in kinds.items()))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON; undefined numbers are None."""
