@@ -68,7 +68,8 @@ def test_whole_pixel_crop_is_a_slice() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.floats(0.3, 3.0), st.floats(-180, 180), st.booleans(), st.integers(8, 200), st.integers(8, 200), st.integers(0, 99)
+    st.floats(0.3, 3.0), st.floats(-180, 180), st.booleans(), st.integers(8, 200), st.integers(8, 200),
+    st.integers(0, 99),
 )  # fmt: skip
 def test_map_and_its_inverse(
     zoom: float, angle: float, mirror: bool, height: int, width: int, seed: int
@@ -171,8 +172,8 @@ def test_an_image_without_objects(masks: bool) -> None:
 
 
 FULL = Augment(
-    crop=48, rotate90=True, rotate=20, brightness=0.2, contrast=0.4, gamma=0.5, color=0.3, invert=0.3, grey=0.3,
-    blur=1.5, noise=0.05,
+    crop=48, rotate90=True, rotate=20, brightness=0.2, contrast=0.4, gamma=0.5, color=0.3, invert=0.3,
+    grey=0.3, blur=1.5, noise=0.05,
 )  # fmt: skip
 
 
@@ -238,8 +239,8 @@ def test_the_network_frame_is_the_base_of_the_zoom() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"crop": 4}, {"scale": (2.0, 0.5)}, {"scale": (0.0, 1.0)}, {"scale": (1.0,)}, {"rotate": 200}, {"invert": 1.5},
-        {"noise": -0.1}, {"copy_paste": 2}, {"min_area": 0}, {"blur": float("nan")},
+        {"crop": 4}, {"scale": (2.0, 0.5)}, {"scale": (0.0, 1.0)}, {"scale": (1.0,)}, {"rotate": 200},
+        {"invert": 1.5}, {"noise": -0.1}, {"copy_paste": 2}, {"min_area": 0}, {"blur": float("nan")},
     ],
 )  # fmt: skip
 def test_settings_out_of_range(change: dict) -> None:

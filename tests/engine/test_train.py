@@ -14,6 +14,7 @@ import torch
 
 from delineate.core.errors import CheckpointError, InputError
 from delineate.engine.checkpoint import load
+from delineate.engine.config import parse_recipe
 from delineate.engine.record import Log, read_table
 from delineate.engine.train import TrainingError, train
 
@@ -185,6 +186,13 @@ def test_a_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         tiny.start(tiny.recipe(), str(tmp_path))
 
 
+def test_gradients_that_are_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny.Tiny, "losses", lambda self, _: {"pixels": (self.outer.bias * 0).sqrt().sum()})
+    with pytest.raises(TrainingError, match="step 0: expected finite gradients, got nan"):
+        tiny.start(tiny.recipe(), str(tmp_path))
+    assert not (tmp_path / "last.state.pt").exists()
+
+
 def test_a_score_that_is_not_a_number_is_never_the_best(tmp_path: Path) -> None:
     scores = iter([float("nan"), 0.2])
     result = train(
@@ -225,7 +233,7 @@ def test_a_damaged_state(straight: Path, tmp_path: Path, damage: str) -> None:
         (tmp_path / "last.state.pt").write_bytes(content[: len(content) // 2])
     else:
         torch.save({"format": 1, "model": {}}, tmp_path / "last.state.pt")
-    with pytest.raises(CheckpointError, match="last.state.pt: expected"):
+    with pytest.raises(CheckpointError, match=r"last\.state\.pt: expected"):
         tiny.start(tiny.recipe(), str(tmp_path), resume=True)
 
 
@@ -235,6 +243,32 @@ def test_starting_from_other_weights(straight: Path, tmp_path: Path) -> None:
     tiny.start(values, str(tmp_path))
     for name, tensor in weights(straight, "best.safetensors").items():
         torch.testing.assert_close(weights(tmp_path)[name], tensor, atol=1e-6, rtol=0)
+
+
+def test_without_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from delineate.engine import record
+    from delineate.engine import train as engine
+
+    for name in ("matplotlib.figure", "matplotlib.backends.backend_agg", "torch.utils.tensorboard.writer"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(engine, "draw_curves", record.draw_curves)
+    values = tiny.recipe(steps=1, evaluate_every=0)
+    train(values, tmp_path, device="cpu", sources=(tiny.Squares(), None))
+    told = capsys.readouterr().err
+    assert "TensorBoard is not installed: logging to CSV only; pip install 'delineate[train]'" in told
+    assert "curves.png: expected matplotlib, got none; pip install 'delineate[train]'" in told
+    assert (tmp_path / "steps.csv").is_file() and not (tmp_path / "tensorboard").exists()
+
+
+def test_the_record_tells_no_paths(tmp_path: Path) -> None:
+    recipe = parse_recipe(
+        {"data": {"path": "/home/someone/cells"}, "model": {"weights": "/home/someone/w.pt"}}
+    )
+    record = recipe.to_record()
+    assert (record["data"]["path"], record["model"]["weights"]) == ("cells", "w.pt")
+    assert parse_recipe(recipe.to_dict()) == recipe
 
 
 def test_the_log_widens_and_forgets(tmp_path: Path) -> None:

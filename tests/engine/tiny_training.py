@@ -1,4 +1,7 @@
-"""A small training that tests start in processes of their own: `python tiny_training.py RECIPE_JSON OUT [resume]`."""
+"""A small training that tests start in processes of their own."""
+
+# Run as: python tiny_training.py RECIPE_JSON OUT [resume] [blank]
+# ruff: noqa: NPY002  # global generators are drawn from on purpose
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from delineate.core.masks import Masks
 from delineate.engine.train import Result, train
 from delineate.models.base import Segmenter
 from delineate.models.zoo import ZOO, Entry
+from delineate.nn.normaliser import mean_count
 
 CLASSES = Labels(("square",))
 
@@ -49,6 +53,8 @@ class Tiny(Segmenter):
         if self.dropout:
             errors = errors + 1e-3 * float(np.random.random()) * self.outer.bias  # a draw of NumPy's own
         losses = {"pixels": errors.mean()}
+        inside = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * truth
+        losses["objects"] = inside.sum() / mean_count(truth.sum())  # a mean over the batch's object pixels
         counts = torch.tensor([[float(len(t))] for t in batch.targets])
         if counts.sum() > 0:  # a batch without objects never touches this part
             losses["mark"] = 0.01 * (self.mark(counts) - counts).square().mean()
@@ -91,7 +97,7 @@ def tiny(dropout: float = 0.1, classes: Any = None, input: Any = None) -> Tiny:
     return Tiny(dropout)
 
 
-ZOO["tiny"] = Entry(builder=f"{__name__}:tiny", summary="for tests")
+ZOO["tiny"] = Entry(builder="tiny_training:tiny", summary="for tests")
 
 
 def score(model: Segmenter, samples: Any, device: torch.device) -> dict[str, float]:
@@ -108,8 +114,8 @@ def score(model: Segmenter, samples: Any, device: torch.device) -> dict[str, flo
 def recipe(**settings: Any) -> dict[str, Any]:
     """Two epochs of three steps, with all that draws random numbers."""
     train_settings = {
-        "epochs": 2, "batch_size": 4, "lr": 0.01, "warmup_steps": 2, "ema": 0.9, "seed": 3, "threads": 1, "log_every": 1,
-        "metric": "accuracy",
+        "epochs": 2, "batch_size": 4, "lr": 0.01, "warmup_steps": 2, "ema": 0.9, "seed": 3, "threads": 1,
+        "log_every": 1, "metric": "accuracy",
     }  # fmt: skip
     augment = {"crop": 32, "rotate": 10.0, "noise": 0.1, "copy_paste": 0.3}
     return {"model": {"name": "tiny"}, "augment": augment, "train": {**train_settings, **settings}}

@@ -35,6 +35,7 @@ def train(
     """
     from delineate.core.errors import InputError
     from delineate.engine.config import read_recipe
+    from delineate.engine.train import INTERRUPTED
     from delineate.engine.train import train as run
 
     changes = list(settings or [])
@@ -48,4 +49,6 @@ def train(
         raise InputError("train: expected a recipe, or --data and --model; see `delineate train --help`")
     else:
         chosen = read_recipe(recipe, changes)
-    run(chosen, folder, resume=resume, device=device, quiet=quiet)
+    result = run(chosen, folder, resume=resume, device=device, quiet=quiet)
+    if result.reason == INTERRUPTED:
+        raise typer.Exit(1)  # what was done is kept; --resume goes on

@@ -84,6 +84,12 @@ class TrainingSet(TorchDataset[Example]):
             self._cache[index] = example
         return example
 
+    def fill(self) -> None:
+        """Read all images into the cache, where there is one: forked workers then share it."""
+        if self._cache is not None:
+            for index in range(len(self)):
+                self._read(index)
+
     def __getitem__(self, draw: Draw) -> Example:
         rng = np.random.default_rng([self.seed, draw.epoch, draw.position])
         image, truth = augment(*self._read(draw.image), self.spec, self.settings, rng)
@@ -124,6 +130,7 @@ def batches(data: TrainingSet, sampler: Sampler, step: int = 0, workers: int = 0
         for draws in sampler.batches(step):
             yield stack([data[d] for d in draws], data.spec)
     else:
+        data.fill()
         loader = DataLoader(
             data,
             batch_sampler=sampler.batches(step),  # an iterator without end

@@ -29,7 +29,7 @@ class Data:
         path: a dataset as `delineate.open_dataset` reads it; ``${NAME}`` stands for an environment variable.
         train_split: the split that is trained on.
         val_split: the split that is evaluated on; empty evaluates nothing.
-        cache: keep the decoded training images in memory.
+        cache: keep the decoded training images in memory (workers share them where processes are forked).
     """
 
     path: str = ""
@@ -155,8 +155,15 @@ class Recipe:
     train: Train = field(default_factory=Train)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as kept in a checkpoint's training record."""
+        """Plain values, which :func:`parse_recipe` reads again."""
         return dataclasses.asdict(self)
+
+    def to_record(self) -> dict[str, Any]:
+        """The same for a checkpoint that others will read: of paths only the last name."""
+        plain = self.to_dict()
+        plain["data"]["path"] = Path(self.data.path).name
+        plain["model"]["weights"] = Path(self.model.weights).name
+        return plain
 
 
 def read_recipe(path: str | Path | None, changes: typing.Sequence[str] = ()) -> Recipe:

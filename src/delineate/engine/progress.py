@@ -20,7 +20,7 @@ class TrainingLine:
     """
 
     def __init__(self, total: int | None, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
         self._live = self.console.is_terminal and not quiet
         self._printed = -QUIET_SECONDS
         self._progress = Progress(

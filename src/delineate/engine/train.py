@@ -1,8 +1,9 @@
 """Training: one visible loop, from a recipe to ``best.safetensors``.
 
-Loss and processes: each process takes its share of every batch; DistributedDataParallel averages gradients.
-For losses that are means over images this is the gradient of the whole batch's mean, exactly. Losses that are
-normalised by counts (of objects, of pixels) get the average of the processes' own means.
+Each process takes its share of every batch; DistributedDataParallel averages the gradients. For losses that
+are means over images this is the gradient of the whole batch's mean, exactly. Losses divided by counts (of
+objects, pixels) are exact where the count is :func:`delineate.nn.normaliser.mean_count`; else each process's
+own mean counts alike. Batch norm sees each process's own share.
 """
 
 from __future__ import annotations
@@ -239,6 +240,10 @@ class _Run:
         torch.autograd.backward(state.scaler.scale(total))
         state.scaler.unscale_(state.optimizer)
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or math.inf)
+        if not state.scaler.is_enabled() and not math.isfinite(float(norm)):  # fp16's scaler skips such steps
+            raise TrainingError(
+                f"step {state.step}: expected finite gradients, got {float(norm)}; lower train.lr"
+            )
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.average.update(state.model)
@@ -292,7 +297,7 @@ class _Run:
         """The average as a checkpoint, with its training record."""
         state = self.state
         record = {
-            "recipe": self.recipe.to_dict(),
+            "recipe": self.recipe.to_record(),
             "step": state.step,
             "minutes": round(state.seconds / 60, 2),
             "images": len(self.data),
