@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from delineate import __version__
-from delineate.core.errors import DelineateError
 
 from .evaluate import EPILOG as EVALUATE_EPILOG
 from .evaluate import evaluate_command
@@ -40,6 +39,8 @@ delineate train --data my-dataset --model center_offset --epochs 50
 delineate train recipes/nuclei.toml --out runs/nuclei
 
 delineate train recipes/nuclei.toml --out runs/nuclei --resume"""
+
+INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
@@ -77,12 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = app(args=arguments, prog_name="delineate", standalone_mode=False)
             sys.stdout.flush()
+            if code == INTERRUPTED:  # as typer tells it
+                say("interrupted")
             return code if isinstance(code, int) else 0
-        except DelineateError as error:
-            return _fail(str(error))
         except (KeyboardInterrupt, typer.Abort):
             say("interrupted")
-            return 130
+            return INTERRUPTED
         except BrokenPipeError:  # the reader, `head` for instance, has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
@@ -91,9 +92,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _fail(f"{error.filename or 'system'}: {error.strerror or error}; choose another place")
         except Exception as error:
-            if (usage := _usage(error)) is None:
+            told = _told(error)
+            if told is None:
                 raise
-            return _fail(usage) if usage else 2
+            return _fail(told) if told else 2
+
+
+def _told(error: Exception) -> str | None:
+    """One line for an error that is the user's to mend; empty where it is already told; None for a fault."""
+    from delineate.core.errors import DelineateError  # later: imports NumPy and OpenCV
+
+    return str(error) if isinstance(error, DelineateError) else _usage(error)
 
 
 def _usage(error: Exception) -> str | None:

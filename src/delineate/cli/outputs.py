@@ -78,7 +78,7 @@ class Outputs:
         """
         if self.kinds:
             self._make_folder()
-        stem = self._stem(Path(image.name.strip("<>")).stem or "image", image)
+        stem = self._stem(Path(name).stem, image)
         kinds = [k for k in self.kinds if k in ENDINGS and (found.masks is not None or k not in NEED_MASKS)]
         files = {kind: self.folder / (stem + ENDINGS[kind]) for kind in kinds}
         size = self.pixel_size if self.pixel_size is not None else image.pixel_size
