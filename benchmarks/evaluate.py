@@ -137,7 +137,7 @@ def write(folder: Path, images: list[Any], annotations: list[Any], results: list
     (folder / "results.json").write_text(json.dumps(results))
 
 
-# -- tools: each takes the folder and the largest max_det, and returns the numbers of masks and boxes ----------
+# -- tools: each takes the folder and the largest max_det, and returns the numbers of masks and boxes ---
 
 
 def ours(folder: Path, max_det: int) -> list[float]:

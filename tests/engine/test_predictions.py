@@ -165,6 +165,17 @@ def test_malformed_label_images_are_refused(bad_inputs: Path, name: str) -> None
         read_predictions(bad_inputs / "masks", [image], CELL).instances(image)
 
 
+def test_a_folder_that_predict_wrote(tmp_path: Path) -> None:
+    image = ImageEntry(1, "a.png", (3, 4))
+    Image.fromarray(np.ones((3, 4), np.uint8)).save(tmp_path / "a.overlay.png")
+    Image.fromarray(np.eye(3, 4, dtype=np.uint8)).save(tmp_path / "a.labels.tif")
+    assert read_predictions(tmp_path, [image], CELL).instances(image).area.tolist() == [3]
+    content = {"images": [{"id": 9, "file_name": "a.png"}], "categories": [{"id": 5, "name": "nucleus"}]}
+    found = {"image_id": 9, "category_id": 5, "score": 0.5, "bbox": [0, 0, 2, 2]}
+    (tmp_path / "predictions.json").write_text(json.dumps({**content, "annotations": [found]}))
+    assert read_predictions(tmp_path, [image], CELL).instances(image).scores.tolist() == [0.5]
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="check the path"):
         read_predictions(tmp_path / "none.json", [IMAGE], CELL)

@@ -17,7 +17,10 @@ from .coco_results import read_coco_dataset, read_coco_results
 from .stored import ImageEntry as ImageEntry
 from .stored import Predictions as Predictions
 
-LABEL_ENDINGS = ("", "_labels", "_label", "_masks", "_mask", "_cp_masks")
+PREDICTIONS_FILE = "predictions.json"
+"""What `delineate predict` calls its COCO file; preferred to the label images beside it, for its scores."""
+
+LABEL_ENDINGS = (".labels", "", "_labels", "_label", "_masks", "_mask", "_cp_masks")
 """What may stand between an image's name and the suffix of its label image, in order of preference."""
 
 
@@ -54,7 +57,7 @@ def read_predictions(path: str | Path, images: Sequence[ImageEntry], classes: La
     Args:
         path: a JSON file (a list of COCO results, or a COCO dataset whose annotations may have ``score``), or
             a folder of label images named as the images (``cell_7.tif`` or ``cell_7_labels.png`` for
-            ``cell_7.jpg``).
+            ``cell_7.jpg``), or a folder that `delineate predict` wrote.
         images: the dataset's images.
         classes: the dataset's classes.
 
@@ -62,6 +65,8 @@ def read_predictions(path: str | Path, images: Sequence[ImageEntry], classes: La
         InputError: the file is malformed or is about other images; the message names the place in it.
     """
     path = Path(path)
+    if (path / PREDICTIONS_FILE).is_file():
+        path /= PREDICTIONS_FILE
     if path.is_dir():
         return _label_folder(path, images, classes)
     content = load_json(path)
