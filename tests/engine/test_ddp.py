@@ -48,7 +48,7 @@ def launch(world: int, values: dict, folder: Path, *words: str) -> None:
 
 
 def plain(**settings) -> dict:
-    """Nothing random; no Adam, which blows up last digits; no clipping, through which ``mark`` acts on all."""
+    """Nothing random; no Adam, which blows up digits; no clipping, through which ``mark`` acts on all."""
     values = tiny.recipe(optimizer="sgd", clip_norm=0.0, **settings)
     values["model"]["settings"] = {"dropout": 0.0}
     return values
