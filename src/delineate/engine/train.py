@@ -185,14 +185,13 @@ class _Run:
         before = state.seconds
         self.meter.restart()
         while True:
-            progress = self.progress()
-            self.step(next(stream), progress)
+            self.step(next(stream), self.progress())
             now = time.monotonic()
             # The first process's clock and signals count for all.
             stop, state.seconds, save_now = self.processes.agree(
                 (interrupted(), before + now - start, now - saved >= 60 * settings.checkpoint_minutes)
             )
-            self.write(line, progress)
+            self.write(line)
             self.reason = self.why_stop(stop, state.seconds)
             if self.reason or state.step % self.sampler.steps == 0:
                 return
@@ -250,7 +249,7 @@ class _Run:
         state.step += 1
         self.meter.add({name: loss.detach() for name, loss in losses.items()} | {"gradient": norm}, lr)
 
-    def write(self, line: TrainingLine, progress: float) -> None:
+    def write(self, line: TrainingLine) -> None:
         """The progress line, and a row of ``steps.csv`` every so many steps."""
         state = self.state
         epoch = (state.step - 1) // self.sampler.steps
@@ -260,7 +259,7 @@ class _Run:
                 self.log.add("steps", {"step": state.step, "epoch": epoch, "seconds": state.seconds} | row)
         line.show(
             epoch=epoch, step=state.step, loss=self.meter.loss, lr=self.meter.lr, speed=self.meter.speed,
-            progress=progress, seconds=state.seconds,
+            progress=self.progress(), seconds=state.seconds,
         )  # fmt: skip
 
     def evaluation_due(self) -> bool:
