@@ -42,7 +42,7 @@ def display(image: ArrayLike) -> Pixels:
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-        return np.rint(to_rgb_float(pixels) * np.float32(255)).astype(np.uint8)
+        pixels = np.rint(to_rgb_float(pixels) * np.float32(255)).astype(np.uint8)
     return np.array(np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), (*pixels.shape[:2], 3)))
 
 
@@ -50,7 +50,8 @@ def colors(instances: Instances) -> Pixels:
     """(N, 3) uint8 RGB: one colour per object where there is one class, else one per class."""
     if len(instances.classes) == 1:
         return distinct_colors(len(instances))
-    return instances.classes.colors[instances.labels]
+    tints: Pixels = instances.classes.colors[instances.labels]
+    return tints
 
 
 def overlay(instances: Instances, image: ArrayLike | None = None) -> Image.Image:
@@ -113,9 +114,10 @@ def _interior(labels: NDArray[np.int32], thickness: int) -> NDArray[np.bool_]:
     middle = padded[1:-1, 1:-1]
     same = (padded[:-2, 1:-1] == middle) & (padded[2:, 1:-1] == middle)
     same &= (padded[1:-1, :-2] == middle) & (padded[1:-1, 2:] == middle)
-    if thickness == 1:
-        return same
-    return cv2.erode(same.astype(np.uint8), CROSS, iterations=thickness - 1).astype(bool)
+    deep: NDArray[np.uint8] = same.astype(np.uint8)
+    if thickness > 1:
+        deep = cv2.erode(deep, CROSS, iterations=thickness - 1)  # type: ignore[assignment]
+    return deep.view(np.bool_)
 
 
 def _write(pen: ImageDraw.ImageDraw, instances: Instances, tints: Pixels) -> None:

@@ -70,4 +70,5 @@ def _ring(ring: NDArray[np.float64], *, counter_clockwise: bool) -> list[list[fl
     closed = np.concatenate([ring, ring[:1]])
     if (closed == np.rint(closed)).all():
         closed = closed.astype(np.int64)
-    return closed.tolist()
+    points: list[list[float]] = closed.tolist()
+    return points

@@ -41,7 +41,7 @@ def one_line_messages() -> Iterator[None]:
     LOG.addHandler(handler)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: LOG.warning("%s", message)  # type: ignore[assignment]
+            warnings.showwarning = lambda message, *_, **__: LOG.warning("%s", message)
             yield
     finally:
         LOG.removeHandler(handler)

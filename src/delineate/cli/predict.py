@@ -90,8 +90,8 @@ def predict_command(
         only_errors()
     kinds = parse_kinds(save)
     check_pixel_size(pixel_size, "µm")
-    reading = {"channels": _numbers(channels), "page": page, "max_pixels": max_pixels}
-    finding = {"confidence": confidence, "iou": iou, "max_det": max_det, "tile": _tile(tile)}
+    reading: dict[str, Any] = {"channels": _numbers(channels), "page": page, "max_pixels": max_pixels}
+    finding: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det, "tile": _tile(tile)}
     run = _Run(reading, finding, quiet=quiet, as_json=as_json)
     sources = run.find(inputs, out)
     if not sources:
@@ -209,7 +209,7 @@ class _Run:
         assert self.model is not None
         begin = time.monotonic()
         found = self.model.predict(image.pixels, progress=tick, **self.finding)
-        record = {
+        record: dict[str, Any] = {
             "file": "stdin" if source == "-" else source,
             "page": image.page if image.pages > 1 else None,
             "width": found.size[1],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -153,9 +153,9 @@ def load(
         )
     model = build(name)
     if _is_r_cnn(model) and "roi_heads.box_predictor.cls_score.weight" in read.weights:
-        from delineate.models.mask_rcnn import load_torchvision_state_dict
+        from delineate.models.mask_rcnn import FasterRCNN, load_torchvision_state_dict
 
-        load_torchvision_state_dict(model, read.weights)
+        load_torchvision_state_dict(cast(FasterRCNN, model), read.weights)
     else:
         checkpoint.fill(model, read)
     return Model(model, name, licence, {}, where)
@@ -169,9 +169,9 @@ def _prepared(model: Segmenter) -> Segmenter:
     """The same model in its fastest form; others than R-CNNs, whose import takes long, are used as they are."""
     if not _is_r_cnn(model):
         return model
-    from delineate.models.mask_rcnn import prepare_for_inference
+    from delineate.models.mask_rcnn import FasterRCNN, prepare_for_inference
 
-    return prepare_for_inference(model)
+    return prepare_for_inference(cast(FasterRCNN, model))
 
 
 def _device(device: str | torch.device | None) -> torch.device:

@@ -131,7 +131,8 @@ def _runner(
             batch = collate([window], spec).to(where)
             with torch.inference_mode():
                 if detect is not None:
-                    return detect(batch, **limits)[0]
+                    found: Instances = detect(batch, **limits)[0]
+                    return found
                 return model.instances(model(batch.images), batch, **limits)[0]
         finally:
             model.train(training)

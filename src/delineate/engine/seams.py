@@ -71,7 +71,7 @@ def mend(tiles: list[Tile], size: tuple[int, int]) -> Instances:
 
 def _gather(tiles: list[Tile], size: tuple[int, int]) -> _Seen:
     counts = [len(t.found) for t in tiles]
-    boxes = [t.found.boxes + np.array([*t.window[:2], *t.window[:2]], dtype=np.float64) for t in tiles]
+    boxes = [t.found.boxes.astype(np.float64) + np.array([*t.window[:2]] * 2) for t in tiles]
     return _Seen(
         first=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
         tile=np.repeat(np.arange(len(tiles)), counts),
@@ -123,7 +123,8 @@ def _of_one_class(pairs: Ints, seen: _Seen) -> Ints:
     settled = np.zeros(len(seen.tile), dtype=bool)
     settled[pairs[equal].ravel()] = True
     parts = seen.cut[pairs].all(axis=1) & ~settled[pairs].any(axis=1)
-    return pairs[equal | parts]
+    kept: Ints = pairs[equal | parts]
+    return kept
 
 
 def _choose(seen: _Seen, pairs: Ints, slivers: NDArray[np.bool_]) -> tuple[Ints, Ints]:
