@@ -118,7 +118,7 @@ def test_a_bad_file_is_named_and_the_rest_goes_on(model: Any, tmp_path: Path, ca
     shown = capsys.readouterr()
     assert code == 1
     assert f"error: {bad}: expected" in shown.err and "none.png: expected" in shown.err
-    assert "1 images, 3 objects, 2 failed" in shown.out
+    assert "1 image, 3 objects, 2 failed" in shown.out
     assert len(rows(out)) == 3
     assert main(["predict", str(bad), "--out", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other").exists()

@@ -247,7 +247,8 @@ class _Run:
             typer.echo(json.dumps(document, indent=2, allow_nan=False))
         elif not self.quiet and self.images:
             total = sum(r["count"] for r in self.images)
-            parts = [f"{len(self.images)} images", f"{total} objects"]
+            number = len(self.images)
+            parts = [f"{number} image{'s'[: number > 1]}", f"{total} object{'s'[: total != 1]}"]
             parts += [f"{len(self.failed)} failed"] if self.failed else []
             places = sorted({str(Path(p).parent) for p in (written or {}).values()})
             places = places or sorted({str(Path(p).parent) for r in self.images for p in r["files"].values()})

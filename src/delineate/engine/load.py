@@ -166,7 +166,7 @@ def _is_r_cnn(model: Segmenter) -> bool:
 
 
 def _prepared(model: Segmenter) -> Segmenter:
-    """The same model in its fastest form; others than R-CNNs, whose import takes long, are used as they are."""
+    """R-CNNs in their fastest form; others as they are."""
     if not _is_r_cnn(model):
         return model
     from delineate.models.mask_rcnn import FasterRCNN, prepare_for_inference
