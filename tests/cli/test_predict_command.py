@@ -266,12 +266,13 @@ def test_a_place_that_cannot_be_written_is_told(model: Any, tmp_path: Path, caps
     assert "--out" in capsys.readouterr().err
 
 
-def test_boxes_alone_give_what_they_can(model: Any, tmp_path: Path) -> None:
+def test_boxes_alone_give_what_they_can(model: Any, tmp_path: Path, capsys: Capture) -> None:
     model.model.predict = lambda pixels, **_: Instances(pixels.shape[:2], boxes=np.array([[1, 2, 9, 9.5]]))
     path = save(tmp_path / "a.png", squares())
     out = tmp_path / "out"
     kinds = "overlay,coco,labels,csv,geojson,crops"
-    assert main(["predict", str(path), "--out", str(out), "--save", kinds, "--quiet"]) == 0
+    assert main(["predict", str(path), "--out", str(out), "--save", kinds]) == 0
+    assert "boxes only; left out: labels, geojson" in capsys.readouterr().err
     names = {p.name for p in out.iterdir()}
     assert names == {"a.overlay.png", "a.crops", "predictions.json", "measurements.csv"}
 

@@ -22,6 +22,8 @@ from delineate.data.images import ImageFile, write_label_tiff, write_png
 from delineate.engine.atomic import write_atomically
 from delineate.measure import summary, table
 
+from .messages import LOG
+
 KINDS = ("overlay", "coco", "labels", "csv", "geojson", "crops")
 ENDINGS = {"overlay": ".overlay.png", "labels": ".labels.tif", "geojson": ".geojson", "crops": ".crops"}
 NEED_MASKS = ("labels", "geojson")
@@ -80,6 +82,8 @@ class Outputs:
             self._make_folder()
         stem = self._stem(Path(name).stem, image)
         kinds = [k for k in self.kinds if k in ENDINGS and (found.masks is not None or k not in NEED_MASKS)]
+        if left := [k for k in NEED_MASKS if k in self.kinds and k not in kinds]:
+            LOG.warning("%s: the model finds boxes only; left out: %s", name, ", ".join(left))
         files = {kind: self.folder / (stem + ENDINGS[kind]) for kind in kinds}
         size = self.pixel_size if self.pixel_size is not None else image.pixel_size
         for kind, path in files.items():
