@@ -46,4 +46,15 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME])
 
 
-__all__ = ["Instances", "Labels", "Masks", "Polygon", "evaluate", "load", "open_dataset", "read", "train", "__version__"]
+__all__ = [
+    "Instances",
+    "Labels",
+    "Masks",
+    "Polygon",
+    "__version__",
+    "evaluate",
+    "load",
+    "open_dataset",
+    "read",
+    "train",
+]

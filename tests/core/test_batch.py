@@ -47,7 +47,9 @@ def test_the_network_corner_is_the_image_corner(height: int, width: int, shortes
     box = np.array([[0, 0, batch.sizes[0][1], batch.sizes[0][0]]], dtype=np.float32)
     np.testing.assert_allclose(batch.boxes_to_original(0, box), [[0, 0, width, height]], rtol=1e-6)
     if batch.sizes[0][0] >= height and batch.sizes[0][1] >= width:
-        there = collate([image], spec, [Instances((height, width), masks=Masks.from_dense(corners((height, width))))])
+        there = collate(
+            [image], spec, [Instances((height, width), masks=Masks.from_dense(corners((height, width))))]
+        )
         assert there.targets is not None and there.targets[0].masks is not None
         back = batch.masks_to_original(0, there.targets[0].masks).dense()
         np.testing.assert_array_equal(back, corners((height, width)))
@@ -66,7 +68,9 @@ def test_same_tensor_as_torchvision(sizes: list[tuple[int, int]]) -> None:
 
 
 def test_targets_move_with_the_image() -> None:
-    truth = Instances((10, 20), boxes=[[2, 1, 4, 5]], areas=[8.0], masks=Masks.from_dense(np.ones((1, 10, 20), bool)))
+    truth = Instances(
+        (10, 20), boxes=[[2, 1, 4, 5]], areas=[8.0], masks=Masks.from_dense(np.ones((1, 10, 20), bool))
+    )
     batch = collate([np.zeros((10, 20), np.uint8)], InputSpec(20, None), [truth])
     assert batch.targets is not None
     moved = batch.targets[0]
@@ -92,7 +96,12 @@ def test_depths_become_zero_to_one(image: np.ndarray, scaling: str, low: float, 
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((0, 3), np.uint8), np.zeros((4, 4, 5), np.uint8), np.zeros(4), np.full((2, 2), np.nan, np.float32)],
+    [
+        np.zeros((0, 3), np.uint8),
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros(4),
+        np.full((2, 2), np.nan, np.float32),
+    ],
 )
 def test_what_is_not_an_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(InputError, match="expected"):
@@ -109,4 +118,5 @@ def test_no_images_and_unknown_scaling_are_refused() -> None:
 def test_spec_survives_a_checkpoint_header() -> None:
     spec = InputSpec(shortest_edge=None, tile=512)
     assert InputSpec.from_dict(spec.to_dict()) == spec
+    assert InputSpec(shortest_edge=0, longest_edge=0, tile=0) == InputSpec(None, None)
     assert scale_boxes(np.zeros((0, 4), np.float32), (2, 2), (4, 4)).shape == (0, 4)

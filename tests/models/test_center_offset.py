@@ -86,7 +86,9 @@ def test_crowd_regions_do_not_teach_offsets() -> None:
 def test_maps_have_the_images_size_and_results_the_originals() -> None:
     torch.manual_seed(0)
     model = center_offset(ONE, channels=(8, 8, 8)).eval()
-    images = [np.random.default_rng(0).integers(0, 255, size, dtype=np.uint8) for size in [(33, 70), (64, 64, 3)]]
+    images = [
+        np.random.default_rng(0).integers(0, 255, size, dtype=np.uint8) for size in [(33, 70), (64, 64, 3)]
+    ]
     batch = collate(images, model.input)
     outputs = model(batch.images)
     assert isinstance(outputs, Outputs)
@@ -107,7 +109,9 @@ def test_max_det_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_learns_two_images_by_heart() -> None:
     torch.manual_seed(0)
-    truths = [discs((64, 64), centers, 9) for centers in ([(16, 16), (16, 33), (45, 40)], [(40, 20), (30, 40)])]
+    truths = [
+        discs((64, 64), centers, 9) for centers in ([(16, 16), (16, 33), (45, 40)], [(40, 20), (30, 40)])
+    ]
     images = [(t > 0).astype(np.uint8) * 200 for t in truths]
     targets = [Instances((64, 64), masks=Masks.from_label_image(t), classes=ONE) for t in truths]
     model = center_offset(ONE, channels=(16, 16, 24))

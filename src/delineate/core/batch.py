@@ -25,14 +25,16 @@ class InputSpec:
     """How an image becomes a model's input tensor.
 
     Attributes:
-        shortest_edge: resize so that the shorter side has so many pixels; None keeps the image's own size.
-        longest_edge: but the longer side never more than this; None sets no limit.
+        shortest_edge: resize so that the shorter side has so many pixels; None (in a recipe 0) keeps the
+            image's own size.
+        longest_edge: but the longer side never more than this; None (in a recipe 0) sets no limit.
         divisor: pad right and bottom with zeros up to a multiple of this.
         mean: per-channel mean, subtracted after scaling to 0..1 (RGB order).
         std: per-channel standard deviation, divided by.
         scaling: "range": 8-bit images divided by 255, other depths by their own 0.1 to 99.9 percentile
             window; "percentile": every image by its own 1 to 99.8 percentile window.
-        tile: images with a side above this many pixels are predicted in tiles of it; None never tiles.
+        tile: images with a side above this many pixels are predicted in tiles of it; None (in a recipe 0)
+            never tiles.
         overlap: how many pixels neighbouring tiles share.
     """
 
@@ -48,6 +50,8 @@ class InputSpec:
     def __post_init__(self) -> None:
         if self.scaling not in ("range", "percentile"):
             raise InputError(f"InputSpec.scaling: expected 'range' or 'percentile', got {self.scaling!r}")
+        for name in ("shortest_edge", "longest_edge", "tile"):
+            object.__setattr__(self, name, getattr(self, name) or None)  # TOML has no None
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "std", tuple(self.std))
 

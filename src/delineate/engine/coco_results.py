@@ -125,9 +125,9 @@ def _checked(record: Mapping[str, Any], where: str, known: Mapping[int, ImageEnt
         raise InputError(
             f"{where}.category_id: expected a whole number, got {show(category)}; use the data's category ids"
         )
+    if score is None:
+        raise InputError(f"{where}.score: expected a number in 0..1, got none; is this ground truth?")
     if not _number(score) or not 0 <= score <= 1:
-        if score is None:
-            raise InputError(f"{where}.score: expected a number in 0..1, got none; is this ground truth?")
         raise InputError(f"{where}.score: expected a number in 0..1, got {show(score)}; correct or drop it")
     result = {"image_id": number, "category_id": category, "score": float(score)}
     box = record.get("bbox")
@@ -196,26 +196,33 @@ def _about_foreign(path: Path, foreign: Counter[int], total: int, ids: set[int])
 
 
 def _image_numbers(path: Path, listed: object, images: Sequence[ImageEntry]) -> dict[Any, int]:
-    """From the file's image ids to the dataset's: by file name, by its stem, else by equal id."""
+    """From the file's image ids to the dataset's: by file name, by its stem, else by equal id and size."""
     if not isinstance(listed, list):
         return {}
     by_name = {Path(i.name).name: i for i in images}
     by_stem = {Path(i.name).stem: i for i in images}
-    numbers = {}
+    by_id = {i.id: i for i in images}
+    numbers: dict[Any, int] = {}
     for k, item in enumerate(listed):
         record = _record(item, f"{path}: images[{k}]")
         name = record.get("file_name")
         name = name.replace("\\", "/") if isinstance(name, str) and "\0" not in name else ""
-        image = by_name.get(Path(name).name) or by_stem.get(Path(name).stem)
+        number = _hashable(record.get("id"))
+        image = by_name.get(Path(name).name) or by_stem.get(Path(name).stem) or by_id.get(number)
         if image is None:
             continue
+        if numbers.get(number, image.id) != image.id:
+            raise InputError(
+                f"{path}: images[{k}].id: expected every id once, got {show(number)} for another image "
+                "before; number the images anew"
+            )
         size = (record.get("height", image.size[0]), record.get("width", image.size[1]))
         if size != image.size:
             raise InputError(
                 f"{path}: images[{k}]: expected {image.size[1]} x {image.size[0]} pixels, as {image.name}, "
                 f"got {show(size[1])} x {show(size[0])}; predict on the original images"
             )
-        numbers[_hashable(record.get("id"))] = image.id
+        numbers[number] = image.id
     return numbers
 
 

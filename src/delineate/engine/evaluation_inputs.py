@@ -107,7 +107,7 @@ def caller(predictor: Any, confidence: float | None, max_det: int | None) -> Cal
         InputError: none of these.
     """
     given = {"confidence": confidence, "max_det": max_det}
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if hasattr(predictor, "predict"):
         return _checked(lambda image: predictor.predict(image, **settings))
     if hasattr(predictor, "instances") and hasattr(predictor, "losses"):

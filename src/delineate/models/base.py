@@ -27,7 +27,7 @@ class Segmenter(nn.Module):
     family: str
 
     def forward(self, images: Tensor) -> Any:
-        """(B, 3, H, W) float32, normalised as ``input`` says -> raw outputs. The only part that is exported."""
+        """(B, 3, H, W) float32, normalised as ``input`` says -> raw outputs; the part that is exported."""
         raise NotImplementedError
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

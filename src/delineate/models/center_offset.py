@@ -1,4 +1,4 @@
-"""Instances by voting: every foreground pixel points at its object's centre, and pixels that agree are one object.
+"""Instances by voting: each foreground pixel points at its object's centre; pixels that agree are one object.
 
 A small U-Net gives each pixel K class logits and an offset to its object's centroid (Neven et al. 2019,
 "Instance Segmentation by Jointly Optimizing Spatial Embeddings and Clustering Bandwidth"; Cheng et al.
@@ -9,7 +9,6 @@ part because their pixels point different ways. There is no limit on the number 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +20,10 @@ from torch import Tensor, nn
 from delineate.core.batch import Batch, InputSpec
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.nn.normaliser import mean_count
 
 from .base import Segmenter
-from .voting import group_votes
+from .voting import Grouping, group_votes
 
 OFFSET_UNIT = 8.0  # pixels per unit of the offset output, so that outputs are of order one
 
@@ -54,7 +54,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inside, h, w) -> (B, outside, h / stride, w / stride)."""
-        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        y: Tensor = F.relu(self.norm1(self.conv1(x)), inplace=True)
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x), inplace=True)
 
 
@@ -68,24 +68,9 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, lateral: Tensor) -> Tensor:
         """(B, below, h, w), (B, lateral, 2h, 2w) -> (B, lateral, 2h, 2w)."""
-        return self.refine(F.interpolate(self.reduce(x), scale_factor=2.0, mode="nearest") + lateral)
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """How votes become objects.
-
-    Attributes:
-        steps: how often the offsets are followed.
-        reach: votes that come to rest within so many pixels of each other are one object.
-        min_votes: a resting place needs so many votes to found an object.
-        min_area: smaller objects are dropped, in pixels of the network frame.
-    """
-
-    steps: int = 4
-    reach: int = 1
-    min_votes: float = 3.0
-    min_area: int = 12
+        raised = F.interpolate(self.reduce(x), scale_factor=2.0, mode="nearest") + lateral
+        refined: Tensor = self.refine(raised)
+        return refined
 
 
 class CenterOffset(Segmenter):
@@ -100,7 +85,9 @@ class CenterOffset(Segmenter):
 
     family = "center_offset"
 
-    def __init__(self, classes: Labels, channels: tuple[int, ...], input: InputSpec, grouping: Grouping) -> None:
+    def __init__(
+        self, classes: Labels, channels: tuple[int, ...], input: InputSpec, grouping: Grouping
+    ) -> None:
         super().__init__()
         self.classes = classes
         self.input = input
@@ -149,7 +136,7 @@ class CenterOffset(Segmenter):
         return {
             "class": F.binary_cross_entropy_with_logits(logits, classes),
             "dice": 0.5 * (1 - (2 * overlap + 1) / (total + 1)).mean(),
-            "offset": 0.5 * (error * weights).sum() / weights.gt(0).sum().clamp(min=1),
+            "offset": 0.5 * (error * weights).sum() / mean_count(weights.gt(0).sum()),
         }
 
     def instances(
@@ -166,13 +153,15 @@ class CenterOffset(Segmenter):
         for i, size in enumerate(batch.sizes):
             maps = [m[i, :, : size[0], : size[1]].detach().float().cpu().numpy() for m in outputs]
             found = group_votes(
-                maps[0], maps[1], self.classes, self.grouping, confidence=0.5 if confidence is None else confidence
+                maps[0],
+                maps[1],
+                self.classes,
+                self.grouping,
+                confidence=0.5 if confidence is None else confidence,
             )
-            if batch.originals[i] != size:
-                masks = batch.masks_to_original(i, found.masks)  # type: ignore[arg-type]
-                found = Instances(
-                    batch.originals[i], None, found.labels, found.scores, masks, classes=self.classes  # type: ignore[arg-type]
-                )
+            if batch.originals[i] != size and found.masks is not None:
+                masks = batch.masks_to_original(i, found.masks)
+                found = found.replace(size=batch.originals[i], boxes=masks.boxes, masks=masks)
                 found = found[found.area > 0]
             results.append(_at_most(found, max_det))
         return results

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,17 +15,29 @@ from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 
 
-class Grouping(Protocol):
-    """Settings of the grouping; see :class:`delineate.models.center_offset.Grouping`."""
+@dataclass(frozen=True)
+class Grouping:
+    """How votes become objects.
 
-    steps: int
-    reach: int
-    min_votes: float
-    min_area: int
+    Attributes:
+        steps: how often the offsets are followed.
+        reach: votes that come to rest within so many pixels of each other are one object.
+        min_votes: a resting place needs so many votes to found an object.
+        min_area: smaller objects are dropped, in pixels of the network frame.
+    """
+
+    steps: int = 4
+    reach: int = 1
+    min_votes: float = 3.0
+    min_area: int = 12
 
 
 def group_votes(
-    logits: NDArray[np.float32], offsets: NDArray[np.float32], classes: Labels, grouping: Grouping, confidence: float
+    logits: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    classes: Labels,
+    grouping: Grouping,
+    confidence: float,
 ) -> Instances:
     """Objects from one image's maps.
 
@@ -40,7 +53,11 @@ def group_votes(
     """
     size = (int(logits.shape[1]), int(logits.shape[2]))
     best = logits.max(axis=0)
-    edge = np.log(confidence / (1 - confidence)) if 0 < confidence < 1 else (np.inf if confidence >= 1 else -np.inf)
+    edge = (
+        np.log(confidence / (1 - confidence))
+        if 0 < confidence < 1
+        else (np.inf if confidence >= 1 else -np.inf)
+    )
     y, x = np.nonzero(best > edge)
     if not len(y):
         return Instances.empty(size, classes)
@@ -54,7 +71,7 @@ def group_votes(
 def follow(
     y: NDArray[np.intp], x: NDArray[np.intp], offsets: NDArray[np.float32], steps: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where pixels (y, x) stand after ``steps`` jumps along the (2, H, W) offsets, rounded, inside the image."""
+    """Where pixels (y, x) stand after ``steps`` jumps along the (2, H, W) offsets, inside the image."""
     height, width = offsets.shape[1:]
     target_y = np.rint(offsets[1] + np.arange(height, dtype=np.float32)[:, None]).astype(np.intp)
     target_x = np.rint(offsets[0] + np.arange(width, dtype=np.float32)).astype(np.intp)
@@ -71,16 +88,14 @@ def resting_places(
 ) -> NDArray[np.int32]:
     """(H, W) number of the object that a vote at each pixel belongs to; 0 for none.
 
-    Votes are counted, cells with enough of them (within one pixel) are joined over ``reach``, and
-    stray votes go to the nearest founded place.
+    Votes are counted; places with enough of them within one pixel are joined over ``reach``. Pixels that
+    vote elsewhere belong to no object.
     """
     votes = np.bincount(y * size[1] + x, minlength=size[0] * size[1]).reshape(size).astype(np.float32)
     dense = cv2.boxFilter(votes, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
     founded = ((dense >= grouping.min_votes) & (votes > 0)).astype(np.uint8)
-    if grouping.reach:
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grouping.reach + 1,) * 2)
-        founded = cv2.dilate(founded, kernel)
-    _, places = cv2.connectedComponents(founded, connectivity=8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grouping.reach + 1,) * 2)
+    _, places = cv2.connectedComponents(cv2.dilate(founded, kernel), connectivity=8)
     return places.astype(np.int32)
 
 
