@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core.batch import collate
+from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
-from delineate.models.center_offset import Grouping, Outputs, center_offset, target_maps
-from delineate.models.voting import group_votes
+from delineate.models.center_offset import Outputs, center_offset, target_maps
+from delineate.models.voting import Grouping, group_votes
 
 ONE = Labels(("nucleus",))
 
@@ -33,7 +34,7 @@ def perfect(truth: Instances, classes: int = 1) -> tuple[np.ndarray, np.ndarray]
 def test_perfect_votes_give_touching_discs_back() -> None:
     labels = discs((64, 96), [(20, 20), (20, 38), (38, 29), (50, 70)], 11)
     truth = Instances((64, 96), masks=Masks.from_label_image(labels), classes=ONE)
-    found = group_votes(*perfect(truth), ONE, Grouping(), confidence=0.5)
+    found = group_votes(*perfect(truth), ONE, Grouping())
     assert len(found) == 4
     np.testing.assert_array_equal(np.sort(found.area), np.sort(truth.area))
     assert (found.masks.iou(truth.masks).max(axis=0) == 1).all()  # type: ignore[union-attr]
@@ -50,7 +51,7 @@ def test_separate_discs_of_any_size_come_back(seed: int, radius: int) -> None:
         for x in range(radius, 90 - radius, step)
     ]
     truth = Instances((90, 90), masks=Masks.from_label_image(discs((90, 90), centers, radius)), classes=ONE)
-    found = group_votes(*perfect(truth), ONE, Grouping(), confidence=0.5)
+    found = group_votes(*perfect(truth), ONE, Grouping())
     np.testing.assert_array_equal(found.to_label_image() > 0, truth.to_label_image() > 0)
     assert len(found) == len(truth)
 
@@ -59,23 +60,33 @@ def test_classes_are_told_apart() -> None:
     labels = discs((48, 96), [(24, 24), (24, 70)], 12)
     two = Labels(("cell", "debris"))
     truth = Instances((48, 96), labels=[1, 0], masks=Masks.from_label_image(labels), classes=two)
-    found = group_votes(*perfect(truth, 2), two, Grouping(), confidence=0.5)
+    found = group_votes(*perfect(truth, 2), two, Grouping())
     by_column = found[np.argsort(found.boxes[:, 0])]
     assert by_column.names == ["debris", "cell"] and (by_column.scores > 0.99).all()
 
 
 def test_nothing_there_is_no_instances() -> None:
     logits = np.full((1, 32, 32), -5, np.float32)
-    assert len(group_votes(logits, np.zeros((2, 32, 32), np.float32), ONE, Grouping(), 0.5)) == 0
+    assert len(group_votes(logits, np.zeros((2, 32, 32), np.float32), ONE, Grouping())) == 0
     classes, offsets, weights = target_maps(Instances.empty((20, 30), ONE), 1, (32, 32))
     assert classes.sum() == 0 and not offsets.any() and not weights.any()
 
 
-@pytest.mark.parametrize("confidence", [0.0, 1.0])
-def test_extreme_confidence_is_legal(confidence: float) -> None:
-    logits = np.zeros((1, 16, 16), np.float32)
-    found = group_votes(logits, np.zeros((2, 16, 16), np.float32), ONE, Grouping(), confidence)
-    assert len(found) <= 1
+@pytest.mark.parametrize(("confidence", "count"), [(0.0, 2), (0.5, 1), (1.0, 0)])
+def test_confidence_chooses_objects_and_leaves_their_outlines(confidence: float, count: int) -> None:
+    truth = Instances(
+        (48, 96), masks=Masks.from_label_image(discs((48, 96), [(24, 24), (24, 70)], 12)), classes=ONE
+    )
+    logits, offsets = perfect(truth)
+    logits[:, :, 48:] *= 0.05  # the right disc: probability 0.62, score 0.24
+    found = group_votes(logits, offsets, ONE, Grouping(), confidence)
+    assert len(found) == count and set(found.area) <= set(truth.area)
+
+
+@pytest.mark.parametrize("foreground", [0.0, 1.0, -3.0])
+def test_foreground_must_be_a_probability(foreground: float) -> None:
+    with pytest.raises(InputError, match="foreground"):
+        Grouping(foreground=foreground)
 
 
 def test_crowd_regions_do_not_teach_offsets() -> None:

@@ -80,7 +80,7 @@ class CenterOffset(Segmenter):
         classes: the K things it finds.
         channels: features at strides 2, 4, 8, ...; one number per level.
         input: the input frame; sides are padded to multiples of 2 ** levels.
-        grouping: how votes become objects.
+        grouping: which pixels vote, and how votes become objects.
     """
 
     family = "center_offset"
@@ -148,17 +148,15 @@ class CenterOffset(Segmenter):
         iou: float | None = None,
         max_det: int | None = None,
     ) -> list[Instances]:
-        """Objects per image. ``iou`` has no meaning here: voted objects never overlap."""
+        """Objects per image with a score above ``confidence``, default 0.5.
+
+        ``iou`` has no meaning here: voted objects never overlap.
+        """
+        threshold = 0.5 if confidence is None else confidence
         results: list[Instances] = []
         for i, size in enumerate(batch.sizes):
             maps = [m[i, :, : size[0], : size[1]].detach().float().cpu().numpy() for m in outputs]
-            found = group_votes(
-                maps[0],
-                maps[1],
-                self.classes,
-                self.grouping,
-                confidence=0.5 if confidence is None else confidence,
-            )
+            found = group_votes(maps[0], maps[1], self.classes, self.grouping, threshold)
             if batch.originals[i] != size and found.masks is not None:
                 masks = batch.masks_to_original(i, found.masks)
                 found = found.replace(size=batch.originals[i], boxes=masks.boxes, masks=masks)

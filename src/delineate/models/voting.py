@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
@@ -20,16 +21,24 @@ class Grouping:
     """How votes become objects.
 
     Attributes:
+        foreground: pixels whose best class probability is above it belong to objects, 0..1.
         steps: how often the offsets are followed.
         reach: votes that come to rest within so many pixels of each other are one object.
         min_votes: a resting place needs so many votes to found an object.
         min_area: smaller objects are dropped, in pixels of the network frame.
     """
 
-    steps: int = 4
+    foreground: float = 0.5
+    steps: int = 8
     reach: int = 1
-    min_votes: float = 3.0
-    min_area: int = 12
+    min_votes: float = 6.0
+    min_area: int = 20
+
+    def __post_init__(self) -> None:
+        if not 0 < self.foreground < 1:
+            raise InputError(
+                f"grouping.foreground: expected a number between 0 and 1, got {self.foreground}; try 0.5"
+            )
 
 
 def group_votes(
@@ -37,7 +46,7 @@ def group_votes(
     offsets: NDArray[np.float32],
     classes: Labels,
     grouping: Grouping,
-    confidence: float,
+    confidence: float = 0.0,
 ) -> Instances:
     """Objects from one image's maps.
 
@@ -46,26 +55,23 @@ def group_votes(
         offsets: (2, H, W) dx, dy in pixels to the object's centre.
         classes: K names.
         grouping: the settings.
-        confidence: pixels whose best class probability is above it are object, 0..1.
+        confidence: objects with a score above it are kept, 0..1.
 
     Returns:
-        Non-overlapping objects; an object's score is the mean probability over its pixels.
+        Non-overlapping objects. A score is the class's mean probability over the object's pixels, stretched
+        so that 0 is the foreground threshold and 1 is certainty.
     """
     size = (int(logits.shape[1]), int(logits.shape[2]))
-    best = logits.max(axis=0)
-    edge = (
-        np.log(confidence / (1 - confidence))
-        if 0 < confidence < 1
-        else (np.inf if confidence >= 1 else -np.inf)
-    )
-    y, x = np.nonzero(best > edge)
+    level = np.float32(np.log(grouping.foreground / (1 - grouping.foreground)))
+    y, x = np.nonzero(logits.max(axis=0) > level)
     if not len(y):
         return Instances.empty(size, classes)
     rest_y, rest_x = follow(y, x, offsets, grouping.steps)
     places = resting_places(rest_y, rest_x, size, grouping)
     labels = np.zeros(size, dtype=np.int32)
     labels[y, x] = places[rest_y, rest_x]
-    return _instances(_tidy(labels, grouping.min_area), logits, classes)
+    found = _instances(_tidy(labels, grouping.min_area), logits, classes, grouping.foreground)
+    return found[found.scores > confidence]
 
 
 def follow(
@@ -116,7 +122,9 @@ def _tidy(labels: NDArray[np.int32], min_area: int) -> NDArray[np.int32]:
     return tidy
 
 
-def _instances(labels: NDArray[np.int32], logits: NDArray[Any], classes: Labels) -> Instances:
+def _instances(
+    labels: NDArray[np.int32], logits: NDArray[Any], classes: Labels, foreground: float
+) -> Instances:
     numbers, compact = np.unique(labels, return_inverse=True)
     compact = compact.reshape(labels.shape)
     if numbers[0] != 0:
@@ -134,7 +142,7 @@ def _instances(labels: NDArray[np.int32], logits: NDArray[Any], classes: Labels)
     return Instances(
         (labels.shape[0], labels.shape[1]),
         labels=means.argmax(axis=0),
-        scores=means.max(axis=0).clip(0, 1),
+        scores=((means.max(axis=0) - foreground) / (1 - foreground)).clip(0, 1),
         masks=Masks.from_label_image(compact.astype(np.int32)),
         classes=classes,
     )
