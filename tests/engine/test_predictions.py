@@ -179,3 +179,42 @@ def test_a_folder_that_predict_wrote(tmp_path: Path) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="check the path"):
         read_predictions(tmp_path / "none.json", [IMAGE], CELL)
+
+
+def test_images_are_never_mistaken_for_each_other(tmp_path: Path) -> None:
+    """A file with more images than the data has ids of its own: names decide, ids only where none fits."""
+    box = {"category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
+    content = {
+        "images": [{"id": 1, "file_name": "other.png"}, {"id": 2, "file_name": "plate_1.png"}],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [{**box, "image_id": 1}, {**box, "image_id": 2}, {**box, "image_id": 2}],
+    }
+    data = [ImageEntry(1, "plate_1.jpg", (192, 256))]
+    found = read_predictions(write(tmp_path, content), data, CELL)
+    assert len(found.instances(data[0])) == 2
+    assert found.notes == ("1 object on images that the data does not have was not scored",)
+    content["annotations"][2]["score"] = 7
+    with pytest.raises(InputError, match=r"annotations\[2\]\.score"):
+        read_predictions(write(tmp_path, content), data, CELL)
+    content["annotations"][2]["score"] = 0.5
+    content["images"][1]["file_name"] = "another.png"
+    found = read_predictions(write(tmp_path, content), data, CELL)
+    assert len(found.instances(data[0])) == 1 and "matched by id" in found.notes[0]
+    content["images"][0]["width"] = 100
+    with pytest.raises(InputError, match=r"images\[0\]: expected 256 x 192 pixels"):
+        read_predictions(write(tmp_path, content), data, CELL)
+    for images, message in [
+        ([(9, "x.png")], "expected images of the data, such as plate_1.jpg, got others"),
+        ([(1, "b.png"), (1, "plate_1.png")], "expected every id once, got 1 again"),
+        ([(1, "plate_1.tif"), (2, "plate_1.png")], "expected each image of the data once"),
+    ]:
+        content["images"] = [{"id": number, "file_name": name} for number, name in images]
+        with pytest.raises(InputError, match=message):
+            read_predictions(write(tmp_path, content), data, CELL)
+
+
+def test_an_image_for_a_file_of_predictions_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "labels.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)
+    with pytest.raises(InputError, match="expected JSON, got a PNG image"):
+        read_predictions(path, [IMAGE], CELL)

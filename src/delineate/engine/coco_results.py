@@ -57,19 +57,33 @@ class CocoPredictions(Predictions):
 def read_coco_dataset(
     path: Path, content: Mapping[str, Any], images: Sequence[ImageEntry], classes: Labels
 ) -> Predictions:
-    """A dataset's annotations as results for ``images``: images by file name, else by id; classes by name."""
-    to_image = _image_numbers(path, content.get("images"), images)
+    """A dataset's annotations as results for ``images``: images by file name, else by id; classes by name.
+
+    What lies on images that ``images`` does not have is counted in the notes.
+    """
+    notes: list[str] = []
+    to_image = _image_numbers(path, content.get("images"), images, notes)
     to_class = _category_numbers(path, content.get("categories"), classes)
-    notes, results = [], []
+    results, numbers = [], []
     for k, annotation in enumerate(content["annotations"]):
         record = _record(annotation, f"{path}: annotations[{k}]")
-        changed = {"image_id": to_image.get(_hashable(record.get("image_id")), record.get("image_id"))}
+        number = _hashable(record.get("image_id"))
+        if to_image.get(number, 0) is None:
+            continue
         category = _hashable(record.get("category_id"))
-        changed["category_id"] = to_class.get(category, record.get("category_id"))
+        changed = {
+            "image_id": to_image.get(number, record.get("image_id")),
+            "category_id": to_class.get(category, record.get("category_id")),
+        }
         results.append({"score": 1.0, **record, **changed})
+        numbers.append(k)
+    if elsewhere := len(content["annotations"]) - len(results):
+        some = "1 object" if elsewhere == 1 else f"{elsewhere} objects"
+        was = "was" if elsewhere == 1 else "were"
+        notes.append(f"{some} on images that the data does not have {was} not scored")
     if results and not any("score" in a for a in content["annotations"]):
         notes.append("the annotations carry no scores: AP sees all predictions as equally sure")
-    return read_coco_results(path, results, images, classes, notes, place="annotations")
+    return read_coco_results(path, results, images, classes, notes, "annotations", numbers)
 
 
 def read_coco_results(
@@ -79,6 +93,7 @@ def read_coco_results(
     classes: Labels,
     notes: Sequence[str],
     place: str = "results",
+    numbers: Sequence[int] | None = None,
 ) -> CocoPredictions:
     """A list of results, each checked; those of unknown classes are counted in the notes.
 
@@ -89,6 +104,7 @@ def read_coco_results(
         classes: the dataset's classes.
         notes: notes to begin with.
         place: what the list is called in messages.
+        numbers: the entries' places in that list; None counts them from 0.
 
     Raises:
         InputError: an entry that cannot be scored; the message has its place in the file.
@@ -98,7 +114,7 @@ def read_coco_results(
     grouped: dict[int, list[dict[str, Any]]] = {}
     places: dict[int, list[str]] = {}
     foreign: Counter[int] = Counter()
-    for k, item in enumerate(content):
+    for k, item in zip(range(len(content)) if numbers is None else numbers, content, strict=True):
         where = f"{path}: {place}[{k}]"
         record = _checked(_record(item, where), where, known)
         if record["category_id"] in ids:
@@ -195,35 +211,61 @@ def _about_foreign(path: Path, foreign: Counter[int], total: int, ids: set[int])
     return [f"{count} results of category ids that the data does not have ({named}) were not scored"]
 
 
-def _image_numbers(path: Path, listed: object, images: Sequence[ImageEntry]) -> dict[Any, int]:
-    """From the file's image ids to the dataset's: by file name, by its stem, else by equal id and size."""
+def _image_numbers(
+    path: Path, listed: object, images: Sequence[ImageEntry], notes: list[str]
+) -> dict[Any, int | None]:
+    """From the file's image ids to the dataset's: by file name or its stem; None: not an image of the data.
+
+    Where not one name is the data's, by equal id, which is noted.
+    """
     if not isinstance(listed, list):
         return {}
+    records = [_record(item, f"{path}: images[{k}]") for k, item in enumerate(listed)]
     by_name = {Path(i.name).name: i for i in images}
     by_stem = {Path(i.name).stem: i for i in images}
-    by_id = {i.id: i for i in images}
-    numbers: dict[Any, int] = {}
-    for k, item in enumerate(listed):
-        record = _record(item, f"{path}: images[{k}]")
-        name = record.get("file_name")
-        name = name.replace("\\", "/") if isinstance(name, str) and "\0" not in name else ""
-        number = _hashable(record.get("id"))
-        image = by_name.get(Path(name).name) or by_stem.get(Path(name).stem) or by_id.get(number)
-        if image is None:
-            continue
-        if numbers.get(number, image.id) != image.id:
+    names = [_file_name(record) for record in records]
+    found = [by_name.get(name) or by_stem.get(Path(name).stem) for name in names]
+    if not any(found):
+        by_id = {i.id: i for i in images}
+        found = [by_id.get(_identity(record)) for record in records]
+        if records and not any(found):
             raise InputError(
-                f"{path}: images[{k}].id: expected every id once, got {show(number)} for another image "
-                "before; number the images anew"
+                f"{path}: expected images of the data, such as {images[0].name if images else 'none'}, got "
+                f"others, such as {names[0]!r}; evaluate on the data that was predicted on"
             )
-        size = (record.get("height", image.size[0]), record.get("width", image.size[1]))
-        if size != image.size:
+        notes += ["no file name is one of the data's: images are matched by id"] if any(names) else []
+    numbers: dict[Any, int | None] = {}
+    taken: set[int | None] = set()
+    for k, (record, image) in enumerate(zip(records, found, strict=True)):
+        where, number = f"{path}: images[{k}]", None if image is None else image.id
+        if _identity(record) in numbers:
             raise InputError(
-                f"{path}: images[{k}]: expected {image.size[1]} x {image.size[0]} pixels, as {image.name}, "
-                f"got {show(size[1])} x {show(size[0])}; predict on the original images"
+                f"{where}.id: expected every id once, got {show(record.get('id'))} again; number them anew"
             )
-        numbers[number] = image.id
+        if image is not None and number in taken:
+            raise InputError(
+                f"{where}.file_name: expected each image of the data once, got {image.name} again; drop one"
+            )
+        numbers[_identity(record)] = number
+        taken.add(number)
+        if image is not None:
+            _check_size(record, image, where)
     return numbers
+
+
+def _check_size(record: Mapping[str, Any], image: ImageEntry, where: str) -> None:
+    size = (record.get("height", image.size[0]), record.get("width", image.size[1]))
+    if size != image.size:
+        raise InputError(
+            f"{where}: expected {image.size[1]} x {image.size[0]} pixels, as {image.name}, "
+            f"got {show(size[1])} x {show(size[0])}; predict on the original images"
+        )
+
+
+def _file_name(record: Mapping[str, Any]) -> str:
+    """The name without folders, whatever the system that wrote it."""
+    name = record.get("file_name")
+    return Path(name.replace("\\", "/")).name if isinstance(name, str) and "\0" not in name else ""
 
 
 def _category_numbers(path: Path, listed: object, classes: Labels) -> dict[Any, int]:
@@ -254,6 +296,10 @@ def _whole(value: object) -> bool:
 def _number(value: object) -> bool:
     """A finite number that a box in pixels may hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def _identity(record: Mapping[str, Any]) -> Any:
+    return _hashable(record.get("id"))
 
 
 def _hashable(value: object) -> object:
