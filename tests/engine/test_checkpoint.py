@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import stat
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -239,3 +240,15 @@ def test_scalars_and_empty_tensors(tmp_path: Path) -> None:
     checkpoint = load(tmp_path / "x.safetensors")
     assert isinstance(checkpoint, Checkpoint)
     assert {n: t.shape for n, t in checkpoint.weights.items()} == {n: t.shape for n, t in weights.items()}
+
+
+def test_archives_that_torch_did_not_write(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    for entry, message in [("a/readme.txt", "another ZIP archive"), ("a/data.pkl", "a compressed archive")]:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(entry, bytes(10**6))
+        with pytest.raises(CheckpointError, match=message):
+            load(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="a damaged one"):
+        load(path)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,10 +37,10 @@ def train(
     from delineate.engine.train import INTERRUPTED
     from delineate.engine.train import train as run
 
-    changes = list(settings or [])
-    changes += ["data.path=" + json.dumps(data)] if data else []
-    changes += ["model.name=" + json.dumps(model)] if model else []
-    changes += [f"train.epochs={epochs}", "train.steps=0"] if epochs else []
+    changes: list[str | tuple[str, Any]] = [*(settings or [])]
+    changes += [("data.path", data)] if data else []
+    changes += [("model.name", model)] if model else []
+    changes += [("train.epochs", epochs), ("train.steps", 0)] if epochs else []
     folder = out or Path("runs") / (recipe.stem if recipe else model or "train")
     if resume and recipe is None and not data:
         chosen = read_recipe(folder / "recipe.json", changes)
@@ -49,6 +48,10 @@ def train(
         raise InputError("train: expected a recipe, or --data and --model; see `delineate train --help`")
     else:
         chosen = read_recipe(recipe, changes)
+    if not chosen.data.path:
+        raise InputError(
+            f"{recipe}: data.path: expected a dataset, got none; give it in the recipe or by --data"
+        )
     result = run(chosen, folder, resume=resume, device=device, quiet=quiet)
     if result.reason == INTERRUPTED:
         raise typer.Exit(1)  # what was done is kept; --resume goes on

@@ -101,10 +101,11 @@ def sniff(head: bytes, where: str) -> str:
         return "GIF"
     if head.startswith(b"BM") and len(head) >= 18:
         return "BMP"
-    raise InputError(f"{where}: expected {', '.join(READABLE)}, got {_foreign(head)}; {_MEND}")
+    raise InputError(f"{where}: expected {', '.join(READABLE)}, got {foreign(head)}; {_MEND}")
 
 
-def _foreign(head: bytes) -> str:
+def foreign(head: bytes) -> str:
+    """What a file that is none of :data:`READABLE` seems to be, from its first bytes."""
     for magic, name in _FOREIGN:
         if head.startswith(magic):
             return name

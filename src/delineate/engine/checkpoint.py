@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -158,7 +159,10 @@ def _read(path: Path, file: IO[bytes], start: bytes, size: int) -> tuple[Header 
         raise CheckpointError(
             f"{path}: expected weights, got a Git LFS pointer, not the weights themselves; run `git lfs pull`"
         )
-    if start.startswith(b"PK\x03\x04") or start.startswith(_LEGACY_TORCH):
+    if start.startswith(b"PK\x03\x04"):
+        _check_archive(path, size)
+        return None, _read_torch(path)
+    if start.startswith(_LEGACY_TORCH):
         return None, _read_torch(path)
     kinds = {
         b"\x93NUMPY": "a NumPy array",
@@ -180,6 +184,29 @@ def _read(path: Path, file: IO[bytes], start: bytes, size: int) -> tuple[Header 
         ) from None
     header = Header.from_json(metadata[KEY], str(path)) if KEY in metadata else None
     return header, weights
+
+
+def _check_archive(path: Path, size: int) -> None:
+    """A ZIP archive as torch.save writes it: a pickle, and nothing compressed that could swell.
+
+    Raises:
+        CheckpointError: damaged, or another archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"{path}: expected a PyTorch file, got a damaged one ({error}); download it again"
+        ) from None
+    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
+        raise CheckpointError(
+            f"{path}: expected a PyTorch file, got another ZIP archive; unpack it, name the weights in it"
+        )
+    if sum(entry.file_size for entry in entries) > size:
+        raise CheckpointError(
+            f"{path}: expected a PyTorch file, got a compressed archive; save it anew with torch.save"
+        )
 
 
 def read_torch(path: Path) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import os
 import re
 import tomllib
@@ -19,6 +18,9 @@ from typing import Any
 
 from delineate.core.errors import InputError
 from delineate.data.augment import Augment
+from delineate.data.formats.json_file import load_json, show
+
+_HUGE = 2**1000  # still a float
 
 
 @dataclass(frozen=True)
@@ -166,32 +168,53 @@ class Recipe:
         return plain
 
 
-def read_recipe(path: str | Path | None, changes: typing.Sequence[str] = ()) -> Recipe:
+def read_recipe(path: str | Path | None, changes: typing.Sequence[str | tuple[str, Any]] = ()) -> Recipe:
     """A recipe from a TOML file, with single settings changed.
 
     Args:
         path: the file, or the recipe.json that a training left; None starts from the defaults.
-        changes: ``"table.key=value"`` each, the value as TOML writes it; a bare word is a string.
+        changes: ``"table.key=value"`` each, the value as TOML writes it; a bare word is a string. Or a pair
+            of ``"table.key"`` and the value itself.
 
     Raises:
         InputError: not readable, not TOML, an unknown key, a value of the wrong kind or out of range.
     """
     values: dict[str, Any] = {}
     if path is not None:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-            values = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path}: expected a readable recipe, got {_reason(error)}; check the path"
-            ) from None
-        except (ValueError, RecursionError) as error:  # TOMLDecodeError and JSONDecodeError are ValueErrors
-            raise InputError(
-                f"{path}: expected a TOML recipe, got an error: {error}; correct that line"
-            ) from None
+        values = _read(Path(path))
     for change in changes:
         _apply(values, change)
     return parse_recipe(values, str(path) if path is not None else "settings")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The values of a TOML file, or of a recipe.json."""
+    if path.suffix == ".json":
+        values = load_json(path)
+        if isinstance(values, dict) and "annotations" in values:
+            raise InputError(f"{path}: expected a recipe, got a COCO dataset; give it as --data")
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: expected a table of settings, got {show(values)}; give a recipe")
+        return values
+    if path.suffix in (".yaml", ".yml"):
+        raise InputError(f"{path}: expected a TOML recipe, got YAML by its name; write it as TOML")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a readable recipe, got {error.strerror or error}; check the path"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}: expected a readable recipe, got bytes that are not UTF-8; check the path"
+        ) from None
+    except RecursionError:
+        raise InputError(f"{path}: expected a TOML recipe, got it nested too deeply; flatten it") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of too many digits
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path}: expected a TOML recipe, got an error: {reason}; correct that line"
+        ) from None
 
 
 def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
@@ -207,20 +230,20 @@ def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
         Traceback (most recent call last):
         delineate.core.errors.InputError: recipe: train: unknown key 'leaning_rate'; ...
     """
-    built = _build(Recipe, _expand(values, where), where)
+    try:
+        built = _build(Recipe, _expand(values, where), where)
+    except InputError as error:  # of a dataclass that checks its own ranges: it does not know the file
+        told = str(error)
+        raise InputError(told if told.startswith(where) else f"{where}: {told}") from None
     assert isinstance(built, Recipe)
     return built
 
 
-def _apply(values: dict[str, Any], change: str) -> None:
-    name, equals, text = change.partition("=")
+def _apply(values: dict[str, Any], change: str | tuple[str, Any]) -> None:
+    name, value = _parsed(change) if isinstance(change, str) else change
     keys = name.strip().split(".")
-    if not equals or len(keys) < 2 or not all(keys):
-        raise InputError(f"--set {change}: expected table.key=value, such as train.lr=1e-3")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+    if len(keys) < 2 or not all(keys):
+        raise InputError(f"--set {name}: expected table.key=value, such as train.lr=1e-3")
     table = values
     for key in keys[:-1]:
         table = table.setdefault(key, {})
@@ -229,10 +252,20 @@ def _apply(values: dict[str, Any], change: str) -> None:
     table[keys[-1]] = value
 
 
+def _parsed(change: str) -> tuple[str, Any]:
+    name, equals, text = change.partition("=")
+    if not equals:
+        raise InputError(f"--set {change}: expected table.key=value, such as train.lr=1e-3")
+    try:
+        return name, tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):  # not TOML: a word
+        return name, text.strip()
+
+
 def _build(kind: type[Any], values: Any, where: str) -> Any:
     """A dataclass from a table; nested dataclasses from nested tables."""
     if not isinstance(values, dict):
-        raise InputError(f"{where}: expected a table of settings, got {values!r}")
+        raise InputError(f"{where}: expected a table of settings, got {show(values)}")
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in hints:
@@ -266,7 +299,7 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, dict):
             return dict(value)
     elif origin is tuple:
-        if isinstance(value, list | tuple) and all(_is_number(v) for v in value):
+        if isinstance(value, list | tuple) and all(_is_number(v) and abs(v) < _HUGE for v in value):
             return tuple(float(v) for v in value)
     elif hint is bool or hint is str:
         if isinstance(value, hint):
@@ -274,14 +307,19 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     elif _is_number(value) or isinstance(value, str):
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             number = float("nan")
         if hint is float and number == number:
             return number
         if hint is int and number == number and number.is_integer():
             return int(number)
     name = {tuple: "a list of numbers", dict: "a table"}.get(origin, getattr(hint, "__name__", str(hint)))
-    raise InputError(f"{where}: expected {name}, got {value!r}; correct the value")
+    raise InputError(f"{where}: expected {name}, got {_short(value)}; correct the value")
+
+
+def _short(value: Any) -> str:
+    text = "a huge number" if _is_number(value) and abs(value) > _HUGE else repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _is_number(value: Any) -> bool:
@@ -306,7 +344,3 @@ def _expand(values: Any, where: str) -> Any:
         return os.environ[name]
 
     return re.sub(r"\$\{(\w+)\}", variable, values)
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

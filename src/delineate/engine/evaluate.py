@@ -88,7 +88,7 @@ def evaluate(
         run.image(index)
     if len(run.failed) == len(truth):
         name, reason = run.failed[0]
-        raise InputError(f"evaluate: no image could be scored; the first, {name}: {reason}")
+        raise InputError(f"{truth.where}: no image could be scored; the first, {name}: {reason}")
     return run.report(time.monotonic() - started, by)
 
 

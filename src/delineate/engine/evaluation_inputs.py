@@ -90,6 +90,11 @@ class Truth:
         return self.samples.describe() if isinstance(self.samples, Dataset) else f"{len(self)} samples"
 
     @property
+    def where(self) -> str:
+        """The dataset's path, for messages."""
+        return str(self.samples.source) if isinstance(self.samples, Dataset) else "evaluate"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the dataset's reader corrected or doubts."""
         return self.samples.notes if isinstance(self.samples, Dataset) else ()

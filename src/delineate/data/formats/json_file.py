@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from delineate.core.errors import DatasetError
+from delineate.core.errors import DatasetError, InputError
+
+from ..sniff import foreign, sniff
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
@@ -36,6 +38,10 @@ def load_json(path: Path) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
+        if b"\0" in data[:512] or data[:1] > b"\x7f":
+            raise DatasetError(
+                f"{path}: expected JSON, got {_kind(data[:512])}; give the JSON file"
+            ) from None
         raise DatasetError(
             f"{path}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start} "
             "(Latin-1, as Windows writes it?); save it as UTF-8"
@@ -53,6 +59,14 @@ def load_json(path: Path) -> Any:
         raise DatasetError(
             f"{path}: expected numbers of at most 4300 digits, got a longer one; write it again"
         ) from None
+
+
+def _kind(head: bytes) -> str:
+    """What a binary file is."""
+    try:
+        return f"a {sniff(head, '')} image"
+    except InputError:
+        return foreign(head)
 
 
 def show(value: object) -> str:
