@@ -39,7 +39,6 @@ from delineate.models.mask_rcnn import (
     load_torchvision_state_dict,
     maskrcnn_resnet50_fpn,
     maskrcnn_resnet50_fpn_v2,
-    prepare_for_inference,
 )
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "models"))
@@ -64,7 +63,7 @@ def ours(variant: str, peer: Any) -> Any:
     build = maskrcnn_resnet50_fpn_v2 if variant == "v2" else maskrcnn_resnet50_fpn
     classes = Labels(tuple(f"class {i}" for i in range(1, 91)))
     model = load_torchvision_state_dict(build(classes=classes, input=InputSpec()), peer.state_dict())
-    return prepare_for_inference(model)
+    return model.prepared()
 
 
 def run_theirs(model: Any, path: Path) -> dict[str, np.ndarray]:

@@ -146,3 +146,17 @@ def test_an_empty_batch_trains() -> None:
     loss = sum(model.losses(batch).values())
     loss.backward()  # type: ignore[union-attr]
     assert torch.isfinite(loss) and all(p.grad is not None for p in model.parameters())  # type: ignore[arg-type]
+
+
+def test_prepared_says_the_same() -> None:
+    torch.manual_seed(0)
+    model = center_offset(ONE, channels=(8, 16, 16))
+    model(torch.randn(4, 3, 64, 64))  # batch statistics other than those of birth
+    model.eval()
+    ready = model.prepared()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        for one, other in zip(model(image), ready(image), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in ready.modules())
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())

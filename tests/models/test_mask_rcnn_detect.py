@@ -13,7 +13,6 @@ from delineate.models.mask_rcnn import (
     load_torchvision_state_dict,
     maskrcnn_resnet50_fpn,
     maskrcnn_resnet50_fpn_v2,
-    prepare_for_inference,
 )
 
 BUILD = {"v1": maskrcnn_resnet50_fpn, "v2": maskrcnn_resnet50_fpn_v2}
@@ -115,7 +114,7 @@ def test_coco_classes_read_the_columns_of_their_ids(pairs, peers):
 def test_prepared_copy_detects_the_same(pairs, peers, variant):
     ours, _ = pairs[variant]
     before = {name: value.clone() for name, value in ours.state_dict().items()}
-    ready = prepare_for_inference(ours)
+    ready = ours.prepared()
     assert not any(p.requires_grad for p in ready.parameters())
     batch = collate([peers.picture(128, 160), peers.picture(90, 160, seed=1)], INPUT)
     for fast, plain in zip(ready.detect(batch), ours.detect(batch), strict=True):

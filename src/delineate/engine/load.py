@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -53,7 +53,7 @@ class Model:
 
     def __post_init__(self) -> None:
         self.segmenter.to(self.device).eval()
-        object.__setattr__(self, "_ready", _prepared(self.segmenter))
+        object.__setattr__(self, "_ready", self.segmenter.prepared())
 
     @property
     def classes(self) -> Labels:
@@ -152,26 +152,9 @@ def load(
             "load('maskrcnn_resnet50_fpn', weights=...)"
         )
     model = build(name)
-    if _is_r_cnn(model) and "roi_heads.box_predictor.cls_score.weight" in read.weights:
-        from delineate.models.mask_rcnn import FasterRCNN, load_torchvision_state_dict
-
-        load_torchvision_state_dict(cast(FasterRCNN, model), read.weights)
-    else:
+    if not model.load_published(read.weights):
         checkpoint.fill(model, read)
     return Model(model, name, licence, {}, where)
-
-
-def _is_r_cnn(model: Segmenter) -> bool:
-    return type(model).__module__.startswith("delineate.models.mask_rcnn")
-
-
-def _prepared(model: Segmenter) -> Segmenter:
-    """R-CNNs in their fastest form; others as they are."""
-    if not _is_r_cnn(model):
-        return model
-    from delineate.models.mask_rcnn import FasterRCNN, prepare_for_inference
-
-    return prepare_for_inference(cast(FasterRCNN, model))
 
 
 def _device(device: str | torch.device | None) -> torch.device:

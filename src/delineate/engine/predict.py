@@ -122,18 +122,12 @@ def _runner(
     where = device if device is not None else next((p.device for p in model.parameters()), "cpu")
     if device is not None:
         model.to(device)
-    detect = getattr(model, "detect", None)  # families whose limits already count inside forward
 
     def run(window: NDArray[Any]) -> Instances:
         training = model.training
         model.eval()
         try:
-            batch = collate([window], spec).to(where)
-            with torch.inference_mode():
-                if detect is not None:
-                    found: Instances = detect(batch, **limits)[0]
-                    return found
-                return model.instances(model(batch.images), batch, **limits)[0]
+            return model.detect(collate([window], spec).to(where), **limits)[0]
         finally:
             model.train(training)
 

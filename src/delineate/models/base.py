@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from collections.abc import Mapping
+from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from delineate.core.batch import Batch, InputSpec
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.nn.norms import fold_norms
 
 
 class Segmenter(nn.Module):
@@ -53,3 +57,37 @@ class Segmenter(nn.Module):
             max_det: at most so many per image; reaching it is warned about, never silent. None: the default.
         """
         raise NotImplementedError
+
+    def detect(
+        self,
+        batch: Batch,
+        *,
+        confidence: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+    ) -> list[Instances]:
+        """:meth:`forward` and :meth:`instances` in one, without gradients; arguments as there.
+
+        Families whose limits act inside the network override it.
+        """
+        with torch.inference_mode():
+            outputs = self(batch.images)
+        return self.instances(outputs, batch, confidence=confidence, iou=iou, max_det=max_det)
+
+    def prepared(self) -> Self:
+        """A copy that detects the same, faster.
+
+        Norms are folded into convolutions; weights lie channels last in memory and have no gradients. The
+        copy cannot be trained or saved as a checkpoint; keep the model for that.
+        """
+        ready = copy.deepcopy(self).eval()
+        fold_norms(ready)
+        return ready.requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def load_published(self, weights: Mapping[str, Tensor]) -> bool:
+        """Take weights in the names of the original's release; False where ``weights`` are not such.
+
+        Raises:
+            CheckpointError: names or shapes of another variant.
+        """
+        return False

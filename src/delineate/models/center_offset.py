@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from delineate.core.batch import Batch, InputSpec
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.nn.layers import Residual
 from delineate.nn.normaliser import mean_count
 
 from .base import Segmenter
@@ -38,24 +39,6 @@ class Outputs(NamedTuple):
 
     classes: Tensor
     offsets: Tensor
-
-
-class Residual(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut (He et al. 2016, figure 2)."""
-
-    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(outside)
-        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outside)
-        same = inside == outside and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Conv2d(inside, outside, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inside, h, w) -> (B, outside, h / stride, w / stride)."""
-        y: Tensor = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x), inplace=True)
 
 
 class Up(nn.Module):

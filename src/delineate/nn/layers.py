@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from delineate.core.errors import InputError
@@ -47,3 +48,21 @@ def make_norm(name: str, channels: int) -> nn.Module:
         groups = next(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0)
         return nn.GroupNorm(groups, channels)
     raise InputError(f"norm: expected one of {', '.join(NORMS)}, got {name!r}; choose one of them")
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut (He et al. 2016, figure 2)."""
+
+    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outside)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outside)
+        same = inside == outside and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inside, outside, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inside, h, w) -> (B, outside, h / stride, w / stride)."""
+        y: Tensor = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x), inplace=True)

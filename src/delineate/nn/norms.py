@@ -100,8 +100,9 @@ def fold_norms(module: nn.Module) -> int:
     """Fold, in place, every batch norm that surely follows a convolution; return how many.
 
     Sure are: a convolution and a batch norm next to each other in a ``Sequential``; children ``conv`` and
-    ``norm`` of our own :class:`~delineate.nn.layers.ConvNorm`; children ``convK`` and ``bnK`` of timm's
-    residual networks. Any other norm stays as it is, which is right, and only slower.
+    ``norm`` of our own :class:`~delineate.nn.layers.ConvNorm`, ``convK`` and ``normK`` of our own
+    :class:`~delineate.nn.layers.Residual`; children ``convK`` and ``bnK`` of timm's residual networks. Any
+    other norm stays as it is, which is right, and only slower.
     """
     count = 0
     for parent in module.modules():
@@ -121,7 +122,8 @@ def _pairs(parent: nn.Module) -> list[tuple[str, str]]:
         return list(pairwise(names))
     home = type(parent).__module__
     if home == "delineate.nn.layers":
-        return [("conv", "norm")] if {"conv", "norm"} <= set(names) else []
+        pairs = [("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2")]
+        return [(conv, norm) for conv, norm in pairs if conv in names and norm in names]
     residual = home == "timm.models.resnet" or (
         # features_only wraps the stem and the stages in a dictionary of modules
         home == "timm.models._features" and {"conv1", "bn1", "maxpool", "layer1"} <= set(names)

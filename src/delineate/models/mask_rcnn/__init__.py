@@ -9,7 +9,6 @@ from .build import (
     maskrcnn_resnet50_fpn_v2,
 )
 from .coco import COCO
-from .inference import prepare_for_inference
 from .model import FasterRCNN, MaskRCNN, Outputs
 from .torchvision_weights import load_torchvision_state_dict
 
@@ -25,5 +24,4 @@ __all__ = [
     "mask_rcnn",
     "maskrcnn_resnet50_fpn",
     "maskrcnn_resnet50_fpn_v2",
-    "prepare_for_inference",
 ]

@@ -6,7 +6,7 @@ Ren et al. 2015, "Faster R-CNN", figure 2; He et al. 2017, "Mask R-CNN", figure 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from .backbone import Backbone
 from .boxes import BoxBranch, Found, Limits
 from .masks import MaskBranch, nothing
 from .proposals import ProposalNetwork
+from .torchvision_weights import load_torchvision_state_dict
 
 log = logging.getLogger("delineate")
 
@@ -149,6 +150,13 @@ class FasterRCNN(Segmenter):
         with torch.inference_mode():
             outputs = self.forward(batch.images, batch.sizes, limits)
         return self._instances(outputs, batch, limits, suppress=False)
+
+    def load_published(self, weights: Mapping[str, Tensor]) -> bool:
+        """Take torchvision's weights, told by their names; False for others."""
+        if "roi_heads.box_predictor.cls_score.weight" not in weights:
+            return False
+        load_torchvision_state_dict(self, weights)
+        return True
 
     def instances(
         self,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from delineate.core.errors import CheckpointError
 
-from .model import FasterRCNN
+Model = TypeVar("Model", bound=nn.Module)
 
 # (torchvision's name, ours); "#" stands for a number, carried over.
 NAMES = (
@@ -68,8 +69,8 @@ def our_name(key: str) -> str | None:
 
 
 def load_torchvision_state_dict(
-    model: FasterRCNN, state: Mapping[str, Tensor], *, predictors: bool = True
-) -> FasterRCNN:
+    model: Model, state: Mapping[str, Tensor], *, predictors: bool = True
+) -> Model:
     """Copy a state dict of ``torchvision.models.detection`` into the model of the same variant.
 
     Args:
