@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from delineate.core.errors import InputError
-from delineate.data.images import pages, read, read_size, upright
+from delineate.data.images import pages, read, read_labels, read_size, upright
 
 RNG = np.random.default_rng(0)
 
@@ -387,3 +387,14 @@ def test_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_foreign_formats_are_named(head: bytes, name: str) -> None:
     with pytest.raises(InputError, match=name):
         read(head)
+
+
+def test_tiff_whose_page_does_not_decode_to_its_size() -> None:
+    """Without strips tifffile returns nothing at all."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((4, 6), np.uint16))
+    data = file.getvalue().replace(struct.pack("<H", 273), struct.pack("<H", 65000), 1)  # StripOffsets
+    with pytest.raises(InputError, match="expected"):
+        read(data)
+    with pytest.raises(InputError, match="expected"):
+        read_labels(data)

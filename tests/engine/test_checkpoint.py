@@ -5,6 +5,7 @@ import pickle
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,3 +253,34 @@ def test_archives_that_torch_did_not_write(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(CheckpointError, match="a damaged one"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("settings", {"channels": [10**7, 10**7]}),  # terabytes, if it were believed
+        ("settings", {"channels": []}),
+        ("settings", {"channels": [-1]}),
+        ("settings", {"channels": "ab"}),
+        ("settings", {"channels": [8, 8], "grouping": {"steps": "8"}}),
+        ("settings", {"channels": [8, 8], "grouping": {"reach": 10**12}}),
+        ("settings", {"unknown": 1}),
+        ("family", "unheard_of"),
+        ("format", float("inf")),
+        ("input", {"divisor": 0}),
+        ("input", {"tile": "1024"}),
+        ("input", {"mean": [1, 2]}),
+        ("input", {"std": [0, 1, 1]}),
+    ],
+)
+def test_a_header_is_not_believed_unseen(tmp_path: Path, field: str, value: Any) -> None:
+    path = save(tmp_path / "w.safetensors", build("center_offset", channels=(8, 8)), record={})
+    weights = safetensors.torch.load_file(path)
+    checkpoint = load(path)
+    assert checkpoint.header is not None
+    header = json.loads(checkpoint.header.to_json())
+    header[field] = {**header[field], **value} if field == "input" else value
+    safetensors.torch.save_file(weights, path, metadata={KEY: json.dumps(header)})
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: expected") as caught:
+        restore(path)
+    assert len(str(caught.value)) < 700 and "\n" not in str(caught.value)

@@ -54,6 +54,29 @@ class InputSpec:
             object.__setattr__(self, name, getattr(self, name) or None)  # TOML has no None
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "std", tuple(self.std))
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """What a recipe or a checkpoint says is not believed unseen."""
+        ranges = {
+            "shortest_edge": (1, 16384), "longest_edge": (1, 16384), "divisor": (1, 1024),
+            "tile": (16, 2**20), "overlap": (0, 2**20),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            optional = value is None and name not in ("divisor", "overlap")
+            if not optional and not (type(value) is int and low <= value <= high):
+                raise InputError(
+                    f"InputSpec.{name}: expected a whole number in {low}..{high}, got {value!r}; correct it"
+                )
+        for name, least in (("mean", -1e6), ("std", 1e-6)):
+            values = getattr(self, name)
+            numbers = all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
+            if len(values) != 3 or not numbers:
+                raise InputError(
+                    f"InputSpec.{name}: expected three numbers from {least:g} up, got {values!r}; "
+                    "correct it"
+                )
 
     def network_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the resized image, before padding; each side floored and at least 1."""

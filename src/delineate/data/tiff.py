@@ -242,6 +242,10 @@ def _plane(
             )
         _check_segments(stored, key, series.parent.filehandle.size, where, notes)
         pixels = stored.asarray()
+        if pixels.shape != key.shape:
+            raise InputError(
+                f"{where}: expected a page of shape {key.shape}, got {pixels.shape}; save the file again"
+            )
     else:  # ImageJ writes one page and the rest as one block behind it
         handle = series.parent.filehandle
         plane = int(np.prod(key.shape, dtype=np.int64))

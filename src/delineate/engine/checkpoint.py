@@ -11,6 +11,7 @@ import json
 import pickle
 import warnings
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.core.batch import InputSpec
-from delineate.core.errors import CheckpointError, InputError
+from delineate.core.errors import CheckpointError
 from delineate.core.labels import Labels
 from delineate.models.base import Segmenter
 
@@ -85,7 +86,7 @@ class Header:
             )
         except CheckpointError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise CheckpointError(
                 f"{where}: expected a delineate header, got another ({type(error).__name__} {error}); "
                 "the file is damaged, save or download it again"
@@ -224,16 +225,7 @@ def read_torch(path: Path) -> Any:
             f"{path}: expected tensors only, got a pickle that would run code, or a damaged one; "
             "nothing was run, save it as safetensors"
         ) from None
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        ImportError,
-    ) as error:
+    except Exception as error:  # the unpickler raises whatever it likes on damaged data
         reason = str(error).strip().split("\n")[0][:120]
         raise CheckpointError(
             f"{path}: expected a PyTorch file, got a damaged one ({reason}); download it again"
@@ -279,21 +271,34 @@ def fill(model: nn.Module, checkpoint: Checkpoint, *, partial: bool = False) -> 
     Raises:
         CheckpointError: names or shapes that do not match, or, with ``partial``, nothing that matches.
     """
+    if not partial:
+        check_fit(model, checkpoint)
     own = model.state_dict()
     fitting = {k: v for k, v in checkpoint.weights.items() if k in own and own[k].shape == v.shape}
-    unfilled = [name for name in own if name not in fitting]
     if partial and not fitting:
         raise CheckpointError(
             f"{checkpoint.path}: expected weights for this model, got none that fit; name its family"
         )
-    if not partial and (unfilled or len(fitting) < len(checkpoint.weights)):
-        alien = [name for name in checkpoint.weights if name not in fitting]
-        raise CheckpointError(
-            f"{checkpoint.path}: expected this model's {len(own)} tensors, got {len(fitting)} that fit "
-            f"(unfilled: {_some(unfilled)}; not fitting: {_some(alien)}); it was made for another model"
-        )
     model.load_state_dict(fitting, strict=False)
-    return unfilled
+    return [name for name in own if name not in fitting]
+
+
+def check_fit(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Names and shapes of the model's tensors are those of the checkpoint.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    own = model.state_dict()
+    given = checkpoint.weights
+    unfilled = [name for name in own if name not in given or own[name].shape != given[name].shape]
+    alien = [name for name in given if name not in own or own[name].shape != given[name].shape]
+    if unfilled or alien:
+        raise CheckpointError(
+            f"{checkpoint.path}: expected this model's {len(own)} tensors, got {len(own) - len(unfilled)} "
+            f"that fit (unfilled: {_some(unfilled)}; not fitting: {_some(alien)}); "
+            "it was made for another model"
+        )
 
 
 def restore(path: str | Path, name: str | None = None) -> Segmenter:
@@ -314,11 +319,19 @@ def restore(path: str | Path, name: str | None = None) -> Segmenter:
         raise CheckpointError(
             f"{path}: expected a checkpoint with a delineate header, got bare weights; name the model"
         )
+    settings = {**header.settings, "classes": header.classes, "input": header.input}
     try:
-        model = build(name or header.family, **header.settings, classes=header.classes, input=header.input)
-    except (TypeError, InputError) as error:
+        with suppress(NotImplementedError), torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on what the other device cannot do
+            check_fit(build(name or header.family, **settings), checkpoint)  # before memory is taken
+        model = build(name or header.family, **settings)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a builder raises whatever it likes on settings that nobody checked
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(
-            f"{path}: expected settings of {header.family!r}, got others ({error})"
+            f"{path}: expected settings of {name or header.family!r}, got others ({reason}); name the model, "
+            "or save the weights anew"
         ) from None
     fill(model, checkpoint)
     return model.eval()

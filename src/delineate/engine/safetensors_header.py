@@ -74,7 +74,8 @@ def _span(entry: Any, name: str, where: str) -> tuple[int, int]:
     except (TypeError, KeyError, ValueError):
         raise _damaged(where, f"no dtype, shape and offsets for {name!r}") from None
     numbers = [*shape, begin, end] if isinstance(shape, list) else [None]
-    if not all(type(n) is int and 0 <= n < 2**63 for n in numbers) or kind not in _BITS or end < begin:
+    known = isinstance(kind, str) and kind in _BITS
+    if not known or not all(type(n) is int and 0 <= n < 2**63 for n in numbers) or end < begin:
         raise _damaged(where, f"an unreadable dtype, shape or offset of {name!r}")
     if math.prod(shape) * _BITS[kind] != (end - begin) * 8:
         raise _damaged(where, f"shape {shape} of {name!r} in {end - begin} bytes")

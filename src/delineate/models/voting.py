@@ -39,6 +39,12 @@ class Grouping:
             raise InputError(
                 f"grouping.foreground: expected a number between 0 and 1, got {self.foreground}; try 0.5"
             )
+        for name, high in (("steps", 1000), ("reach", 100), ("min_area", 10**9)):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value <= high:
+                raise InputError(f"grouping.{name}: expected a whole number in 0..{high}, got {value!r}")
+        if not isinstance(self.min_votes, int | float) or not 0 <= self.min_votes <= 1e9:
+            raise InputError(f"grouping.min_votes: expected a number from 0 up, got {self.min_votes!r}")
 
 
 def group_votes(

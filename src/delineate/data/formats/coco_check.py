@@ -137,6 +137,8 @@ def categories(rows: list[Any], findings: Findings) -> Labels:
         name = row.get("name")
         if not isinstance(name, str) or not name.strip():
             findings.problems.append(f"categories[{index}].name: expected a name, got {show(name)}")
+        elif re.search("[\ud800-\udfff]", name):
+            findings.problems.append(f"categories[{index}].name: expected text, got half a character in it")
         names.append(str(name))
         ids.append(identity)
     if len(findings.problems) > before:
