@@ -74,8 +74,7 @@ class InputSpec:
             numbers = all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
             if len(values) != 3 or not numbers:
                 raise InputError(
-                    f"InputSpec.{name}: expected three numbers from {least:g} up, got {values!r}; "
-                    "correct it"
+                    f"InputSpec.{name}: expected 3 numbers from {least:g} up, got {values!r}; correct them"
                 )
 
     def network_size(self, size: tuple[int, int]) -> tuple[int, int]:
