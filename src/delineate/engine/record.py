@@ -102,18 +102,7 @@ def draw_curves(folder: Path) -> Path:
     steps, scores = read_table(folder / "steps.csv"), read_table(folder / "scores.csv")
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    losses = [n for n in (steps[-1] if steps else {}) if n.startswith("loss")]
-    panels = [
-        ("losses", steps, losses, "log"),
-        ("learning rate", steps, ["lr"], "linear"),
-        (
-            "scores",
-            scores,
-            [n for n in (scores[-1] if scores else {}) if n not in ("step", "epoch")],
-            "linear",
-        ),
-    ]
-    for axes, (title, rows, names, scale) in zip(figure.subplots(1, 3), panels, strict=True):
+    for axes, (title, rows, names, scale) in zip(figure.subplots(1, 3), _panels(steps, scores), strict=True):
         for name in names[:12]:
             points = [(r["step"], r[name]) for r in rows if name in r and math.isfinite(r[name])]
             if points:
@@ -129,6 +118,17 @@ def draw_curves(folder: Path) -> Path:
     path = folder / "curves.png"
     figure.savefig(path, dpi=120)
     return path
+
+
+def _panels(steps: list[Row], scores: list[Row]) -> list[tuple[str, list[Row], list[str], str]]:
+    """Title, rows, columns and y scale of each panel of ``curves.png``."""
+    losses = [name for name in (steps[-1] if steps else {}) if name.startswith("loss")]
+    metrics = [name for name in (scores[-1] if scores else {}) if name not in ("step", "epoch", "seconds")]
+    return [
+        ("losses", steps, losses, "log"),
+        ("learning rate", steps, ["lr"], "linear"),
+        ("scores", scores, metrics, "linear"),
+    ]
 
 
 def _header(path: Path) -> list[str]:

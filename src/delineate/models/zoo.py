@@ -83,6 +83,8 @@ ZOO: dict[str, Entry] = {
         summary="cell nuclei in fluorescence, stained tissue and brightfield, at unknown magnification",
         kwargs={"classes": Labels(("nucleus",))},
         file="nuclei.safetensors",
+        sha256="d090b33872ce5cf2cd2157b1d157f335e9d32e84c3a1d6339d858854b734b01d",
+        megabytes=7.8,
         licence="CC0-1.0",
         classes=Labels(("nucleus",)),
     ),
