@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -50,7 +52,15 @@ def test_each_entry_says_what_it_is() -> None:
         assert entry.summary
         assert entry.licence
         assert entry.source in ("embedded", "download", "none")
-        assert (entry.megabytes > 0) == (entry.source == "download")
+        assert (entry.megabytes > 0) == (entry.source != "none")
+
+
+def test_the_embedded_weights_are_the_ones_named() -> None:
+    entry = ZOO["nuclei"]
+    file = Path(zoo.__file__).parents[1] / "weights" / str(entry.file)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == entry.sha256
+    assert file.stat().st_size / 1e6 == pytest.approx(entry.megabytes, abs=0.1)
+    assert file.stat().st_size <= 12e6
 
 
 @pytest.mark.parametrize(
