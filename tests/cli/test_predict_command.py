@@ -85,7 +85,7 @@ def test_everything_is_written_and_agrees(model: Any, tmp_path: Path, capsys: Ca
     code = main(["predict", str(tmp_path / "in"), "--out", str(out), "--save", kinds, "--pixel-size", "0.5"])
     shown = capsys.readouterr()
     assert code == 0
-    assert "a.png: 3 =nucleus on 60 x 40" in shown.out and "2 images, 5 objects" in shown.out
+    assert "a.png: 3 × =nucleus on 60 x 40" in shown.out and "2 images, 5 objects" in shown.out
     assert "warning: a word from the model" in shown.err
     assert sorted(p.name for p in out.iterdir()) == sorted(
         [f"{s}{e}" for s in "ab" for e in (".overlay.png", ".labels.tif", ".geojson", ".crops")]
