@@ -157,7 +157,7 @@ def test_standard_input(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     data = save(tmp_path / "a.png", squares(2)).read_bytes()
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(data)))
     assert main(["predict", "-", "--out", str(tmp_path / "out")]) == 0
-    assert "stdin: 2 =nucleus" in capsys.readouterr().out
+    assert "stdin: 2 × =nucleus" in capsys.readouterr().out
     assert (tmp_path / "out" / "stdin.overlay.png").exists()
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"")))
     assert main(["predict", "-", "--out", str(tmp_path / "out")]) == 2
