@@ -60,9 +60,15 @@ class Residual(nn.Module):
         self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(outside)
         same = inside == outside and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Conv2d(inside, outside, 1, stride, bias=False)
+        # On CPUs, channels-last, the backward pass of a strided 1 x 1 convolution of fewer than 16 channels
+        # writes past its memory (uxlfoundation/oneDNN #6035). Skipping pixels beforehand comes to the same.
+        self.skip = stride if inside < 16 else 1
+        self.shortcut = (
+            nn.Identity() if same else nn.Conv2d(inside, outside, 1, stride // self.skip, bias=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inside, h, w) -> (B, outside, h / stride, w / stride)."""
         y: Tensor = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        x = x if self.skip == 1 else x[:, :, :: self.skip, :: self.skip]
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x), inplace=True)
