@@ -57,7 +57,7 @@ def test_wrong_usage_is_one_line_and_code_2(
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 2, "error: not enough memory"),
-        (PermissionError(13, "Permission denied", "/root/x"), 2, "error: /root/x: Permission denied"),
+        (PermissionError(13, "Permission denied", "/locked/x"), 2, "error: /locked/x: Permission denied"),
     ],
 )
 def test_what_ends_a_command_ends_in_one_line(

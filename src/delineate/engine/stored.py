@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class ImageEntry:
     size: tuple[int, int]
 
 
-class Predictions:
+class Predictions(ABC):
     """Predictions for the images of a dataset, in the dataset's classes.
 
     Attributes:
@@ -42,13 +43,13 @@ class Predictions:
     def __init__(self, source: Path, classes: Labels, notes: Sequence[str] = ()) -> None:
         self.source, self.classes, self.notes = source, classes, tuple(notes)
 
+    @abstractmethod
     def instances(self, image: ImageEntry) -> Instances:
         """The objects predicted on ``image``; none where the file has none.
 
         Raises:
             InputError: what is stored for this image cannot be used.
         """
-        raise NotImplementedError
 
     def results(self, image: ImageEntry) -> list[dict[str, Any]] | None:
         """The same as COCO results in full float64 precision, validated; None where there are no such."""
