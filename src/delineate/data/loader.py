@@ -6,6 +6,7 @@ processes and a break in between change nothing.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Protocol
@@ -53,7 +54,7 @@ class TrainingSet(TorchDataset[Example]):
         spec: the model's input.
         settings: what varies.
         seed: with epoch and position it seeds each example.
-        cache: keep scaled images in memory (4 bytes a pixel and channel).
+        cache: keep scaled images in memory (4 bytes a pixel and channel), each worker those that it reads.
         groups: one name per image; copy-paste takes objects from the same group only.
     """
 
@@ -83,12 +84,6 @@ class TrainingSet(TorchDataset[Example]):
         if self._cache is not None:
             self._cache[index] = example
         return example
-
-    def fill(self) -> None:
-        """Read all images into the cache, where there is one: forked workers then share it."""
-        if self._cache is not None:
-            for index in range(len(self)):
-                self._read(index)
 
     def __getitem__(self, draw: Draw) -> Example:
         rng = np.random.default_rng([self.seed, draw.epoch, draw.position])
@@ -124,22 +119,28 @@ def batches(data: TrainingSet, sampler: Sampler, step: int = 0, workers: int = 0
         data: what makes examples.
         sampler: which examples make a batch.
         step: the first step, counted over all epochs.
-        workers: processes that augment; 0: this process does.
+        workers: processes that augment; 0: this process does. They import the main module, so a script that
+            trains with workers needs ``if __name__ == "__main__":``.
     """
     if workers == 0:
         for draws in sampler.batches(step):
             yield stack([data[d] for d in draws], data.spec)
     else:
-        data.fill()
         loader = DataLoader(
             data,
             batch_sampler=sampler.batches(step),  # an iterator without end
             num_workers=workers,
             collate_fn=partial(stack, spec=data.spec),
             worker_init_fn=_quiet_worker,
+            multiprocessing_context=_start_method(),
             generator=torch.Generator(),  # its own: the global one belongs to the model
         )
         yield from loader
+
+
+def _start_method() -> str:
+    """How workers start: not by forking this process, whose threads (TensorBoard's, OpenCV's) may hold locks."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def _quiet_worker(_: int) -> None:
