@@ -139,7 +139,7 @@ def batches(data: TrainingSet, sampler: Sampler, step: int = 0, workers: int = 0
 
 
 def _start_method() -> str:
-    """How workers start: not by forking this process, whose threads (TensorBoard's, OpenCV's) may hold locks."""
+    """How workers start: not by forking, for threads of this process (TensorBoard, OpenCV) may hold locks."""
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
