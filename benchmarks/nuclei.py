@@ -12,6 +12,7 @@ import argparse
 import datetime
 import os
 import platform
+import resource
 import statistics
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ from skimage.segmentation import watershed
 import delineate as dl
 from delineate.apply.draw import overlay
 from delineate.core.batch import to_rgb_float
+from delineate.data.images import read_labels
 from delineate.metrics.cell_matching import CellMatching
 
 
@@ -59,19 +61,44 @@ def table(reports: dict[str, Any]) -> None:
             print(f"| {who}, {name} | {cells.images} | " + " | ".join(f"{v:.3f}" for v in row) + " |")
 
 
-def seconds(model: Any, side: int = 512, repeats: int = 7) -> float:
-    """Median wall-clock seconds for one crowded side x side image, array to Instances."""
+def seconds(model: Any, side: int = 512, repeats: int = 7) -> tuple[float, float]:
+    """Median wall-clock and CPU seconds for one crowded side x side image, array to Instances."""
     sample = np.random.default_rng(0).normal(30, 5, (side, side))
     y, x = np.mgrid[:side, :side]
     sample += 120 * ((y % 32 - 16) ** 2 + (x % 32 - 16) ** 2 < 144)  # 256 discs
     image = sample.clip(0, 255).astype(np.uint8)
     model.predict(image)
-    times = []
+    wall, cpu = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         model.predict(image)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - busy)
+    return statistics.median(wall), statistics.median(cpu)
+
+
+def unseen(model: Any, folder: Path) -> None:
+    """Every sixth frame of the Cell Tracking Challenge's simulated nuclei, which no training saw."""
+    metric = CellMatching()
+    frames = sorted((folder / "01").glob("t*.tif"))[::6]
+    for frame in frames:
+        labels = read_labels(folder / "01_GT" / "SEG" / f"man_seg{frame.stem[1:]}.tif")
+        truth = dl.Instances(labels.shape, masks=dl.Masks.from_label_image(labels))
+        metric.update(model.predict(frame), truth)
+    pooled = metric.compute().pooled[0]
+    print(f"\nunseen, {folder.name}, {len(frames)} frames: AP50 pooled {pooled.accuracy:.3f}, "
+          f"precision {pooled.precision:.3f}, recall {pooled.recall:.3f}")  # fmt: skip
+
+
+def large(model: Any, image: np.ndarray, side: int = 4096) -> None:
+    """Copies of one image side by side until ``side`` x ``side``, in tiles."""
+    grey = image if image.ndim == 2 else image[:, :, 0]
+    copies = [-(-side // n) for n in grey.shape]
+    start = time.process_time()
+    found = model.predict(np.tile(grey, copies)[:side, :side])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cpu = time.process_time() - start
+    print(f"{side} x {side}: {len(found)} objects, {cpu:.1f} s of CPU, peak {peak:.0f} MB")
 
 
 def worst(rows: list[tuple[float, Any, dl.Instances]], folder: Path, each: int = 3) -> None:
@@ -122,7 +149,10 @@ def main() -> None:
     machine = platform.processor() or platform.machine()
     print(f"{datetime.date.today()}, {machine}, torch {torch.__version__}, {options.threads} thread(s)\n")
     table({who: metric.compute() for who, metric in metrics.items()})
-    print(f"\n512 x 512 with 256 objects: {seconds(model):.3f} s median of 7")
+    unseen(model, Path(os.environ["DELINEATE_DATA"]) / "ctc" / "Fluo-N2DH-SIM+")
+    wall, cpu = seconds(model)
+    print(f"512 x 512 with 256 objects: {wall:.3f} s, {cpu:.3f} s of CPU, medians of 7")
+    large(model, dl.read(Path(__file__).parents[1] / "samples" / "fluorescence.png").pixels)
     if options.pictures:
         worst(rows, options.pictures)
         print(f"worst cases: {options.pictures}")
