@@ -120,3 +120,12 @@ def test_spec_survives_a_checkpoint_header() -> None:
     assert InputSpec.from_dict(spec.to_dict()) == spec
     assert InputSpec(shortest_edge=0, longest_edge=0, tile=0) == InputSpec(None, None)
     assert scale_boxes(np.zeros((0, 4), np.float32), (2, 2), (4, 4)).shape == (0, 4)
+
+
+def test_stretch_gives_a_square_whatever_the_aspect_and_boxes_come_back() -> None:
+    spec = InputSpec(stretch=64, divisor=1)
+    batch = collate([np.zeros((30, 90, 3), np.uint8)], spec)
+    assert batch.sizes == [(64, 64)]
+    assert batch.images.shape == (1, 3, 64, 64)
+    whole = np.array([[0, 0, 64, 64]], np.float32)
+    assert batch.boxes_to_original(0, whole).tolist() == [[0, 0, 90, 30]]

@@ -28,6 +28,8 @@ class InputSpec:
         shortest_edge: resize so that the shorter side has so many pixels; None (in a recipe 0) keeps the
             image's own size.
         longest_edge: but the longer side never more than this; None (in a recipe 0) sets no limit.
+        stretch: resize both sides to so many pixels, whatever the aspect; the two edges above then mean
+            nothing. None (in a recipe 0) keeps the aspect.
         divisor: pad right and bottom with zeros up to a multiple of this.
         mean: per-channel mean, subtracted after scaling to 0..1 (RGB order).
         std: per-channel standard deviation, divided by.
@@ -40,6 +42,7 @@ class InputSpec:
 
     shortest_edge: int | None = 800
     longest_edge: int | None = 1333
+    stretch: int | None = None
     divisor: int = 32
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -50,7 +53,7 @@ class InputSpec:
     def __post_init__(self) -> None:
         if self.scaling not in ("range", "percentile"):
             raise InputError(f"InputSpec.scaling: expected 'range' or 'percentile', got {self.scaling!r}")
-        for name in ("shortest_edge", "longest_edge", "tile"):
+        for name in ("shortest_edge", "longest_edge", "stretch", "tile"):
             object.__setattr__(self, name, getattr(self, name) or None)  # TOML has no None
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "std", tuple(self.std))
@@ -59,8 +62,8 @@ class InputSpec:
     def _check_numbers(self) -> None:
         """What a recipe or a checkpoint says is not believed unseen."""
         ranges = {
-            "shortest_edge": (1, 16384), "longest_edge": (1, 16384), "divisor": (1, 1024),
-            "tile": (16, 2**20), "overlap": (0, 2**20),
+            "shortest_edge": (1, 16384), "longest_edge": (1, 16384), "stretch": (1, 16384),
+            "divisor": (1, 1024), "tile": (16, 2**20), "overlap": (0, 2**20),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
@@ -80,6 +83,8 @@ class InputSpec:
     def network_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the resized image, before padding; each side floored and at least 1."""
         height, width = size
+        if self.stretch is not None:
+            return self.stretch, self.stretch
         if self.shortest_edge is None:
             return height, width
         scale = self.shortest_edge / min(height, width)

@@ -1,0 +1,1 @@
+"""Models outside of PyTorch: export, and sessions that run what was exported."""
