@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,8 +12,148 @@ from numpy.typing import ArrayLike, NDArray
 from .boxes import overlapping_pairs
 from .errors import InputError
 from .masks import Masks
+from .ranked import Ranked
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Kind = Literal["box", "soft", "mask", "prototype", "none"]
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """How a dense model's candidates become its detections.
+
+    One-stage models propose each object many times. Suppression by box deletes the true neighbour along with
+    the copies where two objects share most of a box; the other kinds look closer.
+
+    Attributes:
+        kind: "box": the better of two boxes stays (greedy). "soft": nothing goes, but the score falls with
+            the overlap (Soft-NMS, Gaussian; Bodla et al. 2017). "mask": copies by box first, then by what
+            the masks share, so that two objects whose boxes overlap and whose masks do not both stay.
+            "prototype": boxes that overlap are copies only if their mask coefficients agree too, which needs
+            no masks. "none": for heads that propose each object once.
+        iou: overlap above which the worse one goes, 0..1; of masks for "mask", of boxes otherwise. "soft"
+            and "none" do not use it.
+        box_iou: "mask" only: box IoU above which two are copies without a look at their masks.
+        measure: "mask" only: "iou", intersection over union, or "ios", intersection over the smaller one.
+        similarity: "prototype" only: cosine of two coefficient vectors above which they agree, -1..1.
+        sigma: "soft" only: scores are multiplied by exp(-IoU ** 2 / sigma).
+        candidates: only so many best-scored candidates are looked at.
+    """
+
+    kind: Kind = "box"
+    iou: float = 0.7
+    box_iou: float = 0.9
+    measure: Literal["iou", "ios"] = "iou"
+    similarity: float = 0.5
+    sigma: float = 0.5
+    candidates: int = 3000
+
+    def __post_init__(self) -> None:
+        for name, choices in (("kind", get_args(Kind)), ("measure", ("iou", "ios"))):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"Suppression.{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}; "
+                    "choose one"
+                )
+        ranges = {"iou": (0, 1), "box_iou": (0, 1), "similarity": (-1, 1), "sigma": (1e-6, 1e6)}
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise InputError(
+                    f"Suppression.{name}: expected a number in {low:g}..{high:g}, got {value!r}; correct it"
+                )
+        if type(self.candidates) is not int or self.candidates < 1:
+            raise InputError(
+                f"Suppression.candidates: expected a whole number from 1 up, got {self.candidates!r}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able settings, as kept in a checkpoint's header."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Suppression:
+        """The inverse of :meth:`to_dict`; what is not named has its default.
+
+        Raises:
+            InputError: a name that is none of ours, or a value out of range.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in record:
+            if name not in known:
+                raise InputError(
+                    f"Suppression: expected names among {', '.join(known)}, got {name!r}; correct it"
+                )
+        return cls(**record)
+
+    def choose(
+        self,
+        boxes: ArrayLike,
+        scores: ArrayLike,
+        labels: ArrayLike,
+        *,
+        limit: int,
+        confidence: float = 0.0,
+        masks: Callable[[Ints], Masks] | None = None,
+        coefficients: ArrayLike | None = None,
+    ) -> tuple[Ints, Floats]:
+        """Which candidates stay, and their scores.
+
+        Objects of different classes do not suppress each other.
+
+        Args:
+            boxes: (N, 4) xyxy, in any one frame.
+            scores: (N,), higher is better; ties stay in the given order.
+            labels: (N,) classes.
+            limit: at most so many stay.
+            confidence: those that score this or less go, before and (where scores fall) after.
+            masks: gives the masks of chosen candidates, (M,) indices into ``boxes``, ascending by nothing in
+                particular; needed by "mask". It is called once, for no more than 4 * limit.
+            coefficients: (N, P) weights of the prototypes, needed by "prototype".
+
+        Returns:
+            Kept indices (M,) by descending score, int64, and their scores (M,) float32: the given ones, but
+            for "soft".
+
+        Raises:
+            InputError: lengths that differ, NaN, or masks or coefficients that the kind needs are missing.
+
+        Example:
+            >>> two = [[0, 0, 9, 9], [0, 1, 9, 10], [0, 0, 9, 8]]  # two neighbours, and a copy of the first
+            >>> weights = [[1.0, 0.1], [0.1, 1.0], [0.9, 0.1]]
+            >>> Suppression("box", 0.5).choose(two, [0.9, 0.8, 0.7], [0, 0, 0], limit=9)[0].tolist()
+            [0]
+            >>> found = Suppression("prototype", 0.5).choose(
+            ...     two, [0.9, 0.8, 0.7], [0, 0, 0], limit=9, coefficients=weights
+            ... )
+            >>> found[0].tolist()
+            [0, 1]
+        """
+        corners = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        score, label = _check(len(corners), scores, labels, self.iou)
+        order = np.argsort(-score, kind="stable")
+        order = order[score[order] > confidence][: self.candidates]
+        ranked = Ranked(corners[order], score[order], label[order])
+        if self.kind == "none":
+            kept, final = np.arange(min(limit, len(order))), ranked.scores
+        elif self.kind == "soft":
+            kept, final = ranked.soft(limit, self.sigma, confidence)
+        elif self.kind == "prototype":
+            kept = ranked.greedy(
+                limit, self.iou, _directions(coefficients, len(corners))[order], self.similarity
+            )
+            final = ranked.scores
+        elif self.kind == "mask":
+            if masks is None:
+                raise InputError("Suppression 'mask': expected masks, got None; choose another kind")
+            kept = ranked.greedy(4 * limit, self.box_iou)
+            shapes = masks(order[kept])
+            apart = nms_masks(shapes, ranked.scores[kept], self.iou, ranked.labels[kept], self.measure)
+            kept, final = kept[apart][:limit], ranked.scores
+        else:
+            kept, final = ranked.greedy(limit, self.iou), ranked.scores
+        return order[kept], final[kept].astype(np.float32)
 
 
 def nms_boxes(boxes: ArrayLike, scores: ArrayLike, threshold: float, labels: ArrayLike | None = None) -> Ints:
@@ -78,6 +220,17 @@ def _check(
             f"suppress: expected a threshold in 0..1, got {threshold}; it is an overlap fraction"
         )
     return score, label
+
+
+def _directions(coefficients: ArrayLike | None, count: int) -> Floats:
+    """(N, P) unit vectors; zeros stay zeros and agree with none."""
+    if coefficients is None:
+        raise InputError("Suppression 'prototype': expected coefficients, got None; choose another kind")
+    vectors = np.asarray(coefficients, dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != count:
+        raise InputError(f"Suppression 'prototype': expected coefficients ({count}, P), got {vectors.shape}")
+    length = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
 
 
 def _pair_iou(boxes: NDArray[np.float32], i: Ints, j: Ints) -> NDArray[np.float32]:
