@@ -138,7 +138,12 @@ def test_soft_by_definition(found: tuple[Any, Any, Any], sigma: float, floor: fl
     assert kept.tolist() == expected or len(set(np.round(scores, 5).tolist())) < len(scores)  # or ties
 
 
-@given(detections(), st.data(), st.sampled_from([0.0, 0.3, 0.7]), st.sampled_from([-0.5, 0.25, 0.9]))
+@given(
+    detections(),
+    st.data(),
+    st.sampled_from([0.0001, 0.3001, 0.7001]),
+    st.sampled_from([-0.5001, 0.2501, 0.9001]),
+)
 def test_prototype_by_definition(
     found: tuple[Any, Any, Any], data: Any, threshold: float, agree: float
 ) -> None:
