@@ -45,12 +45,12 @@ def truth_of(labels: np.ndarray) -> Instances:
 def test_symmetries_copy_every_pixel(quarters: int, mirror: float) -> None:
     labels = blobs(40, 40)
     turn = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), quarters)
-    matrix = place(turn @ np.diag([mirror, 1.0]), (40, 40), 40, np.random.default_rng(0))
+    matrix = place(turn @ np.diag([mirror, 1.0]), (40, 40), (40, 40), np.random.default_rng(0))
     expected = np.rot90(labels[:, ::-1] if mirror < 0 else labels, -quarters)
-    image = warp_image((labels / 20).astype(np.float32)[:, :, None], matrix, 40)[:, :, 0]
+    image = warp_image((labels / 20).astype(np.float32)[:, :, None], matrix, (40, 40))[:, :, 0]
     np.testing.assert_array_equal(image, (expected / 20).astype(np.float32))
     truth = truth_of(labels)
-    moved = warp_instances(truth, matrix, 40)
+    moved = warp_instances(truth, matrix, (40, 40))
     assert len(moved) == len(truth)
     for i, value in enumerate(np.unique(labels)[1:]):
         np.testing.assert_array_equal(moved.masks[i].dense()[0], expected == value)
@@ -59,10 +59,10 @@ def test_symmetries_copy_every_pixel(quarters: int, mirror: float) -> None:
 def test_whole_pixel_crop_is_a_slice() -> None:
     labels = blobs(50, 70)
     image = np.random.default_rng(1).random((50, 70, 3), dtype=np.float32)
-    matrix = place(np.eye(2), (50, 70), 32, np.random.default_rng(3))
+    matrix = place(np.eye(2), (50, 70), (32, 32), np.random.default_rng(3))
     dx, dy = (-matrix[:, 2]).astype(int)
-    np.testing.assert_array_equal(warp_image(image, matrix, 32), image[dy : dy + 32, dx : dx + 32])
-    moved = warp_instances(truth_of(labels), matrix, 32)
+    np.testing.assert_array_equal(warp_image(image, matrix, (32, 32)), image[dy : dy + 32, dx : dx + 32])
+    moved = warp_instances(truth_of(labels), matrix, (32, 32))
     np.testing.assert_array_equal(moved.masks.to_label_image() > 0, labels[dy : dy + 32, dx : dx + 32] > 0)
 
 
@@ -78,7 +78,7 @@ def test_map_and_its_inverse(
     linear = (
         zoom * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) @ np.diag([-1 if mirror else 1, 1])
     )
-    matrix = place(linear, (height, width), 64, np.random.default_rng(seed))
+    matrix = place(linear, (height, width), (64, 64), np.random.default_rng(seed))
     points = np.random.default_rng(seed).uniform(0, 100, (5, 2))
     np.testing.assert_allclose(map_points(invert(matrix), map_points(matrix, points)), points, atol=1e-6)
     corners = map_points(matrix, np.array([[0, 0], [width, 0], [0, height], [width, height]]))
@@ -89,7 +89,7 @@ def test_map_and_its_inverse(
             assert low[axis] <= 0.5 + 1e-6 and high[axis] >= 63.5 - 1e-6
         elif high[axis] - low[axis] <= 63:
             assert low[axis] >= -0.5 - 1e-6 and high[axis] <= 64.5 + 1e-6
-    assert leaves_border(matrix, (height, width), 64) or inside((height, width), matrix, 64).all()
+    assert leaves_border(matrix, (height, width), (64, 64)) or inside((height, width), matrix, (64, 64)).all()
 
 
 @pytest.mark.parametrize("zoom", [0.5, 1.0, 1.7])
@@ -100,13 +100,13 @@ def test_instances_follow_the_image(zoom: float, angle: float) -> None:
     values = (labels / 4).astype(np.float32)[:, :, None]
     a = np.radians(angle)
     linear = zoom * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
-    matrix = place(linear, (80, 100), 96, np.random.default_rng(5))
-    moved = warp_instances(truth_of(labels), matrix, 96)
-    covered = warp_image((values > 0).astype(np.float32), matrix, 96)[:, :, 0]
-    valid = inside((80, 100), matrix, 96)
+    matrix = place(linear, (80, 100), (96, 96), np.random.default_rng(5))
+    moved = warp_instances(truth_of(labels), matrix, (96, 96))
+    covered = warp_image((values > 0).astype(np.float32), matrix, (96, 96))[:, :, 0]
+    valid = inside((80, 100), matrix, (96, 96))
     agree = (covered > 0.5) == (moved.masks.to_label_image() > 0)
     assert agree[valid & (np.abs(covered - 0.5) > 0.25)].all()  # all but pixels that are half covered
-    crop = warp_image(values, matrix, 96)[:, :, 0]
+    crop = warp_image(values, matrix, (96, 96))[:, :, 0]
     found = [
         round(4 * float(np.median(crop[m.dense()[0]]))) for m in (moved.masks[i] for i in range(len(moved)))
     ]
@@ -117,8 +117,8 @@ def test_areas_scale_with_the_zoom() -> None:
     labels = np.zeros((64, 64), np.int32)
     labels[16:48, 16:48] = 1
     for zoom in (0.5, 2.0):
-        matrix = place(np.eye(2) * zoom, (64, 64), 128, np.random.default_rng(0))
-        moved = warp_instances(truth_of(labels), matrix, 128)
+        matrix = place(np.eye(2) * zoom, (64, 64), (128, 128), np.random.default_rng(0))
+        moved = warp_instances(truth_of(labels), matrix, (128, 128))
         assert moved.masks.area.tolist() == [int(1024 * zoom**2)]
 
 
@@ -128,12 +128,12 @@ def test_masks_one_by_one_equal_masks_on_one_label_image(angle: float) -> None:
     truth = truth_of(labels)
     a = np.radians(angle)
     linear = 1.3 * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
-    matrix = place(linear, (70, 70), 60, np.random.default_rng(1))
-    together = warp_instances(truth, matrix, 60)
+    matrix = place(linear, (70, 70), (60, 60), np.random.default_rng(1))
+    together = warp_instances(truth, matrix, (60, 60))
     # One object that covers everything makes the masks overlap; the others must come out the same.
     everything = Masks.from_dense(np.ones((1, 70, 70), bool))
     overlapping = Instances((70, 70), masks=Masks.concatenate([truth.masks, everything]))
-    apart = warp_instances(overlapping, matrix, 60)
+    apart = warp_instances(overlapping, matrix, (60, 60))
     assert len(apart) == len(together) + 1
     for i in range(len(together)):
         assert apart.masks[i].to_rle() == together.masks[i].to_rle()
@@ -146,8 +146,8 @@ def test_fields_stay_with_their_objects() -> None:
         (40, 40), masks=Masks.from_label_image(labels), labels=[2, 0, 1], ids=[7, 8, 9],
         crowd=[False, True, False], classes=Labels(("a", "b", "c")),
     )  # fmt: skip
-    matrix = place(np.eye(2), (40, 40), 40, np.random.default_rng(0))
-    moved = warp_instances(truth, matrix, 40, min_area=10)
+    matrix = place(np.eye(2), (40, 40), (40, 40), np.random.default_rng(0))
+    moved = warp_instances(truth, matrix, (40, 40), min_area=10)
     assert moved.labels.tolist() == [2, 0]
     assert moved.ids.tolist() == [7, 8]
     assert moved.crowd.tolist() == [False, True]
@@ -156,8 +156,8 @@ def test_fields_stay_with_their_objects() -> None:
 
 def test_boxes_without_masks() -> None:
     truth = Instances((40, 40), boxes=[[0, 0, 10, 20], [30, 30, 40, 40]])
-    matrix = place(np.array([[0.0, -1.0], [1.0, 0.0]]), (40, 40), 40, np.random.default_rng(0))
-    moved = warp_instances(truth, matrix, 40)
+    matrix = place(np.array([[0.0, -1.0], [1.0, 0.0]]), (40, 40), (40, 40), np.random.default_rng(0))
+    moved = warp_instances(truth, matrix, (40, 40))
     assert moved.masks is None
     np.testing.assert_allclose(moved.boxes, [[20, 0, 40, 10], [0, 30, 10, 40]])
 

@@ -19,7 +19,7 @@ from delineate.data.loader import TrainingSet, batches, stack
 from delineate.data.sampler import Draw, Sampler
 
 SPEC = InputSpec(shortest_edge=None, longest_edge=None, divisor=16)
-VARIED = Augment(crop=24, rotate=10, noise=0.1, copy_paste=0.5)
+VARIED = Augment(crop=24, rotate=10, noise=0.1, copy_paste=0.5, mosaic=0.5, mixup=0.3)
 
 
 class Squares:
@@ -113,13 +113,36 @@ def test_the_cache_reads_each_image_once() -> None:
     assert set(source.reads.values()) == {1}
 
 
-def test_pasted_objects_come_from_the_same_group() -> None:
+@pytest.mark.parametrize("name", ["copy_paste", "mosaic", "mixup"])
+def test_images_are_mixed_with_their_own_group(name: str) -> None:
     source = Squares()
-    settings_ = Augment(crop=24, copy_paste=1.0)
+    settings_ = Augment(crop=24, **{name: 1.0})
     data = TrainingSet(source, SPEC, settings_, groups=["a", "a", "b", "b", "b", "b"])
     for position in range(20):
         data[Draw(0, position, 0)]
     assert set(source.reads) == {0, 1}
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_mixing_ends_where_the_training_says(workers: int) -> None:
+    def some(augment: Augment, step: int = 0, mixing=lambda step: step < 2) -> list:
+        data = TrainingSet(Squares(), SPEC, augment, seed=5)
+        return list(islice(batches(data, Sampler(6, 3, seed=5), step, workers, mixing), 4 - step))
+
+    plain, closed = some(Augment(crop=24)), some(Augment(crop=24, mosaic=1.0, mixup=0.5, copy_paste=0.5))
+    assert [equal(a, b) for a, b in zip(plain, closed, strict=True)] == [False, False, True, True]
+    resumed = some(Augment(crop=24, mosaic=1.0, mixup=0.5, copy_paste=0.5), step=1)
+    assert all(equal(a, b) for a, b in zip(closed[1:], resumed, strict=True))
+
+
+def test_a_mosaic_shows_four_images() -> None:
+    source = Squares()
+    for position in range(4):
+        image, truth = TrainingSet(source, SPEC, Augment(crop=64, mosaic=1.0))[Draw(0, position, 5)]
+        assert image.shape == (64, 64, 3) and truth.size == (64, 64)
+        np.testing.assert_array_equal(truth.boxes, truth.masks.boxes)
+    assert len(source.reads) >= 4
 
 
 def test_stack_normalises_and_pads() -> None:

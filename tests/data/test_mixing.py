@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
-from delineate.data.mixing import copy_paste, visible
+from delineate.data.mixing import SEAM, copy_paste, mixup, mosaic, quarters, visible
 
 
 def square(*corners: tuple[int, int], side: int = 10, size: int = 40) -> Instances:
@@ -82,3 +84,54 @@ def test_visible_keeps_order_and_fields() -> None:
     cover[:15, 15:] = True
     rest = visible(truth, cover)
     assert rest.ids.tolist() == [4, 6] and rest.masks.area.tolist() == [100, 100]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(16, 900), st.integers(0, 99))
+def test_quarters_cover_each_pixel_once(side: int, seed: int) -> None:
+    windows = quarters(side, np.random.default_rng(seed))
+    seen = np.zeros((side, side), int)
+    for x0, y0, x1, y1 in windows:
+        seen[y0:y1, x0:x1] += 1
+        assert min(x1 - x0, y1 - y0) >= int(SEAM[0] * side)
+    assert (seen == 1).all()
+
+
+def test_a_mosaic_is_its_parts_in_their_places() -> None:
+    windows = [(0, 0, 30, 12), (30, 0, 40, 12), (0, 12, 30, 40), (30, 12, 40, 40)]
+    rng = np.random.default_rng(0)
+    parts, expected = [], np.zeros((40, 40), int)
+    for number, (x0, y0, x1, y1) in enumerate(windows, 1):
+        labels = rng.integers(0, 3, (y1 - y0, x1 - x0))
+        parts.append(
+            (
+                np.full((*labels.shape, 1 if number < 4 else 3), number / 4, np.float32),
+                Instances(labels.shape, masks=Masks.from_label_image(labels), ids=[number, number + 4]),
+            )
+        )
+        expected[y0:y1, x0:x1] = np.where(labels > 0, labels + 2 * number - 2, 0)
+    image, truth = mosaic(parts, windows, 40)
+    np.testing.assert_array_equal(truth.masks.to_label_image(), expected)
+    np.testing.assert_array_equal(truth.boxes, truth.masks.boxes)
+    assert image.shape == (40, 40, 3) and truth.ids is None
+    assert image[0, 0].tolist() == [0.25] * 3 and image[39, 39].tolist() == [1] * 3
+
+
+def test_a_mosaic_of_nothing_and_of_boxes() -> None:
+    windows = quarters(40, np.random.default_rng(0))
+    sizes = [(y1 - y0, x1 - x0) for x0, y0, x1, y1 in windows]
+    blank = [np.zeros((*size, 1), np.float32) for size in sizes]
+    empty = [(i, Instances.empty(s)) for i, s in zip(blank, sizes, strict=True)]
+    assert len(mosaic(empty, windows, 40)[1]) == 0
+    boxed = [(i, Instances(s, boxes=[[1, 1, 3, 4]])) for i, s in zip(blank, sizes, strict=True)]
+    truth = mosaic([*empty[:1], *boxed[1:]], windows, 40)[1]
+    x, y = windows[3][:2]
+    assert len(truth) == 3 and truth.boxes[2].tolist() == [x + 1, y + 1, x + 3, y + 4]
+
+
+def test_mixup_shows_and_keeps_both() -> None:
+    crop, other = (pixels(0), square((5, 5))), (pixels(1, 3), square((7, 7), (20, 20)))
+    image, truth = mixup(crop, other, np.random.default_rng(0))
+    assert image.shape == (40, 40, 3) and image.dtype == np.float32
+    assert np.ptp(image) == 0 and 0.25 < image[0, 0, 0] < 0.75
+    assert truth.masks.area.tolist() == [100] * 3 and len(truth.masks.intersection_pairs(truth.masks)[0]) == 5

@@ -39,6 +39,8 @@ class Augment:
         blur: largest Gaussian blur in pixels; half the crops get one.
         noise: largest standard deviation of added noise, as a part of the range; half the crops get some.
         copy_paste: probability of pasting objects of another image of the same group.
+        mosaic: probability of a crop made of windows of four images of the same group, which meet at a point.
+        mixup: probability of blending in another such crop; the objects of both are kept.
         min_area: an object needs so many visible pixels in the crop to count.
 
     Raises:
@@ -59,13 +61,15 @@ class Augment:
     blur: float = 0.0
     noise: float = 0.0
     copy_paste: float = 0.0
+    mosaic: float = 0.0
+    mixup: float = 0.0
     min_area: int = 4
 
     def __post_init__(self) -> None:
         ranges = {
             "crop": (16, 8192), "rotate": (0, 180), "brightness": (0, 1), "contrast": (0, 10),
             "gamma": (0, 10), "color": (0, 10), "invert": (0, 1), "grey": (0, 1), "blur": (0, 50),
-            "noise": (0, 1), "copy_paste": (0, 1), "min_area": (1, 10**6),
+            "noise": (0, 1), "copy_paste": (0, 1), "mosaic": (0, 1), "mixup": (0, 1), "min_area": (1, 10**6),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
@@ -91,7 +95,12 @@ def scaled(image: NDArray[Any], spec: InputSpec) -> NDArray[np.float32]:
 
 
 def augment(
-    image: NDArray[np.float32], truth: Instances, spec: InputSpec, settings: Augment, rng: np.random.Generator
+    image: NDArray[np.float32],
+    truth: Instances,
+    spec: InputSpec,
+    settings: Augment,
+    rng: np.random.Generator,
+    window: tuple[int, int] | None = None,
 ) -> tuple[NDArray[np.float32], Instances]:
     """One random crop of an image and its objects.
 
@@ -101,17 +110,19 @@ def augment(
         spec: the model's input; its resizing rule gives the zoom that ``settings.scale`` varies.
         settings: what varies, and how much.
         rng: where every draw comes from.
+        window: (height, width) of the crop in pixels; default ``settings.crop`` square.
 
     Returns:
-        (crop, crop, 1 or 3) float32 in 0..1, and the objects in its pixels. Where the crop shows no image it
+        (*window, 1 or 3) float32 in 0..1, and the objects in its pixels. Where the crop shows no image it
         holds the mean of ``spec``, which normalises to the zeros of padding.
     """
     size = (image.shape[0], image.shape[1])
-    matrix = place(random_linear(size, spec, settings, rng), size, settings.crop, rng)
-    crop = relight(warp_image(image, matrix, settings.crop), settings, rng)
-    if leaves_border(matrix, size, settings.crop):
+    window = window or (settings.crop, settings.crop)
+    matrix = place(random_linear(size, spec, settings, rng), size, window, rng)
+    crop = relight(warp_image(image, matrix, window), settings, rng)
+    if leaves_border(matrix, size, window):
         crop = _fill(crop, size, matrix, spec)
-    return crop, warp_instances(truth, matrix, settings.crop, settings.min_area)
+    return crop, warp_instances(truth, matrix, window, settings.min_area)
 
 
 def random_linear(
@@ -157,7 +168,7 @@ def relight(image: NDArray[np.float32], settings: Augment, rng: np.random.Genera
 def _fill(
     crop: NDArray[np.float32], size: tuple[int, int], matrix: Affine, spec: InputSpec
 ) -> NDArray[np.float32]:
-    outside = ~inside(size, matrix, crop.shape[0])
+    outside = ~inside(size, matrix, (crop.shape[0], crop.shape[1]))
     mean = np.array(spec.mean, dtype=np.float32)
     if crop.shape[2] == 1 and not (mean == mean[0]).all():
         crop = np.repeat(crop, 3, axis=2)

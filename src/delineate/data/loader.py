@@ -1,13 +1,15 @@
 """Training batches: the sampler's choice, augmented in workers, stacked to one tensor.
 
 Each example draws from a generator seeded by (seed, epoch, position), so the number of workers, the number of
-processes and a break in between change nothing.
+processes and a break in between change nothing. Whether images are mixed (mosaic, mix-up, copy-paste) is
+decided where the examples are drawn, in the training process, and travels in the :class:`Draw`: only that
+process knows how far the training is.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -22,7 +24,7 @@ from delineate.core.batch import Batch, InputSpec
 from delineate.core.instances import Instances
 
 from .augment import Augment, augment, scaled
-from .mixing import copy_paste
+from .mixing import Crop, copy_paste, mixup, mosaic, quarters
 from .sampler import Draw, Sampler
 
 Example = tuple[NDArray[np.float32], Instances]
@@ -55,7 +57,7 @@ class TrainingSet(TorchDataset[Example]):
         settings: what varies.
         seed: with epoch and position it seeds each example.
         cache: keep scaled images in memory (4 bytes a pixel and channel), each worker those that it reads.
-        groups: one name per image; copy-paste takes objects from the same group only.
+        groups: one name per image; mixing takes images of the same group only.
     """
 
     def __init__(
@@ -86,13 +88,35 @@ class TrainingSet(TorchDataset[Example]):
         return example
 
     def __getitem__(self, draw: Draw) -> Example:
+        settings = self.settings
         rng = np.random.default_rng([self.seed, draw.epoch, draw.position])
-        image, truth = augment(*self._read(draw.image), self.spec, self.settings, rng)
-        if self.settings.copy_paste and rng.random() < self.settings.copy_paste:
-            partner = int(rng.choice(self._partners[self._names[draw.image]]))
-            other = augment(*self._read(partner), self.spec, self.settings, rng)
-            image, truth = copy_paste(image, truth, *other, rng, self.settings.min_area)
-        return image, truth
+        partners = self._partners[self._names[draw.image]]
+
+        def chance(probability: float) -> bool:
+            return draw.mix and probability > 0 and bool(rng.random() < probability)
+
+        def scene(image: int) -> Crop:
+            if chance(settings.mosaic):
+                return self._mosaic([image, *(int(i) for i in rng.choice(partners, 3))], rng)
+            return augment(*self._read(image), self.spec, settings, rng)
+
+        crop = scene(draw.image)
+        if chance(settings.mixup):
+            crop = mixup(crop, scene(int(rng.choice(partners))), rng)
+        if chance(settings.copy_paste):
+            other = augment(*self._read(int(rng.choice(partners))), self.spec, settings, rng)
+            crop = copy_paste(*crop, *other, rng, settings.min_area)
+        return crop
+
+    def _mosaic(self, images: list[int], rng: np.random.Generator) -> Crop:
+        """Windows of four images, each turned, scaled and relit by itself."""
+        side = self.settings.crop
+        windows = quarters(side, rng)
+        parts = [
+            augment(*self._read(images[i]), self.spec, self.settings, rng, (y1 - y0, x1 - x0))
+            for i, (x0, y0, x1, y1) in zip(rng.permutation(4), windows, strict=True)
+        ]
+        return mosaic(parts, windows, side)
 
 
 def stack(examples: Sequence[Example], spec: InputSpec) -> Batch:
@@ -112,7 +136,18 @@ def stack(examples: Sequence[Example], spec: InputSpec) -> Batch:
     return Batch(images, sizes, list(sizes), [truth for _, truth in examples])
 
 
-def batches(data: TrainingSet, sampler: Sampler, step: int = 0, workers: int = 0) -> Iterator[Batch]:
+def always(_: int) -> bool:
+    """Images are mixed at every step."""
+    return True
+
+
+def batches(
+    data: TrainingSet,
+    sampler: Sampler,
+    step: int = 0,
+    workers: int = 0,
+    mixing: Callable[[int], bool] = always,
+) -> Iterator[Batch]:
     """Training batches from optimiser step ``step`` on, endlessly; workers live across epochs.
 
     Args:
@@ -121,14 +156,17 @@ def batches(data: TrainingSet, sampler: Sampler, step: int = 0, workers: int = 0
         step: the first step, counted over all epochs.
         workers: processes that augment; 0: this process does. They import the main module, so a script that
             trains with workers needs ``if __name__ == "__main__":``.
+        mixing: whether a step's images are mixed; asked in this process, a few steps ahead of the training
+            where there are workers.
     """
+    drawn = _drawn(sampler, step, mixing)
     if workers == 0:
-        for draws in sampler.batches(step):
+        for draws in drawn:
             yield stack([data[d] for d in draws], data.spec)
     else:
         loader = DataLoader(
             data,
-            batch_sampler=sampler.batches(step),  # an iterator without end
+            batch_sampler=drawn,  # an iterator without end
             num_workers=workers,
             collate_fn=partial(stack, spec=data.spec),
             worker_init_fn=_quiet_worker,
@@ -136,6 +174,13 @@ def batches(data: TrainingSet, sampler: Sampler, step: int = 0, workers: int = 0
             generator=torch.Generator(),  # its own: the global one belongs to the model
         )
         yield from loader
+
+
+def _drawn(sampler: Sampler, step: int, mixing: Callable[[int], bool]) -> Iterator[list[Draw]]:
+    """The sampler's batches, each told whether it is mixed when it is asked for."""
+    for at, draws in enumerate(sampler.batches(step), step):
+        mix = mixing(at)
+        yield [draw._replace(mix=mix) for draw in draws]
 
 
 def _start_method() -> str:

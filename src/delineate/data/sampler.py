@@ -22,11 +22,13 @@ class Draw(NamedTuple):
         epoch: from 0.
         position: its place in the epoch's order, from 0.
         image: its place in the dataset.
+        mix: whether other images may be mixed into it.
     """
 
     epoch: int
     position: int
     image: int
+    mix: bool = True
 
 
 class Sampler:

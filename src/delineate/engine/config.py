@@ -86,6 +86,9 @@ class Train:
         checkpoint_minutes: besides each epoch's end, save after so many minutes; 0: after every step.
         max_minutes: budget of wall-clock time; the schedule reaches its end when the time is up; 0: no limit.
         log_every: steps between rows of the log.
+        close_mixing: in so much of the training, 0..1, its last part, mosaic, mix-up and copy-paste are off:
+            the model ends on images as they are. Counted as the schedule is: by steps, or by the clock where
+            ``max_minutes`` ends it sooner.
     """
 
     epochs: int = 100
@@ -112,6 +115,7 @@ class Train:
     checkpoint_minutes: float = 10.0
     max_minutes: float = 0.0
     log_every: int = 10
+    close_mixing: float = 0.1
 
     def __post_init__(self) -> None:
         big = 10**9
@@ -121,7 +125,7 @@ class Train:
             "ema": (0, 0.999999), "seed": (0, 2**32 - 1), "workers": (0, 256), "threads": (0, 1024),
             "samples_per_epoch": (0, big), "balance_power": (0, 1), "evaluate_every": (0, big),
             "early_stop": (0, big), "checkpoint_minutes": (0, big), "max_minutes": (0, big),
-            "log_every": (1, big),
+            "log_every": (1, big), "close_mixing": (0, 1),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = getattr(self, name)

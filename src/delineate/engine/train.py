@@ -169,7 +169,7 @@ class _Run:
         line.say(setup.describe(self.recipe, state.model, len(self.data), self.total, self.processes.world))
         if self.log is not None and not self.log.has_board:
             line.say("TensorBoard is not installed: logging to CSV only; pip install 'delineate[train]'")
-        stream = batches(self.data, self.sampler, state.step, settings.workers)
+        stream = batches(self.data, self.sampler, state.step, settings.workers, self.mixing)
         self.reason = self.why_stop(False, state.seconds)
         while not self.reason:
             self.epoch(stream, line, interrupted)
@@ -199,9 +199,13 @@ class _Run:
                 self.save()
                 saved = time.monotonic()
 
-    def progress(self) -> float:
+    def mixing(self, step: int) -> bool:
+        """Whether the images of a step, this one or one soon to come, are mixed."""
+        return self.progress(step) < 1 - self.settings.close_mixing
+
+    def progress(self, step: int | None = None) -> float:
         """How much is done, 0..1: by steps, or by the clock where ``max_minutes`` ends it sooner."""
-        done = self.state.step / self.total
+        done = (self.state.step if step is None else step) / self.total
         if self.settings.max_minutes:
             done = max(done, self.state.seconds / (60 * self.settings.max_minutes))
         return min(done, 1.0)
