@@ -129,8 +129,8 @@ def _axes(
     """Rows and columns of the image over the grid, after a check of everything that was given."""
     if grid.ndim != 3 or weights.shape != (len(boxes), len(grid)) or 0 in grid.shape:
         raise MaskError(
-            f"assemble: expected prototypes (P, h, w), coefficients (N, P) and boxes (N, 4), got {grid.shape}, "
-            f"{weights.shape} and {boxes.shape}; give one row of coefficients per box"
+            "assemble: expected prototypes (P, h, w), coefficients (N, P) and boxes (N, 4), got "
+            f"{grid.shape}, {weights.shape} and {boxes.shape}; give one row of coefficients per box"
         )
     if not np.isfinite(boxes).all():
         raise MaskError("assemble: expected finite boxes, got NaN or infinity; drop those detections")
