@@ -188,7 +188,7 @@ class CellMatching:
             raise InputError(f"CellMatching: expected every image once, got image {image_id} twice")
         true, predicted = truth.masks, pred.masks
         if truth.crowd.any():
-            predicted = predicted[~_in_crowd(predicted, true[truth.crowd])]
+            predicted = predicted[~in_crowd(predicted, true[truth.crowd])]
             true = true[~truth.crowd]
         pairs = OverlapPairs.of(true, predicted)
         matched = [match_pairs(pairs, threshold) for threshold in self.thresholds]
@@ -246,7 +246,8 @@ def _iou_sum(pairs: OverlapPairs, true: NDArray[np.int64], predicted: NDArray[np
     return float(pairs.iou[np.searchsorted(keys, true * width + predicted)].sum(dtype=np.float64))
 
 
-def _in_crowd(predicted: Masks, crowd: Masks) -> NDArray[np.bool_]:
+def in_crowd(predicted: Masks, crowd: Masks) -> NDArray[np.bool_]:
+    """(D,) predictions of which more than half lies in one of the crowd regions."""
     inside = np.zeros(len(predicted), dtype=np.int64)
     _, j, shared = crowd.intersection_pairs(predicted)
     np.maximum.at(inside, j, shared)
