@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from delineate.data.synthetic import SceneSettings, SyntheticDataset
+
 
 def _data() -> Path:
     return Path(os.environ.get("DELINEATE_DATA", "DELINEATE_DATA-is-not-set"))
@@ -27,3 +29,10 @@ def bad_inputs() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no malformed files at {folder}; set DELINEATE_DATA to the data folder beside it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def crowd() -> SyntheticDataset:
+    """Twelve small synthetic crowds, apart, touching and overlapping in turn (column ``crowding``)."""
+    levels = [SceneSettings(size=(96, 128), objects=12, crowding=level) for level in (0.0, 0.5, 1.0)]
+    return SyntheticDataset.of(12, levels, seed=7)

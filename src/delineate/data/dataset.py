@@ -16,6 +16,7 @@ from .records import Record as Record
 from .records import Sample as Sample
 from .records import concatenate
 from .sniff import SUFFIXES
+from .synthetic.dataset import is_synthetic, open_synthetic
 
 Images = str | Path | Literal[False] | None
 
@@ -63,7 +64,9 @@ def open_dataset(
     Args:
         path: a COCO JSON file; a folder with COCO JSON (``annotations.json``, ``_annotations.coco.json``,
             ``train.json``, ``annotations/instances_train2017.json``, …); a folder with ``images/`` and
-            ``labels/`` (maybe ``split.csv``); or a folder with ``train/``, ``val/``, ``test/`` of those.
+            ``labels/`` (maybe ``split.csv``); or a folder with ``train/``, ``val/``, ``test/`` of those. Or
+            the name of a synthetic one, such as ``synthetic:crowds?images=500&crowding=0.7&seed=1``
+            (see :func:`delineate.data.synthetic.dataset.open_synthetic`).
         split: only this one; ``val``, ``valid`` and ``validation`` mean the same. None takes all, and
             ``groups["split"]`` tells them apart.
         images: the folder of a COCO file's images where they do not lie beside it; False needs no images at
@@ -74,6 +77,10 @@ def open_dataset(
     Raises:
         DatasetError: nothing there, a format without a reader, malformed content, or no such split.
     """
+    if is_synthetic(path):
+        if channels is not None:
+            raise DatasetError(f"{path}: expected no choice of channels, got {channels}; scenes are RGB")
+        return open_synthetic(path, split)
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path}: expected a dataset ({_READ}), got nothing there; check the path")

@@ -1,5 +1,6 @@
 """Synthetic crowds: images and videos with exact masks, hidden parts, order of occlusion and identities."""
 
+from .dataset import SyntheticDataset as SyntheticDataset
 from .layout import SceneSettings as SceneSettings
 from .scene import Scene as Scene
 from .scene import crowd_scene as crowd_scene

@@ -38,7 +38,7 @@ class SceneSettings:
         contrast: 0..1, how much objects differ from the background.
         blur: sigma of the lens in pixels; 0 for none.
         noise: sigma of the sensor, where 1 is white.
-        min_visible: an object of which a smaller part would show, or under 8 pixels, is left out of the scene.
+        min_visible: an object of which a smaller part would show, or under 8 pixels, is left out.
 
     Raises:
         InputError: a value out of range, or an unknown shape.
@@ -222,5 +222,4 @@ def _free(
     if not len(placed):
         return np.ones(len(spots), dtype=np.bool_)
     gaps = spacings(spots, reach[i : i + 1], centers[placed], reach[placed])
-    free: NDArray[np.bool_] = (gaps >= least).all(axis=1)
-    return free
+    return np.asarray((gaps >= least).all(axis=1))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from .layout import Layout, SceneSettings
 from .pixels import Cover, Flat
-from .shapes import SHAPES
 
 TILE = 256  # side in pixels of the textures, which repeat
 
@@ -111,7 +110,7 @@ def paint(
     canvas *= (1 + slope[1] * np.linspace(-1, 1, height, dtype=np.float32))[:, None, None]
     canvas *= (1 + slope[0] * np.linspace(-1, 1, width, dtype=np.float32))[None, :, None]
     if settings.blur > 0:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), settings.blur, borderType=cv2.BORDER_REFLECT_101)
+        cv2.GaussianBlur(canvas, (0, 0), settings.blur, dst=canvas, borderType=cv2.BORDER_REFLECT_101)
     if settings.noise > 0:
         canvas += rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(settings.noise)
     return np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)

@@ -59,7 +59,10 @@ def cover(layout: Layout, size: tuple[int, int]) -> Cover:
     bounds = np.array([SHAPES[name].bound for name in layout.shapes])[layout.kinds]  # (N, 2)
     cos, sin = np.cos(layout.angles), np.sin(layout.angles)
     turned = np.stack(
-        [bounds[:, 0] * abs(cos) + bounds[:, 1] * abs(sin), bounds[:, 0] * abs(sin) + bounds[:, 1] * abs(cos)],
+        [
+            bounds[:, 0] * abs(cos) + bounds[:, 1] * abs(sin),
+            bounds[:, 0] * abs(sin) + bounds[:, 1] * abs(cos),
+        ],
         axis=1,
     )
     half = turned * layout.radii[:, None] + 1

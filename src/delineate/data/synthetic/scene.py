@@ -26,7 +26,7 @@ Seed = int | Sequence[int]
 
 @dataclass(frozen=True)
 class Scene(Sample):
-    """A sample whose truth also tells what is hidden. Objects stand front to back: object 0 hides, is not hidden.
+    """A sample that also tells what is hidden. Objects stand front to back: nothing hides object 0.
 
     Attributes:
         full: N whole (amodal) masks inside the image, hidden parts included; ``truth.masks`` are the visible
@@ -92,7 +92,7 @@ def _placed(seed: Seed, settings: SceneSettings) -> tuple[Layout, Cover, Instanc
 def visible_truth(labels: NDArray[np.int32], layout: Layout) -> Instances:
     """Instances of the label image (k + 1 for object k) of a layout's objects."""
     masks = Masks.from_label_image(labels, ids=np.arange(1, len(layout) + 1))
-    return Instances(labels.shape, masks=masks, labels=layout.kinds, classes=Labels(layout.shapes))  # type: ignore[arg-type]
+    return Instances(masks.size, masks=masks, labels=layout.kinds, classes=Labels(layout.shapes))
 
 
 def _numbers(seed: Seed) -> tuple[int, ...]:
