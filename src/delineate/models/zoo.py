@@ -146,6 +146,26 @@ ZOO: dict[str, Entry] = {
         builder=f"{_R_CNN}:fasterrcnn_resnet50_fpn_v2",
         summary="Faster R-CNN as torchvision's v2 builds it, boxes only, to be trained",
     ),
+    "yolo_seg_n": Entry(
+        builder="delineate.models.yolo_seg:yolo_seg",
+        summary="one-stage segmenter of the YOLO family, nano, to be trained",
+        kwargs={"size": "n"},
+    ),
+    "yolo_seg_s": Entry(
+        builder="delineate.models.yolo_seg:yolo_seg",
+        summary="one-stage segmenter of the YOLO family, small, to be trained",
+        kwargs={"size": "s"},
+    ),
+    "yolo_seg_m": Entry(
+        builder="delineate.models.yolo_seg:yolo_seg",
+        summary="one-stage segmenter of the YOLO family, medium, to be trained",
+        kwargs={"size": "m"},
+    ),
+    "yolo_seg_l": Entry(
+        builder="delineate.models.yolo_seg:yolo_seg",
+        summary="one-stage segmenter of the YOLO family, large, to be trained",
+        kwargs={"size": "l"},
+    ),
     "center_offset": Entry(
         builder="delineate.models.center_offset:center_offset",
         summary="small dense network for many like objects; each pixel points at its object's centre",

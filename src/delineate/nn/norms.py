@@ -100,8 +100,8 @@ def fold_norms(module: nn.Module) -> int:
     """Fold, in place, every batch norm that surely follows a convolution; return how many.
 
     Sure are: a convolution and a batch norm next to each other in a ``Sequential``; children ``conv`` and
-    ``norm`` of our own :class:`~delineate.nn.layers.ConvNorm`, ``convK`` and ``normK`` of our own
-    :class:`~delineate.nn.layers.Residual`; children ``convK`` and ``bnK`` of timm's residual networks. Any
+    ``norm`` of our own :class:`~delineate.nn.layers.ConvNorm` and :class:`~delineate.nn.csp.ConvAct`,
+    ``convK`` and ``normK`` of our own :class:`~delineate.nn.layers.Residual`; children ``convK`` and ``bnK`` of timm's residual networks. Any
     other norm stays as it is, which is right, and only slower.
     """
     count = 0
@@ -121,7 +121,7 @@ def _pairs(parent: nn.Module) -> list[tuple[str, str]]:
     if isinstance(parent, nn.Sequential):
         return list(pairwise(names))
     home = type(parent).__module__
-    if home == "delineate.nn.layers":
+    if home in ("delineate.nn.layers", "delineate.nn.csp"):
         pairs = [("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2")]
         return [(conv, norm) for conv, norm in pairs if conv in names and norm in names]
     residual = home == "timm.models.resnet" or (
