@@ -16,13 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import MaskError
 from .masks import Masks
-from .runs import Runs, join, union
+from .runs import Runs, join, pack, union
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 RULES = ("logits", "yolact")
-PORTION = 1 << 18
-"""Numbers that are worked on at once: about what the processor's cache holds."""
+PORTION = 1 << 17
+"""Numbers that are worked on at once: what the processor's cache holds."""
+BAND = 64
+"""Columns of pixels that are enlarged by one product."""
 
 
 class Axis(NamedTuple):
@@ -42,7 +44,7 @@ class Axis(NamedTuple):
         """Where pixel centres lie between cell centres, within 0..last (as torch without aligned corners)."""
         return np.minimum(np.maximum((pixel + 0.5) * self.ratio - 0.5, 0.0), self.last)
 
-    def pixel(self, cell: Floats) -> Floats:
+    def pixel(self, cell: NDArray[Any]) -> Floats:
         """The inverse of :meth:`cell`."""
         return (cell + 0.5) / self.ratio - 0.5
 
@@ -183,35 +185,57 @@ def _columns(
     widths, heights = x.end - x.begin, y.high - y.low + 2
     begins = np.concatenate(([0], np.cumsum(widths * heights)))
     values = np.full(begins[-1], -1, dtype=np.float32)
+    first = int(x.begin.min())
+    bands = _bands(columns, first, int(x.end.max()))
+    dense = None
+    if 2 * (y.high - y.low).sum() > len(weights) * grid.shape[1]:  # tall boxes: one product for all is faster
+        dense = (weights @ grid.reshape(len(grid), -1)).reshape(-1, *grid.shape[1:])  # (N, h, w)
     bounds = np.stack((*y[2:], *x, widths, heights, begins[:-1]), axis=1).tolist()
-    for combine, (top, bottom, up, down, x0, x1, left, right, back, on, width, height, at) in zip(
-        weights, bounds, strict=True
-    ):
+    for i, (top, bottom, up, down, x0, x1, left, right, back, on, width, height, at) in enumerate(bounds):
         if not width or height == 2:
             continue
-        cells = combine @ grid[:, top:bottom].reshape(len(grid), -1)  # (bottom - top) * w
-        block = cells.reshape(bottom - top, -1)[:, left:right].T  # (columns, rows of cells)
+        if dense is None:
+            cells = (weights[i] @ grid[:, top:bottom].reshape(len(grid), -1)).reshape(bottom - top, -1)
+        else:
+            cells = dense[i, top:bottom]  # (bottom - top, w)
         if rule == "yolact":
-            block = _soft(block, (up, down), (back, on))
-        source = columns.cell(np.arange(x0, x1)) - left
-        low = source.astype(np.int64)
-        rest = (source - low).astype(np.float32)[:, None]
-        here = np.take(block, low, axis=0)
-        step = np.take(block, np.minimum(low + 1, len(block) - 1), axis=0)
-        step -= here
-        step *= rest
-        np.add(here, step, out=values[at : at + width * height].reshape(width, height)[:, 1:-1])
+            cells = _soft(cells, (up, bottom - top - down), (left + back, right - on))
+        into = values[at : at + width * height].reshape(width, height)[:, 1:-1]  # (width, bottom - top)
+        for band in range((x0 - first) // BAND, (x1 - 1 - first) // BAND + 1):
+            low, high, shares = bands[band]
+            begin = first + band * BAND
+            a, b = max(x0, begin), min(x1, begin + BAND)
+            np.matmul(shares[a - begin : b - begin], cells[:, low:high].T, out=into[a - x0 : b - x0])
     return values, begins
+
+
+def _bands(axis: Axis, begin: int, end: int) -> list[tuple[int, int, NDArray[np.float32]]]:
+    """Bilinear weights of the pixels begin .. end - 1, BAND pixels at a time.
+
+    Returns:
+        Per band the cells [low, high) it needs and their weights, (up to BAND, high - low).
+    """
+    result = []
+    for start in range(begin, end, BAND):
+        source = axis.cell(np.arange(start, min(start + BAND, end)))
+        here = source.astype(np.int64)
+        following = np.minimum(here + 1, axis.last)
+        low, high = int(here[0]), int(following[-1]) + 1
+        weights = np.zeros((len(source), high - low), dtype=np.float32)
+        row = np.arange(len(source))
+        weights[row, here - low] = 1 - (source - here)
+        weights[row, following - low] += source - here
+        result.append((low, high, weights))
+    return result
 
 
 def _soft(
     logits: NDArray[np.float32], rows: tuple[int, int], columns: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """sigmoid - 0.5 of (columns, rows) logits, with 0 - 0.5 in the blank cells at the ends."""
-    soft = np.float32(0.5) * np.tanh(np.float32(0.5) * logits)
-    (up, down), (back, on) = rows, columns
-    soft[:back] = soft[len(soft) - on :] = -0.5
-    soft[:, :up] = soft[:, soft.shape[1] - down :] = -0.5
+    """sigmoid - 0.5 of logits in the given ranges, 0 - 0.5 elsewhere."""
+    soft = np.full_like(logits, -0.5)
+    inside = slice(*rows), slice(*columns)
+    soft[inside] = np.float32(0.5) * np.tanh(np.float32(0.5) * logits[inside])
     return soft
 
 
@@ -221,16 +245,28 @@ def _runs(
     """Runs between the zero crossings of :func:`_columns`."""
     above = values > 0
     edges = np.flatnonzero(above[1:] != above[:-1])  # alternating: a run's begin, its end
-    owner = np.repeat(np.arange(len(begins) - 1), np.diff(np.searchsorted(edges, begins)))
-    heights = (y.high - y.low + 2)[owner]
-    column, cell = np.divmod(edges - begins[owner], heights)  # cell 0 is the background one at the top
-    before, after = values[edges].astype(np.float64), values[edges + 1]
+    count = len(begins) - 1
+    owner = np.repeat(np.arange(count), np.diff(np.searchsorted(edges, begins)))
+    height = y.high - y.low + 2
+    # edge = begins + column * height + cell, where cell 0 is the background one at the top
+    column = ((edges - begins[owner] + 0.5) * (1 / height)[owner]).astype(np.int64)
+    cell = edges - (begins[:-1][owner] + column * height[owner])
+    before, after = values[edges], values[edges + 1]
     share = before / (before - after)
-    share[~np.isfinite(share)] = 0.5
-    crossing = rows.pixel(cell - 1 + y.low[owner] + share)
-    place = np.where(above[edges], np.ceil(crossing), np.floor(crossing) + 1)
+    crossing = (cell + (y.low - 0.5)[owner] + share) / rows.ratio - 0.5  # in pixels, see Axis.pixel
+    crossing[np.isnan(crossing)] = 0
+    # what begins lies below the crossing, what ends above it; at the object's ends the pixels decide
     top, bottom = y.begin[owner], y.end[owner]
-    place = np.where(cell == 0, top, np.where(cell == heights - 2, bottom, place))
-    place = np.clip(place, top, bottom).astype(np.int64)
-    start, stop, owner = place[::2], place[1::2], owner[::2]
-    return union(owner, x.begin[owner] + column[::2], start, stop - start, len(begins) - 1, size)
+    place = np.ceil(crossing)
+    place[::2] = np.floor(crossing[::2]) + 1
+    np.copyto(place, top, where=cell == 0)
+    np.copyto(place, bottom, where=cell == height[owner] - 2)
+    place = np.minimum(np.maximum(place, top), bottom).astype(np.int64)
+    owner, start, length = owner[::2], place[::2], place[1::2] - place[::2]
+    along = x.begin[owner] + column[::2]
+    if not (length > 0).all():  # too thin to hold the centre of a pixel
+        some = length > 0
+        owner, along, start, length = owner[some], along[some], start[some], length[some]
+    if ((start[1:] <= start[:-1] + length[:-1]) & (along[1:] == along[:-1])).any():  # gaps as thin
+        return union(owner, along, start, length, count, size)
+    return pack(owner, along, start, length, count)
