@@ -15,9 +15,10 @@ from .shapes import FORM, SHAPES
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 DIRECTIONS = 32  # in which an object's reach is tabulated
+WAYS = np.stack([f(np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)) for f in (np.cos, np.sin)], axis=1)
 LOOK = 8  # random numbers that decide how an object is painted
 WANDER = 0.05  # the spacing of a neighbour varies by this part
-TRIES = 12  # places that are tried for each object beside its clump, and again elsewhere
+TRIES = 8  # places that are tried for each object beside its clump, and as many elsewhere
 
 
 @dataclass(frozen=True)
@@ -152,31 +153,31 @@ def arrange(settings: SceneSettings, rng: np.random.Generator) -> Layout:
     drawn = draw(settings, rng)
     reach = reaches(drawn)
     centers = drawn.centers.copy()
-    height, width = settings.size
+    limit = np.array(settings.size[::-1])
     target = 1.5 - settings.crowding
+    least = target * (1 - 1.5 * WANDER)
     starts = rng.random(len(drawn)) * settings.clump < 1
     placed = np.zeros(len(drawn), dtype=np.int64)
     count = first = 0  # objects placed, and the first of this clump
     for i in range(len(drawn)):
-        inside = count - first
-        spots = np.zeros((0, 2))
-        if inside and not starts[i]:
-            beside = placed[first + rng.integers(0, inside, TRIES)]
-            spots = _beside(beside, i, centers, reach, target, rng)
-        spots = np.concatenate([spots, rng.random((TRIES, 2)) * (width, height)])
-        fits = _free(spots, i, placed[:count], centers, reach, target * (1 - 1.5 * WANDER))
-        fits &= (spots > 0).all(axis=1) & (spots < (width, height)).all(axis=1)
-        chosen = int(fits.argmax())
-        if not fits[chosen]:
-            continue
-        if chosen >= len(spots) - TRIES:
+        others = placed[:count]
+        spot = None
+        if count > first and not starts[i]:
+            spots = _beside(
+                others[first + rng.integers(0, count - first, TRIES)], i, centers, reach, target, rng
+            )
+            spots = spots[((spots > 0) & (spots < limit)).all(axis=1)]
+            spot = _free(spots, i, others, centers, reach, least)
+        if spot is None:
             first = count  # it stands apart, where a new clump may grow
-        centers[i] = spots[chosen]
-        placed[count] = i
-        count += 1
+            spot = _free(rng.random((TRIES, 2)) * limit, i, others, centers, reach, least)
+        if spot is not None:
+            centers[i] = spot
+            placed[count] = i
+            count += 1
     kept = placed[:count]
     done = replace(drawn, centers=centers).take(kept)
-    return done.take(np.argsort(nearness(done, height), kind="stable"))
+    return done.take(np.argsort(nearness(done, settings.size[0]), kind="stable"))
 
 
 def draw(settings: SceneSettings, rng: np.random.Generator) -> Layout:
@@ -210,16 +211,12 @@ def _beside(
     """Places (K, 2) for object i beside each of ``neighbours`` (K,), at the crowding's spacing."""
     way = rng.integers(0, DIRECTIONS, len(neighbours))
     spacing = target * (1 + WANDER * (2 * rng.random(len(neighbours)) - 1))
-    apart = spacing * (reach[neighbours, way] + reach[i, (way + DIRECTIONS // 2) % DIRECTIONS])
-    turn = way * (2 * np.pi / DIRECTIONS)
-    return centers[neighbours] + apart[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    apart = spacing * (reach[neighbours, way] + reach[i, way - DIRECTIONS // 2])
+    return centers[neighbours] + apart[:, None] * WAYS[way]
 
 
-def _free(
-    spots: Floats, i: int, placed: Ints, centers: Floats, reach: Floats, least: float
-) -> NDArray[np.bool_]:
-    """(K,) whether object i at each spot keeps ``least`` spacing from all that are placed."""
-    if not len(placed):
-        return np.ones(len(spots), dtype=np.bool_)
-    gaps = spacings(spots, reach[i : i + 1], centers[placed], reach[placed])
-    return np.asarray((gaps >= least).all(axis=1))
+def _free(spots: Floats, i: int, placed: Ints, centers: Floats, reach: Floats, least: float) -> Floats | None:
+    """The first of the spots (K, 2) where object i keeps ``least`` spacing from all that are placed."""
+    gaps = spacings(spots, reach[i : i + 1], centers[placed], reach[placed])  # (K, placed)
+    fits = np.flatnonzero((gaps >= least).all(axis=1))
+    return spots[fits[0]] if len(fits) else None

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from delineate.core.masks import Masks
 
-from .layout import Ints, Layout
-from .shapes import SHAPES
+from .layout import Floats, Ints, Layout
+from .shapes import SHAPES, Array
 
 Flat = NDArray[np.float32]
 
@@ -55,47 +55,57 @@ class Cover(NamedTuple):
 
 def cover(layout: Layout, size: tuple[int, int]) -> Cover:
     """The pixels of a layout's objects on an image of ``size`` (height, width)."""
-    height, width = size
-    bounds = np.array([SHAPES[name].bound for name in layout.shapes])[layout.kinds]  # (N, 2)
+    coefficients = [SHAPES[name].coefficients(layout.forms) for name in layout.shapes]  # (M, N) each
     cos, sin = np.cos(layout.angles), np.sin(layout.angles)
-    turned = np.stack(
-        [
-            bounds[:, 0] * abs(cos) + bounds[:, 1] * abs(sin),
-            bounds[:, 0] * abs(sin) + bounds[:, 1] * abs(cos),
-        ],
-        axis=1,
-    )
-    half = turned * layout.radii[:, None] + 1
-    low = np.clip(np.floor(layout.centers - half), 0, (width, height)).astype(np.int64)
-    high = np.clip(np.ceil(layout.centers + half), 0, (width, height)).astype(np.int64)
-    low = np.where((high > low).all(axis=1, keepdims=True), low, 0)
-    high = np.where((high > low).all(axis=1, keepdims=True), high, low)
+    half = _extents(layout, coefficients, cos, sin) * layout.radii[:, None] + 1
+    limit = size[::-1]
+    low = np.clip(np.floor(layout.centers - half), 0, limit).astype(np.int64)
+    high = np.clip(np.ceil(layout.centers + half), 0, limit).astype(np.int64)
+    low[(high <= low).any(axis=1)] = 0
+    high[(high <= low).any(axis=1)] = 0
     sides = high - low
     area = sides.prod(axis=1)
     offsets = np.concatenate([[0], np.cumsum(area)])
     owner = np.repeat(np.arange(len(layout)), area)
-    place = np.arange(offsets[-1]) - offsets[owner]
-    row, column = np.divmod(place, np.maximum(sides[:, 0], 1)[owner])
-    start = ((low + 0.5 - layout.centers) / layout.radii[:, None]).astype(np.float32)
-    step = (1 / layout.radii).astype(np.float32)[owner]
-    dx = start[owner, 0] + column.astype(np.float32) * step
-    dy = start[owner, 1] + row.astype(np.float32) * step
-    c, s = cos.astype(np.float32)[owner], sin.astype(np.float32)[owner]
-    u, v = dx * c + dy * s, dy * c - dx * s
-    distance = _distance(layout, owner, u, v) / step
+    # Along a row u and v grow by a constant; the rows' beginnings grow by constants too.
+    step = np.stack([cos, -sin], axis=1) / layout.radii[:, None]  # (N, 2) of (u, v) for one column
+    down = np.stack([sin, cos], axis=1) / layout.radii[:, None]  # for one row
+    away = low + 0.5 - layout.centers
+    start = away[:, :1] * step + away[:, 1:] * down
+    row_owner = np.repeat(np.arange(len(layout)), sides[:, 1] * (sides[:, 0] > 0))
+    rows = np.arange(len(row_owner)) - np.searchsorted(row_owner, row_owner)
+    begin = start[row_owner] + rows[:, None] * down[row_owner]  # (rows, 2)
+    widths = sides[row_owner, 0]
+    column = np.arange(offsets[-1]) - np.repeat(np.cumsum(widths) - widths, widths)
+    u, v = (
+        np.repeat(begin[:, k].astype(np.float32), widths)
+        + column.astype(np.float32) * np.repeat(step[:, k].astype(np.float32), area)
+        for k in (0, 1)
+    )
+    distance = _distance(layout, coefficients, owner, u, v)
+    distance *= np.repeat(layout.radii.astype(np.float32), area)
     return Cover(size, np.concatenate([low, high], axis=1), offsets, owner, u, v, distance)
 
 
-def _distance(layout: Layout, owner: Ints, u: Flat, v: Flat) -> Flat:
+def _extents(layout: Layout, coefficients: list[Array], cos: Floats, sin: Floats) -> Floats:
+    """(N, 2) half width and half height of each object's box, in radii."""
+    result = np.zeros((len(layout), 2))
+    for kind, name in enumerate(layout.shapes):
+        mine = layout.kinds == kind
+        result[mine] = SHAPES[name].extent(coefficients[kind][:, mine], cos[mine], sin[mine])
+    return result
+
+
+def _distance(layout: Layout, coefficients: list[Array], owner: Ints, u: Flat, v: Flat) -> Flat:
     """(P,) signed distances in radii."""
     result = np.empty_like(u)
     for kind, name in enumerate(layout.shapes):
         family = SHAPES[name]
-        k = family.coefficients(layout.forms).astype(np.float32)  # (M, N)
+        k = coefficients[kind].astype(np.float32)  # (M, N)
         if len(layout.shapes) == 1:
-            return family.distance(k[:, owner], u, v).astype(np.float32, copy=False)
+            return family.distance(k.take(owner, axis=1), u, v).astype(np.float32, copy=False)
         mine = np.flatnonzero(layout.kinds[owner] == kind)
-        result[mine] = family.distance(k[:, owner[mine]], u[mine], v[mine])
+        result[mine] = family.distance(k.take(owner[mine], axis=1), u[mine], v[mine])
     return result
 
 

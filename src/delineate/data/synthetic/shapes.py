@@ -27,14 +27,15 @@ class Family(NamedTuple):
         distance: coefficients (M, P), u (P,), v (P,) to signed distances (P,), in radii.
         reach: coefficients (M, N, 1), cosines and sines of directions (D,), to how far the outline lies from
             the centre there, (N, D), in radii; for a person that of an ellipse around it.
-        bound: half width and half height of a box that holds every outline, in radii.
+        extent: coefficients (M, N), cosines and sines (N,) of the angles that the objects are turned by, to
+            half width and half height (N, 2), in radii, of boxes around the centres that hold the outlines.
         upright: it stands on the ground: turned little, and what stands lower in the picture is nearer.
     """
 
     coefficients: Callable[[Array], Array]
     distance: Callable[[Array, Array, Array], Array]
     reach: Callable[[Array, Array, Array], Array]
-    bound: tuple[float, float]
+    extent: Callable[[Array, Array, Array], Array]
     upright: bool = False
 
 
@@ -66,6 +67,11 @@ def _cell_reach(k: Array, c: Array, s: Array) -> Array:
     return _harmonics(k, c, s)[0]
 
 
+def _cell_extent(k: Array, c: Array, s: Array) -> Array:
+    outer = 1 + np.hypot(k[0], k[1]) + np.hypot(k[2], k[3]) + np.hypot(k[4], k[5])
+    return np.stack([outer, outer], axis=1)
+
+
 # -- ellipse --------------------------------------------------------------------------------------------
 
 
@@ -82,6 +88,10 @@ def _ellipse_distance(k: Array, u: Array, v: Array) -> Array:
 
 def _ellipse_reach(k: Array, c: Array, s: Array) -> Array:
     return 1 / np.sqrt((c / k[0]) ** 2 + (s / k[1]) ** 2)
+
+
+def _ellipse_extent(k: Array, c: Array, s: Array) -> Array:
+    return np.stack([np.hypot(k[0] * c, k[1] * s), np.hypot(k[0] * s, k[1] * c)], axis=1)
 
 
 # -- polygon: six half-planes, such as grains and stones ------------------------------------------------
@@ -105,6 +115,15 @@ def _polygon_distance(k: Array, u: Array, v: Array) -> Array:
 def _polygon_reach(k: Array, c: Array, s: Array) -> Array:
     facing = k[:SIDES] * c + k[SIDES : 2 * SIDES] * s  # (SIDES, N, D)
     return (k[2 * SIDES :] / np.maximum(facing, 1e-3)).min(axis=0)
+
+
+def _polygon_extent(k: Array, c: Array, s: Array) -> Array:
+    """The farthest corner: where the edges of neighbouring half-planes meet."""
+    x, y, a = k[:SIDES], k[SIDES : 2 * SIDES], k[2 * SIDES :]
+    next_x, next_y, b = (np.roll(part, -1, axis=0) for part in (x, y, a))
+    turned = x * next_x + y * next_y  # cosine of the angle between the two
+    outer = np.sqrt((a * a + b * b - 2 * a * b * turned) / (1 - turned * turned)).max(axis=0)
+    return np.stack([outer, outer], axis=1)
 
 
 # -- ring: a cell with a hole ---------------------------------------------------------------------------
@@ -163,11 +182,16 @@ def _person_reach(k: Array, c: Array, s: Array) -> Array:
     return 1 / np.sqrt((c / (0.3 * k[2])) ** 2 + s**2)
 
 
+def _person_extent(k: Array, c: Array, s: Array) -> Array:
+    c, s = abs(c), abs(s)
+    return np.stack([0.75 * c + 1.02 * s, 0.75 * s + 1.02 * c], axis=1)
+
+
 SHAPES = {
-    "cell": Family(_cell_coefficients, _cell_distance, _cell_reach, (1.4, 1.4)),
-    "ellipse": Family(_ellipse_coefficients, _ellipse_distance, _ellipse_reach, (1.3, 1.3)),
-    "polygon": Family(_polygon_coefficients, _polygon_distance, _polygon_reach, (1.6, 1.6)),
-    "ring": Family(_ring_coefficients, _ring_distance, _cell_reach, (1.4, 1.4)),
-    "person": Family(_person_coefficients, _person_distance, _person_reach, (0.75, 1.05), upright=True),
+    "cell": Family(_cell_coefficients, _cell_distance, _cell_reach, _cell_extent),
+    "ellipse": Family(_ellipse_coefficients, _ellipse_distance, _ellipse_reach, _ellipse_extent),
+    "polygon": Family(_polygon_coefficients, _polygon_distance, _polygon_reach, _polygon_extent),
+    "ring": Family(_ring_coefficients, _ring_distance, _cell_reach, _cell_extent),
+    "person": Family(_person_coefficients, _person_distance, _person_reach, _person_extent, upright=True),
 }
 """The families by name."""
