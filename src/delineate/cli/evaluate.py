@@ -19,6 +19,8 @@ delineate evaluate --predictions results.json --data instances_val2017.json --ou
 
 delineate evaluate --predictions labels_of_another_tool/ --data dsb2018 --metrics cells --json
 
+delineate evaluate --model nuclei --data dsb2018 --metrics crowd --pictures worst
+
 Exit codes: 0 all images scored; 1 some images failed, the others are scored; 2 nothing could be scored."""
 
 
@@ -41,12 +43,16 @@ def evaluate_command(
     ] = None,
     by: Annotated[str, typer.Option(help="Scores for each value of this column too, such as modality.")] = "",
     metrics: Annotated[
-        str, typer.Option(help="coco: box and mask AP; cells: AP as in cell papers, counts.")
+        str,
+        typer.Option(
+            help="coco: box and mask AP; cells: AP as in cell papers, counts; "
+            "crowd: objects merged, split, missed."
+        ),
     ] = "coco,cells",
     confidence: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            help="Score detections from it on. Default: AP takes all, cells and counts from 0.5 on."
+            help="Score detections from it on. Default: AP takes all, the other metrics from 0.5 on."
         ),
     ] = None,
     max_det: Annotated[
@@ -56,6 +62,12 @@ def evaluate_command(
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder for report.json, report.csv and report.txt, or one such file."),
+    ] = None,
+    pictures: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Folder for pictures of the images with the most crowd errors; needs --metrics crowd."
+        ),
     ] = None,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries of the dataset out, counted.")
@@ -77,7 +89,7 @@ def evaluate_command(
     if not data:
         raise InputError("evaluate: expected --data, got none; give the dataset with the truth")
     stored = predictions is not None
-    dataset = _dataset(data, split, images, stored, skip_invalid)
+    dataset = _dataset(data, split, images, stored and pictures is None, skip_invalid)
     report = evaluate(
         predictions if stored else _model(model, weights, device),
         dataset,
@@ -85,6 +97,7 @@ def evaluate_command(
         metrics=[name.strip() for name in metrics.split(",") if name.strip()],
         max_det=max_det,
         by=by or None,
+        pictures=pictures,
         progress=not quiet,
     )
     _show(report, out, as_json, quiet)

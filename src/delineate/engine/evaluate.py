@@ -15,15 +15,19 @@ from delineate.core.instances import Instances
 from delineate.metrics.average_precision import MAX_DETS, AveragePrecision
 from delineate.metrics.cell_matching import CellMatching
 from delineate.metrics.counting import CountingError
+from delineate.metrics.crowd import CrowdErrors
 
+from .crowd_pictures import WorstPictures
 from .evaluation_inputs import Truth, caller, in_classes, name_of
 from .predictions import ImageEntry, Predictions, read_predictions
 from .remarks import Remarks, remarks_of_one_image
 from .report import Report, Scores
 
 METRICS = ("coco", "cells")
+"""Those computed unasked."""
+ALL_METRICS = (*METRICS, "crowd")
 OPERATING_POINT = 0.5
-"""Score from which a detection counts as an object in the cell metrics, where no confidence is given."""
+"""Score from which a detection counts in cell and crowd metrics, where no confidence is given."""
 
 Kind = Literal["mask", "box"]
 
@@ -37,6 +41,7 @@ def evaluate(
     metrics: Sequence[str] = METRICS,
     max_det: int | None = None,
     by: str | None = None,
+    pictures: str | Path | None = None,
     progress: bool = True,
 ) -> Report:
     """Score predictions against truth, image by image.
@@ -52,11 +57,14 @@ def evaluate(
         split: only this split of the dataset.
         confidence: score only detections with a score from it on, 0..1, in every metric; a model gets it as
             its own threshold. Default: COCO's AP takes all that the predictor gives (it ranks by score),
-            cells and counts take the detections from 0.5 on.
-        metrics: ``"coco"`` (box and mask AP and AR), ``"cells"`` (StarDist's matching, counting error).
+            cells, counts and crowd errors take the detections from 0.5 on.
+        metrics: ``"coco"`` (box and mask AP and AR), ``"cells"`` (StarDist's matching, counting error),
+            ``"crowd"`` (objects merged, split, missed, by their neighbours).
         max_det: score at most so many detections of a class in an image in COCO's AP, default 100; a model
             is asked for as many. What lies beyond is counted in the report.
         by: a column of the dataset's groups, such as ``"modality"``: scores for each of its values too.
+        pictures: a folder for pictures of the 20 images with the most crowd errors, true objects outlined
+            by their fate; needs ``"crowd"`` among the metrics.
         progress: show a progress bar on stderr where that is a terminal.
 
     Returns:
@@ -76,30 +84,39 @@ def evaluate(
         1.0
     """
     started = time.monotonic()
-    _check_settings(confidence, metrics, max_det)
+    _check_settings(confidence, metrics, max_det, pictures)
     stored = isinstance(predictor, str | Path | Predictions)
-    truth = Truth.of(dataset, split=split, by=by, with_images=not stored)
+    truth = Truth.of(dataset, split=split, by=by, with_images=not stored or pictures is not None)
     if isinstance(predictor, str | Path):
         entries = [truth.entry(index) for index in range(len(truth))]
         predictor = read_predictions(predictor, entries, truth.classes)
-    run = _Run(truth, predictor, confidence, metrics, max_det)
+    run = _Run(truth, predictor, confidence, metrics, max_det, None if pictures is None else WorstPictures())
     console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
     for index in track(range(len(truth)), "evaluating", console=console, transient=True):
         run.image(index)
     if len(run.failed) == len(truth):
         name, reason = run.failed[0]
         raise InputError(f"{truth.where}: no image could be scored; the first, {name}: {reason}")
+    if run.pictures is not None and pictures is not None:
+        run.pictures.save(pictures)
     return run.report(time.monotonic() - started, by)
 
 
-def _check_settings(confidence: float | None, metrics: Sequence[str], max_det: int | None) -> None:
-    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(METRICS):
+def _check_settings(
+    confidence: float | None, metrics: Sequence[str], max_det: int | None, pictures: str | Path | None
+) -> None:
+    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(ALL_METRICS):
         raise InputError(
-            f"evaluate, metrics: expected some of {list(METRICS)}, got {metrics!r}; choose from these"
+            f"evaluate, metrics: expected some of {list(ALL_METRICS)}, got {metrics!r}; choose from these"
         )
     if confidence is not None and not 0 <= confidence <= 1:
         raise InputError(
             f"evaluate, confidence: expected a number in 0..1, got {confidence}; give for example 0.5"
+        )
+    if pictures is not None and "crowd" not in metrics:
+        raise InputError(
+            f"evaluate, pictures: expected 'crowd' among the metrics, got {list(metrics)}; "
+            "pictures show crowd errors"
         )
     if max_det is not None and max_det < 1:
         raise InputError(
@@ -113,20 +130,22 @@ class _Metrics:
     def __init__(self, truth: Truth, max_dets: tuple[int, ...]) -> None:
         self.mask = AveragePrecision("mask", truth.classes, max_dets=max_dets)
         self.box = AveragePrecision("box", truth.classes, max_dets=max_dets)
-        self.cells, self.counting = CellMatching(), CountingError()
+        self.cells, self.counting, self.crowd = CellMatching(), CountingError(), CrowdErrors()
 
     def merge(self, other: _Metrics) -> None:
         self.mask.merge(other.mask)
         self.box.merge(other.box)
         self.cells.merge(other.cells)
         self.counting.merge(other.counting)
+        self.crowd.merge(other.crowd)
 
-    def scores(self, kinds: set[Kind], with_cells: bool) -> Scores:
+    def scores(self, kinds: set[Kind], matched: set[str]) -> Scores:
         return Scores(
             mask=self.mask.compute() if "mask" in kinds else None,
             box=self.box.compute() if "box" in kinds else None,
-            cells=self.cells.compute() if with_cells else None,
-            counting=self.counting.compute() if with_cells else None,
+            cells=self.cells.compute() if "cells" in matched else None,
+            counting=self.counting.compute() if "cells" in matched else None,
+            crowd=self.crowd.compute() if "crowd" in matched else None,
         )
 
 
@@ -140,15 +159,17 @@ class _Run:
         confidence: float | None,
         metrics: Sequence[str],
         max_det: int | None,
+        pictures: WorstPictures | None,
     ) -> None:
         self.truth, self.predictor, self.confidence = truth, predictor, confidence
+        self.pictures = pictures
         self.call: Callable[[Any], Instances] | None = None
         if not isinstance(predictor, Predictions):
             self.call = caller(predictor, confidence, max_det)
         last = MAX_DETS[-1] if max_det is None else max_det
         self.max_dets = (*(limit for limit in MAX_DETS if limit < last), last)
         self.kinds: set[Kind] = {"mask", "box"} if "coco" in metrics else set()
-        self.with_cells = "cells" in metrics
+        self.matched = set(metrics) - {"coco"}  # those that match masks at the operating point
         self.groups: dict[str, _Metrics] = {}
         self.failed: list[tuple[str, str]] = []
         self.foreign = 0
@@ -167,8 +188,8 @@ class _Run:
         """Feed one image to the metrics; all is checked before the first one counts it."""
         entry, truth = self.truth.entry(index), self.truth.truth(index)
         exact = self.predictor.results(entry) if isinstance(self.predictor, Predictions) else None
-        # Masks of stored results are decoded only where cells are matched: COCO's AP takes the run lengths.
-        found = self.found(index, entry) if exact is None or self.with_cells else None
+        # Masks of stored results are decoded only where they are matched: COCO's AP takes the run lengths.
+        found = self.found(index, entry) if exact is None or self.matched else None
         if found is not None and found.size != truth.size:
             raise InputError(
                 f"expected a prediction of {truth.size} pixels (height, width), got {found.size}; "
@@ -182,11 +203,16 @@ class _Run:
         metrics = self.groups.setdefault(self.truth.groups[index], _Metrics(self.truth, self.max_dets))
         for kind in self.kinds:
             self.score_coco(metrics.mask if kind == "mask" else metrics.box, index, truth, exact or found)
-        if self.with_cells and found is not None:
+        if self.matched and found is not None:
             floor = OPERATING_POINT if self.confidence is None else self.confidence
             objects = found[found.scores >= floor]
-            metrics.cells.update(objects, truth, entry.id)
-            metrics.counting.update(objects, truth, entry.id)
+            if "cells" in self.matched:
+                metrics.cells.update(objects, truth, entry.id)
+                metrics.counting.update(objects, truth, entry.id)
+            if "crowd" in self.matched:
+                metrics.crowd.update(objects, truth, entry.id)
+                if self.pictures is not None:
+                    self.pictures.add(objects, truth, self.truth.samples[index].image, entry.id, entry.name)
 
     def score_coco(
         self,
@@ -220,13 +246,16 @@ class _Run:
 
     def give_up_masks(self, side: str, boxes_only: bool) -> None:
         """Boxes only on one side: mask scores are given up for the whole set, and the report says so."""
-        if boxes_only and ("mask" in self.kinds or self.with_cells):
+        if boxes_only and ("mask" in self.kinds or self.matched):
             self.kinds.discard("mask")
-            self.with_cells = False
-            self.remarks.add(f"the {side} have boxes only: masks and cells are not scored")
-        if not self.kinds and not self.with_cells:
+            names = ["masks", *sorted(self.matched)]
+            told = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+            self.matched = set()
+            self.remarks.add(f"the {side} have boxes only: {told} are not scored")
+        if not self.kinds and not self.matched:
             raise InputError(
-                "cells: expected masks in truth and predictions, got boxes only; choose metrics=['coco']"
+                "cells, crowd: expected masks in truth and predictions, got boxes only; "
+                "choose metrics=['coco']"
             )
 
     def report(self, seconds: float, by: str | None) -> Report:
@@ -246,8 +275,8 @@ class _Run:
             predictor=name_of(self.predictor),
             data=self.truth.describe(),
             images=len(self.truth) - len(self.failed),
-            total=total.scores(self.kinds, self.with_cells),
-            groups={name: metrics.scores(self.kinds, self.with_cells) for name, metrics in named.items()},
+            total=total.scores(self.kinds, self.matched),
+            groups={name: metrics.scores(self.kinds, self.matched) for name, metrics in named.items()},
             by=by,
             confidence=self.confidence,
             cell_confidence=OPERATING_POINT if self.confidence is None else self.confidence,

@@ -18,6 +18,7 @@ from delineate.core.errors import InputError, MissingDependencyError
 from delineate.metrics.average_precision_report import AveragePrecisionReport
 from delineate.metrics.cell_report import CellMatchingReport, CellScores
 from delineate.metrics.counting import CountingReport
+from delineate.metrics.crowd_report import CrowdReport
 
 from .atomic import write_atomically
 from .report_text import render
@@ -31,9 +32,11 @@ class Scores:
     box: AveragePrecisionReport | None = None
     cells: CellMatchingReport | None = None
     counting: CountingReport | None = None
+    crowd: CrowdReport | None = None
 
     def flat(self) -> dict[str, float]:
-        """Every number by a short name: ``mask/AP50``, ``cells/AP``, ``cells/F1_50``, ``count/bias``, ..
+        """Every number by a short name: ``mask/AP50``, ``cells/AP``, ``cells/F1_50``, ``count/bias``,
+        ``crowd/merged_pairs``, ..
 
         ``cells/AP`` is the accuracy averaged over the thresholds, ``cells/AP50`` that at IoU 0.5, pooled over
         the images; ``cells/AP_by_image`` and ``cells/AP50_by_image`` are averaged over the images.
@@ -49,11 +52,19 @@ class Scores:
         if self.counting is not None:
             numbers["count/bias"] = self.counting.bias
             numbers["count/MAE"] = self.counting.mean_absolute_error
+        if self.crowd is not None:
+            numbers |= {f"crowd/{name}": value for name, value in self.crowd.scores.items()}
         return numbers
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, ready for JSON."""
-        parts = {"mask": self.mask, "box": self.box, "cells": self.cells, "counting": self.counting}
+        parts = {
+            "mask": self.mask,
+            "box": self.box,
+            "cells": self.cells,
+            "counting": self.counting,
+            "crowd": self.crowd,
+        }
         return {name: part.to_dict() for name, part in parts.items() if part is not None}
 
 
@@ -80,7 +91,7 @@ class Report:
         groups: the scores of each group, by name.
         by: the column that made the groups.
         confidence: score from which detections were taken in every metric; None: all in COCO's AP.
-        cell_confidence: score from which detections were taken as objects in cells and counts.
+        cell_confidence: score from which detections were taken as objects in cells, counts and crowd errors.
         failed: (name, reason) of the images that could not be scored.
         notes: what a reader of the numbers must know, one sentence each.
         seconds: wall-clock time.
@@ -117,6 +128,11 @@ class Report:
         if total.cells is not None:
             chosen["cells"] = {
                 **total.cells.protocol,
+                "taken": f"detections from {self.cell_confidence:g} on",
+            }
+        if total.crowd is not None:
+            chosen["crowd"] = {
+                **total.crowd.protocol,
                 "taken": f"detections from {self.cell_confidence:g} on",
             }
         return chosen
@@ -163,6 +179,8 @@ class Report:
                     rows.writerows(
                         [_text(group), _text(label), f"{kind}/{k}", _cell(v)] for k, v in row.items()
                     )
+            if scores.crowd is not None:
+                rows.writerows([_text(group), "", *row] for row in scores.crowd.rows())
         return file.getvalue()
 
     def save(self, path: str | Path) -> list[Path]:

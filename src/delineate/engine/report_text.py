@@ -12,6 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from delineate.metrics.cell_report import CellScores
+    from delineate.metrics.crowd_report import CrowdRow
 
     from .report import Report, Scores
 
@@ -22,7 +23,9 @@ def render(report: Report, console: Console) -> None:
     """Print a report: tables first, then the protocol, notes and failures."""
     console.print(f"[bold]{escape(report.predictor)}[/] on {escape(report.data)}", soft_wrap=True)
     sets = [("all", report.total), *report.groups.items()]
-    for table in (_coco(sets), _classes(report.total), _cells(sets), _cells_at_first(sets), _counts(sets)):
+    cells = (_cells(sets), _cells_at_first(sets), _counts(sets))
+    crowd = (_crowd(sets), _crowd_predictions(sets), _crowd_neighbours(report.total))
+    for table in (_coco(sets), _classes(report.total), *cells, *crowd):
         if table is not None:
             console.print(table)
     _protocol(report, console)
@@ -106,6 +109,60 @@ def _counts(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     return table
 
 
+def _crowd(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    if sets[0][1].crowd is None:
+        return None
+    table = _crowd_table("Crowd: what became of each true object", "recall")
+    for name, scores in sets:
+        if scores.crowd is not None:
+            _crowd_row(table, name, scores.crowd.total)
+    return table
+
+
+def _crowd_neighbours(scores: Scores) -> Table | None:
+    """The same for each neighbour situation, where it occurs."""
+    if scores.crowd is None:
+        return None
+    table = _crowd_table("Crowd by neighbours, all images", "recall")
+    titles = {"gap": "gap {} diameters", "overlap": "box IoU {}", "size": "size {} x median"}
+    special = {"touching": "touching", "alone": "no neighbour within 0.5"}
+    for situation, rows in scores.crowd.by.items():
+        for row in rows:
+            if row.objects or row.pairs:
+                _crowd_row(table, special.get(row.name, titles[situation].format(row.name)), row)
+        table.add_section()
+    return table
+
+
+def _crowd_table(title: str, last: str) -> Table:
+    fates = ("matched", "merged", "split", "inexact", "missed")
+    return _table(title, "", "objects", *fates, last, "pairs", "merged", "rate")
+
+
+def _crowd_row(table: Table, name: str, row: CrowdRow) -> None:
+    numbers = (row.objects, row.matched, row.merged, row.split, row.inexact, row.missed)
+    pairs = str(row.pairs), str(row.merged_pairs), _percent(row.merged_pair_rate)
+    table.add_row(escape(name), *map(str, numbers), _number(row.recall), *pairs)
+
+
+def _crowd_predictions(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    """What each prediction is, with precision and F1, and what the fates do not tell."""
+    if sets[0][1].crowd is None:
+        return None
+    kinds = ("matched", "merging", "part", "duplicate", "inexact", "fragment", "spurious")
+    table = _table("Crowd: what each prediction is", "", "predictions", *kinds, "precision", "F1")
+    for name, scores in sets:
+        if (c := scores.crowd) is not None:
+            numbers = (c.predicted, *(c.predictions[kind] for kind in kinds))
+            table.add_row(escape(name), *map(str, numbers), _number(c.precision), _number(c.f1))
+    c = sets[0][1].crowd
+    table.caption = (
+        f"{c.missed_beside_found} of {c.total.missed} missed objects are beside one that was found"
+    )
+    table.caption_justify = "left"
+    return table
+
+
 def _protocol(report: Report, console: Console) -> None:
     chosen = report.protocol
     lines = []
@@ -122,6 +179,12 @@ def _protocol(report: Report, console: Console) -> None:
         lines.append(
             f"Cells protocol: {cells['definition']}; {cells['match']}; pooled: {cells['pooled']}; mean of "
             f"images: {cells['by_image']}; crowd: {cells['crowd']}; {cells['taken']}"
+        )
+    if crowd := chosen.get("crowd"):
+        lines.append(
+            f"Crowd protocol: match: {crowd['match']}; merged: {crowd['merged']}; split: {crowd['split']}; "
+            f"inexact: {crowd['inexact']}; neighbours: {crowd['neighbours']}; crowd: {crowd['crowd']}; "
+            f"classes: {crowd['classes']}; {crowd['taken']}"
         )
     for line in lines:
         console.print(escape(line), style="dim")
@@ -141,6 +204,10 @@ def _table(title: str, first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _percent(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f} %"
 
 
 def _number(value: float) -> str:

@@ -141,6 +141,10 @@ class JudgedImage:
         """The predictions of these fates."""
         return self.predicted[np.isin(self.fates.prediction, [PREDICTION_FATES.index(n) for n in names])]
 
+    def merging(self) -> Instances:
+        """The predictions that made an object merged, those matched with another object too."""
+        return self.predicted[self.fates.merging]
+
 
 def judge_image(pred: Instances, truth: Instances, iou: float = 0.5, by_class: bool = False) -> JudgedImage:
     """Give every true object and every prediction of one image its fate.

@@ -46,12 +46,14 @@ class Fates:
         merged_pair: (P,) of the neighbouring true pairs: one prediction covers both, and not both have a
             match of their own.
         under_merger: (T,) the true object lies under a prediction that merges, matched by it or not.
+        merging: (D,) the prediction made an object merged, matched with another one or not.
     """
 
     truth: Ints
     prediction: Ints
     merged_pair: Bools
     under_merger: Bools
+    merging: Bools
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def judge(
     _match(o, fate, kind, o.same if by_class else np.ones(len(o.iou), np.bool_), iou, "matched")
     if by_class:
         _match(o, fate, kind, np.ones(len(o.iou), np.bool_), iou, "mislabelled")
-    merged_pair, under = _merge(o, fate, kind, near)
+    merged_pair, under, merging = _merge(o, fate, kind, near)
     _split(o, fate, kind, truth, predicted)
     extra = np.unique(o.predicted[o.iou >= np.float32(iou)])
     kind[extra[kind[extra] < 0]] = PREDICTION_FATES.index("duplicate")
@@ -100,7 +102,7 @@ def judge(
     pieces = np.unique(o.predicted[o.inside > HALF])
     kind[pieces[kind[pieces] < 0]] = PREDICTION_FATES.index("fragment")
     kind[kind < 0] = PREDICTION_FATES.index("spurious")
-    return Fates(fate, kind, merged_pair, under)
+    return Fates(fate, kind, merged_pair, under, merging)
 
 
 def _overlaps(truth: Masks, truth_labels: Ints, predicted: Masks, predicted_labels: Ints) -> _Overlaps:
@@ -119,8 +121,8 @@ def _match(o: _Overlaps, fate: Ints, kind: Ints, allowed: Bools, iou: float, nam
     kind[predicted] = PREDICTION_FATES.index(name)
 
 
-def _merge(o: _Overlaps, fate: Ints, kind: Ints, near: Neighbours) -> tuple[Bools, Bools]:
-    """Merged pairs (P,), and the true objects (T,) under predictions that merge."""
+def _merge(o: _Overlaps, fate: Ints, kind: Ints, near: Neighbours) -> tuple[Bools, Bools, Bools]:
+    """Merged pairs (P,), the true objects (T,) under predictions that merge, and these (D,)."""
     over = o.covered > HALF
     true, predicted = o.true[over], o.predicted[over]
     shape = (len(fate), len(kind))
@@ -138,12 +140,13 @@ def _merge(o: _Overlaps, fate: Ints, kind: Ints, near: Neighbours) -> tuple[Bool
         others = (others - csr_array((np.ones(len(inner.row), np.int32), at), shape=shape)).tocsr()
     left = others.tocoo()
     row, column, several = left.row, left.col, left.data > 0
-    merging = np.unique(column[several & lost[row]])
+    merging = np.zeros(len(kind), np.bool_)
+    merging[column[several & lost[row]]] = True
     fate[row[several & lost[row]]] = TRUTH_FATES.index("merged")
     under = np.zeros(len(fate), np.bool_)
-    under[row[several & np.isin(column, merging)]] = True
-    kind[merging[kind[merging] < 0]] = PREDICTION_FATES.index("merging")
-    return merged_pair, under
+    under[row[several & merging[column]]] = True
+    kind[merging & (kind < 0)] = PREDICTION_FATES.index("merging")
+    return merged_pair, under, merging
 
 
 def _split(o: _Overlaps, fate: Ints, kind: Ints, truth: Masks, predicted: Masks) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -211,6 +211,14 @@ class CrowdReport:
             "crowd": "left out, with the predictions of which more than half lies in a crowd region",
             "classes": "a match needs the same class" if self.by_class else "not looked at for a match",
         }
+
+    def rows(self) -> Iterator[tuple[str, int]]:
+        """Every number of the breakdown by a long name: ``crowd/merged_pairs [gap touching]``."""
+        for situation, rows in self.by.items():
+            for row in rows:
+                numbers = asdict(row)
+                name = numbers.pop("name")
+                yield from ((f"crowd/{key} [{situation} {name}]", value) for key, value in numbers.items())
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, ready for JSON; undefined rates are None."""
