@@ -166,6 +166,30 @@ ZOO: dict[str, Entry] = {
         summary="one-stage segmenter of the YOLO family, large, to be trained",
         kwargs={"size": "l"},
     ),
+    "yolact": Entry(
+        builder="delineate.models.yolact:yolact",
+        summary="YOLACT on any timm backbone, prototypes mixed per object, to be trained",
+    ),
+    "yolact_resnet50": Entry(
+        builder="delineate.models.yolact:yolact",
+        summary="YOLACT-550, ResNet-50-FPN; takes the released yolact_resnet50_54_800000.pth",
+        kwargs={"backbone": "resnet50"},
+    ),
+    "yolact_resnet101": Entry(
+        builder="delineate.models.yolact:yolact",
+        summary="YOLACT-550, ResNet-101-FPN; takes the released yolact_base_54_800000.pth",
+        kwargs={"backbone": "resnet101"},
+    ),
+    "yolact_darknet53": Entry(
+        builder="delineate.models.yolact:yolact",
+        summary="YOLACT-550, DarkNet-53-FPN; takes the released yolact_darknet53_54_800000.pth",
+        kwargs={"backbone": "darknet53"},
+    ),
+    "yolact_plus_resnet50": Entry(
+        builder="delineate.models.yolact:yolact",
+        summary="YOLACT++'s anchors and mask rating, without its deformable convolutions, to be trained",
+        kwargs={"backbone": "resnet50", "square_anchors": False, "anchor_steps": 3, "mask_rating": True},
+    ),
     "center_offset": Entry(
         builder="delineate.models.center_offset:center_offset",
         summary="small dense network for many like objects; each pixel points at its object's centre",
