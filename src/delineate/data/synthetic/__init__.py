@@ -4,3 +4,6 @@ from .dataset import SyntheticDataset as SyntheticDataset
 from .layout import SceneSettings as SceneSettings
 from .scene import Scene as Scene
 from .scene import crowd_scene as crowd_scene
+from .video import Motion as Motion
+from .video import Video as Video
+from .video import crowd_video as crowd_video

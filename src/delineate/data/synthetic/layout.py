@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,6 +116,19 @@ class Layout:
         """Chosen objects; ``index`` is a slice, boolean mask or index array."""
         names = ("kinds", "centers", "radii", "angles", "forms", "looks")
         return replace(self, **{name: getattr(self, name)[index] for name in names})
+
+
+def joined(parts: Sequence[Layout]) -> Layout:
+    """The objects of several layouts of the same shapes, one after the other."""
+    return Layout(
+        parts[0].shapes,
+        np.concatenate([p.kinds for p in parts]),
+        np.concatenate([p.centers for p in parts]),
+        np.concatenate([p.radii for p in parts]),
+        np.concatenate([p.angles for p in parts]),
+        np.concatenate([p.forms for p in parts]),
+        np.concatenate([p.looks for p in parts]),
+    )
 
 
 def reaches(layout: Layout) -> Floats:

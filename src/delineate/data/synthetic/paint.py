@@ -124,7 +124,8 @@ def paint(
         grey = rng.standard_normal((height, width), dtype=np.float32) * np.float32(settings.noise)
         canvas += grey[:, :, None]
     canvas *= 255
-    return cv2.convertScaleAbs(np.maximum(canvas, 0, out=canvas))  # rounds, and stops at 255
+    rounded: NDArray[np.uint8] = cv2.convertScaleAbs(np.maximum(canvas, 0, out=canvas))  # type: ignore[assignment]
+    return rounded  # 255 at most
 
 
 def background(look: Style, size: tuple[int, int], shake: tuple[float, float] = (0.0, 0.0)) -> Flat:

@@ -14,7 +14,7 @@ from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 
 from ..records import Sample
-from .layout import Layout, SceneSettings, arrange
+from .layout import Ints, Layout, SceneSettings, arrange
 from .paint import paint, style
 from .pixels import Cover, cover, front_to_back
 
@@ -65,11 +65,11 @@ def crowd_scene(seed: Seed = 0, settings: SceneSettings | None = None) -> Scene:
     """
     settings = settings or SceneSettings()
     layout, found, truth = _placed(seed, settings)
-    rng = np.random.default_rng([*_numbers(seed), 1])
+    rng = np.random.default_rng([*numbers(seed), 1])
     image = paint(layout, found, style(settings, rng), settings, rng)
     missing = settings.objects - len(truth)
     notes = (f"{missing} of {settings.objects} objects had no room or were hidden",) if missing else ()
-    name = "-".join(str(n) for n in _numbers(seed))
+    name = "-".join(str(n) for n in numbers(seed))
     return Scene(image, truth, name, NOWHERE, 1, notes, found.masks(), layout)
 
 
@@ -80,7 +80,7 @@ def crowd_truth(seed: Seed = 0, settings: SceneSettings | None = None) -> Instan
 
 def _placed(seed: Seed, settings: SceneSettings) -> tuple[Layout, Cover, Instances]:
     """The objects that show, their pixels and the truth."""
-    layout = arrange(settings, np.random.default_rng([*_numbers(seed), 0]))
+    layout = arrange(settings, np.random.default_rng([*numbers(seed), 0]))
     found = cover(layout, settings.size)
     labels, kept = front_to_back(found, settings.min_visible, MIN_AREA)
     if len(kept) < len(layout):
@@ -89,11 +89,12 @@ def _placed(seed: Seed, settings: SceneSettings) -> tuple[Layout, Cover, Instanc
     return layout, found, visible_truth(labels, layout)
 
 
-def visible_truth(labels: NDArray[np.int32], layout: Layout) -> Instances:
-    """Instances of the label image (k + 1 for object k) of a layout's objects."""
+def visible_truth(labels: NDArray[np.int32], layout: Layout, ids: Ints | None = None) -> Instances:
+    """Instances of the label image (k + 1 for object k) of a layout's objects, maybe with identities (N,)."""
     masks = Masks.from_label_image(labels, ids=np.arange(1, len(layout) + 1))
-    return Instances(masks.size, masks=masks, labels=layout.kinds, classes=Labels(layout.shapes))
+    return Instances(masks.size, masks=masks, labels=layout.kinds, ids=ids, classes=Labels(layout.shapes))
 
 
-def _numbers(seed: Seed) -> tuple[int, ...]:
+def numbers(seed: Seed) -> tuple[int, ...]:
+    """A seed as the numbers that NumPy's generators take."""
     return (seed,) if isinstance(seed, int) else tuple(seed)
