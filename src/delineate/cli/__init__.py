@@ -18,6 +18,8 @@ from .models import EPILOG as MODELS_EPILOG
 from .models import models_command
 from .predict import EPILOG as PREDICT_EPILOG
 from .predict import predict_command
+from .synthesize import EPILOG as SYNTHESIZE_EPILOG
+from .synthesize import synthesize_command
 from .train import train
 
 EPILOG = """Examples:
@@ -46,6 +48,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
+app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,15 +126,13 @@ def open_synthetic(name: str | Path, split: str | None = None) -> SyntheticDatas
         values[key] = value
     counts = {key: _number(text, key, values.pop(key, str(least)), int) for key, least in COUNTS.items()}
     seed = _number(text, "seed", values.pop("seed", "0"), int)
+    kinds = scene_settings(values, text)
     try:
-        kinds = _settings(text, values)
         parts = {
             part: SyntheticDataset.of(count, kinds, seed, part)
             for part, count in zip(SPLITS, counts.values(), strict=True)
             if count
         }
-    except DatasetError:
-        raise
     except InputError as error:
         raise DatasetError(f"{text}: {error}") from None
     wanted = None if split is None else SPLIT_NAMES.get(split.lower(), split)
@@ -149,8 +147,16 @@ def open_synthetic(name: str | Path, split: str | None = None) -> SyntheticDatas
     return replace(chosen[0], records=tuple(records), source=Path(text))
 
 
-def _settings(name: str, values: dict[str, str]) -> list[SceneSettings]:
-    """Settings for each value of crowding."""
+def scene_settings(values: Mapping[str, str], where: str) -> list[SceneSettings]:
+    """Settings as text, as in a name; one for each value of ``crowding``.
+
+    Args:
+        values: name of a setting to its value, pairs and lists with commas.
+        where: the beginning of error messages.
+
+    Raises:
+        DatasetError: an unknown name, or a value that does not fit.
+    """
     hints = typing.get_type_hints(SceneSettings)
     built: dict[str, Any] = {}
     for key, text in values.items():
@@ -158,10 +164,13 @@ def _settings(name: str, values: dict[str, str]) -> list[SceneSettings]:
             known = [*COUNTS, "seed", *hints]
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it may be one of {', '.join(known)}"
-            raise DatasetError(f"{name}: unknown key {key!r}; {hint}")
-        built[key] = _value(name, key, text, hints[key])
+            raise DatasetError(f"{where}: unknown key {key!r}; {hint}")
+        built[key] = _value(where, key, text, hints[key])
     levels = built.pop("crowding", (SceneSettings.crowding,))
-    return [SceneSettings(**built, crowding=level) for level in levels]
+    try:
+        return [SceneSettings(**built, crowding=level) for level in levels]
+    except InputError as error:
+        raise DatasetError(f"{where}: {error}") from None
 
 
 def _value(name: str, key: str, text: str, hint: Any) -> Any:

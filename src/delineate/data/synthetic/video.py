@@ -123,14 +123,26 @@ class Video(Sequence[Scene]):
         found = cover(here, self.settings.size)
         return present, here, found, *front_to_back(found, 0, 1)
 
+    def states(self, t: int) -> tuple[Ints, Ints, Ints]:
+        """Every object in the picture of frame t, hidden ones too, front to back.
+
+        Returns:
+            Identities (M,); visible pixels (M,), 0 where it is wholly hidden; pixels of the whole mask (M,).
+        """
+        present, _, found, labels, shown = self._frame(t)
+        whole = found.masks().area
+        visible = np.zeros(len(present), dtype=np.int64)
+        visible[shown] = np.bincount(labels.ravel(), minlength=len(shown) + 1)[1:]
+        inside = whole > 0
+        return present[inside] + 1, visible[inside], whole[inside]
+
     @cached_property
     def hidden(self) -> dict[int, list[tuple[int, int]]]:
         """Identity to the intervals (first, last frame) in which it is in the picture but wholly hidden."""
         result: dict[int, list[tuple[int, int]]] = {}
         for t in range(len(self)):
-            present, _, found, _, shown = self._frame(t)
-            inside = np.flatnonzero(found.masks().area > 0)
-            for identity in (present[np.setdiff1d(inside, shown)] + 1).tolist():
+            ids, visible, _ = self.states(t)
+            for identity in ids[visible == 0].tolist():
                 spans = result.setdefault(identity, [])
                 if spans and spans[-1][1] == t - 1:
                     spans[-1] = (spans[-1][0], t)
