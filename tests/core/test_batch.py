@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
@@ -65,6 +66,25 @@ def test_same_tensor_as_torchvision(sizes: list[tuple[int, int]]) -> None:
     batch = collate(images, spec)
     assert batch.sizes == [tuple(s) for s in wanted.image_sizes]
     torch.testing.assert_close(batch.images, wanted.tensors, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (130, 7), (64, 64), (257, 300)])
+@pytest.mark.parametrize("edge", [None, 96])
+def test_bytes_give_the_numbers_of_plain_arithmetic(size: tuple[int, int], edge: int | None) -> None:
+    """Bit by bit, whatever the layout in memory, beside another image and with clean padding."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    image.flags.writeable = False
+    spec = InputSpec(shortest_edge=edge, longest_edge=edge)
+    batch = collate([image, image[::-1, ::-1]], spec)
+    for slot, pixels in zip(batch.images, (image.copy(), image[::-1, ::-1].copy()), strict=True):
+        plain = torch.from_numpy(pixels).float() / 255
+        wanted = ((plain - torch.tensor(spec.mean)) / torch.tensor(spec.std)).permute(2, 0, 1)
+        if edge:
+            wanted = F.interpolate(wanted[None], batch.sizes[0], mode="bilinear", align_corners=False)[0]
+        height, width = batch.sizes[0]
+        assert torch.equal(slot[:, :height, :width], wanted)
+        assert not slot[:, height:].any() and not slot[:, :, width:].any()
 
 
 def test_targets_move_with_the_image() -> None:
