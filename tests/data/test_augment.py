@@ -139,6 +139,31 @@ def test_masks_one_by_one_equal_masks_on_one_label_image(angle: float) -> None:
         assert apart.masks[i].to_rle() == together.masks[i].to_rle()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(0.2, 3), st.floats(0.2, 3), st.integers(0, 7), st.integers(5, 60), st.integers(5, 60),
+    st.integers(0, 9),
+)  # fmt: skip
+def test_each_pixel_takes_the_masks_under_its_centre(
+    wide: float, high: float, symmetry: int, height: int, width: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    masks = [blobs(height, width, 3, seed) == k for k in (1, 2, 3)] + [rng.random((height, width)) > 0.5]
+    turn = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), symmetry % 4)
+    matrix = place(turn @ np.diag([-wide if symmetry > 3 else wide, high]), (height, width), (30, 40), rng)
+    moved = warp_instances(Instances((height, width), masks=Masks.from_dense(masks)), matrix, (30, 40))
+    y, x = np.mgrid[0:30, 0:40] + 0.5
+    at = np.floor(map_points(invert(matrix), np.stack([x.ravel(), y.ravel()], axis=1))).astype(int)
+    seen = ((at >= 0) & (at < [width, height])).all(axis=1)
+    expected = []
+    for mask in masks:
+        pixels = np.zeros(30 * 40, bool)
+        pixels[seen] = mask[at[seen, 1], at[seen, 0]]
+        expected.append(pixels.reshape(30, 40))
+    expected = [e for e in expected if e.any()]
+    np.testing.assert_array_equal(moved.masks.dense(), np.reshape(expected, (-1, 30, 40)))
+
+
 def test_fields_stay_with_their_objects() -> None:
     labels = np.zeros((40, 40), np.int32)
     labels[2:8, 2:8], labels[20:36, 20:36], labels[2:4, 30:32] = 1, 2, 3

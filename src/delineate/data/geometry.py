@@ -1,7 +1,8 @@
 """Moving an image and its objects together: one affine map from the source to a training crop.
 
-Image and objects go through the same matrix, so instances follow exactly: masks by nearest neighbour on one
-label image where they do not overlap, one by one where they do.
+Image and objects go through the same matrix, so instances follow exactly: each pixel of the crop takes the
+masks of the source pixel under its centre. Without a turn this is done on the masks' runs, else on label
+images.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
+from delineate.core.runs import ranges, union
 
 SHRINK = 0.75  # below this factor the source is averaged over areas first, so that nothing aliases
 
@@ -66,12 +68,14 @@ def leaves_border(matrix: Affine, size: Size, crop: Size) -> bool:
 
 def warp_image(image: NDArray[np.float32], matrix: Affine, crop: Size) -> NDArray[np.float32]:
     """(H, W, C) -> (*crop, C), bilinear, averaged over areas first when it shrinks; zeros outside."""
-    window, shifted = _window(image, matrix, crop)
+    (x0, y0, x1, y1), shifted = _shown((image.shape[0], image.shape[1]), matrix, crop)
+    window = image[y0:y1, x0:x1]
     factor = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if factor < SHRINK:
         height, width = (max(1, round(side * factor)) for side in window.shape[:2])
         ratio = np.array([window.shape[1] / width, window.shape[0] / height])
-        window = cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA)
+        window = np.asarray(small, dtype=np.float32)
         shifted = np.column_stack([shifted[:, :2] * ratio, shifted[:, 2]])
     warped = cv2.warpAffine(
         window, _centers(shifted), crop[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -81,7 +85,7 @@ def warp_image(image: NDArray[np.float32], matrix: Affine, crop: Size) -> NDArra
 
 def inside(size: Size, matrix: Affine, crop: Size) -> NDArray[np.bool_]:
     """(*crop,) True where the crop shows the image of ``size`` (height, width)."""
-    column, row = _source_pixels(matrix, (0, 0, crop[1], crop[0]))
+    column, row = _source_pixels(matrix, crop)
     return (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
 
 
@@ -96,12 +100,11 @@ def warp_instances(truth: Instances, matrix: Affine, crop: Size, min_area: int =
     """
     if truth.masks is None:
         return _warp_boxes(truth, matrix, crop, min_area)
-    labels = truth.masks.to_label_image()
-    if int(truth.masks.area.sum()) == int(np.count_nonzero(labels)):
-        masks, kept = _warp_label_image(labels, len(truth), matrix, crop, min_area)
-    else:
-        masks, kept = _warp_one_by_one(truth.masks, matrix, crop, min_area)
-    return _chosen(truth, kept, crop, masks)
+    masks = _warp_runs(truth.masks, matrix, crop)
+    if masks is None:
+        masks = _warp_pixels(truth.masks, matrix, crop)
+    kept = np.flatnonzero(masks.area >= max(1, min_area))
+    return _chosen(truth, kept, crop, masks[kept])
 
 
 def _chosen(
@@ -120,38 +123,55 @@ def _chosen(
     )
 
 
-def _warp_label_image(
-    labels: NDArray[np.int32], count: int, matrix: Affine, crop: Size, min_area: int
-) -> tuple[Masks, NDArray[np.int64]]:
-    moved = _nearest(labels, (0, 0), matrix, (0, 0, crop[1], crop[0]))
-    areas = np.bincount(moved.ravel(), minlength=count + 1)
-    areas[0] = 0
-    keep = areas >= max(1, min_area)
-    return Masks.from_label_image(np.where(keep[moved], moved, 0)), np.flatnonzero(keep) - 1
+def _warp_runs(masks: Masks, matrix: Affine, crop: Size) -> Masks | None:
+    """The masks in the crop, some empty; None where the map turns them, for runs stand upright."""
+    column, row = _source_pixels(matrix, crop)
+    if column.shape[0] != 1 or row.shape[1] != 1:
+        return None
+    r = masks.runs
+    left, right = _targets(column[0], r.x, r.x + 1)
+    top, bottom = _targets(row[:, 0], r.y, r.y + r.length)
+    seen = np.flatnonzero((right > left) & (bottom > top))
+    number = (right - left)[seen]
+    each = np.repeat(seen, number)
+    x = ranges(left[seen], number)
+    return Masks(crop, union(r.owner[each], x, top[each], (bottom - top)[each], len(masks), crop))
 
 
-def _warp_one_by_one(
-    masks: Masks, matrix: Affine, crop: Size, min_area: int
-) -> tuple[Masks, NDArray[np.int64]]:
-    crops: list[NDArray[np.bool_]] = []
-    corners: list[tuple[int, int]] = []
-    kept: list[int] = []
-    for i in range(len(masks)):
-        part, (x, y) = masks.crop(i)
-        height, width = part.shape
-        outline = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]])
-        moved = map_points(matrix, outline)
-        x0, y0 = (int(v) for v in np.clip(np.floor(moved.min(axis=0)), 0, crop[::-1]))
-        x1, y1 = (int(v) for v in np.clip(np.ceil(moved.max(axis=0)), 0, crop[::-1]))
-        if part.size == 0 or x1 <= x0 or y1 <= y0:
-            continue
-        seen = _nearest(part, (x, y), matrix, (x0, y0, x1, y1))
-        if np.count_nonzero(seen) >= max(1, min_area):
-            crops.append(seen)
-            corners.append((x0, y0))
-            kept.append(i)
-    placed = Masks.from_crops(crops, np.array(corners, dtype=np.int64).reshape(-1, 2), crop)
-    return placed, np.array(kept, dtype=np.int64)
+def _targets(
+    source: NDArray[np.int64], first: NDArray[np.integer[Any]], end: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Stretches [begin, end) of the crop whose ``source`` pixels, rising or falling, lie in [first, end)."""
+    if source[0] <= source[-1]:
+        return np.searchsorted(source, first), np.searchsorted(source, end)
+    low, high = np.searchsorted(source[::-1], first), np.searchsorted(source[::-1], end)
+    return len(source) - high, len(source) - low
+
+
+def _warp_pixels(masks: Masks, matrix: Affine, crop: Size) -> Masks:
+    """The masks in the crop, some empty, by as many label images as they overlap."""
+    if not len(masks):
+        return Masks.empty(crop)
+    moved: list[Masks] = []
+    window, matrix = _shown(masks.size, matrix, crop)
+    masks = masks.window(*window)
+    layer = _layers(masks)
+    order = np.argsort(layer, kind="stable")
+    for members in np.split(order, np.cumsum(np.bincount(layer))[:-1]):
+        labels = _nearest(masks[members].to_label_image(), matrix, crop)
+        moved.append(Masks.from_label_image(labels, np.arange(1, len(members) + 1)))
+    return Masks.concatenate(moved)[np.argsort(order)]
+
+
+def _layers(masks: Masks) -> NDArray[np.int64]:
+    """(N,) a layer for each mask, few in all, so that those of one layer share no pixel."""
+    layer = np.zeros(len(masks), dtype=np.int64)
+    i, j, _ = masks.intersection_pairs(masks)
+    earlier = j < i
+    for mask in np.unique(i[earlier]):  # greedy colouring, in order
+        taken = layer[j[earlier & (i == mask)]]
+        layer[mask] = np.setdiff1d(np.arange(len(taken) + 1), taken)[0]
+    return layer
 
 
 def _warp_boxes(truth: Instances, matrix: Affine, crop: Size, min_area: int) -> Instances:
@@ -163,44 +183,38 @@ def _warp_boxes(truth: Instances, matrix: Affine, crop: Size, min_area: int) -> 
     return _chosen(truth, kept, crop, None, boxes[kept])
 
 
-def _window(array: NDArray[Any], matrix: Affine, crop: Size) -> tuple[NDArray[Any], Affine]:
-    """The part of the source that the crop shows, two pixels wider, and the map from that part."""
+def _shown(size: Size, matrix: Affine, crop: Size) -> tuple[tuple[int, int, int, int], Affine]:
+    """The source's window (x0, y0, x1, y1) that the crop shows, two pixels wider, and the map from it."""
     corners = map_points(invert(matrix), _corners(crop))
-    height, width = array.shape[:2]
-    x0, y0 = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1])
-    x1, y1 = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, [x0 + 1, y0 + 1], [width, height])
+    height, width = size
+    x0, y0 = (int(v) for v in np.clip(np.floor(corners.min(axis=0)) - 2, 0, [width - 1, height - 1]))
+    x1, y1 = (int(v) for v in np.clip(np.ceil(corners.max(axis=0)) + 2, [x0 + 1, y0 + 1], [width, height]))
     shifted = np.column_stack([matrix[:, :2], map_points(matrix, np.array([[x0, y0]]))[0]])
-    return array[y0:y1, x0:x1], shifted
+    return (x0, y0, x1, y1), shifted
 
 
-def _source_pixels(
-    matrix: Affine, window: tuple[int, int, int, int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each pixel of a window (x0, y0, x1, y1) of the crop: column and row of the source under it."""
-    x0, y0, x1, y1 = window
+def _source_pixels(matrix: Affine, crop: Size) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each pixel of the crop: column and row of the source under it, each to be broadcast to ``crop``."""
     back = invert(matrix)
-    x, y = np.arange(x0, x1) + 0.5, np.arange(y0, y1)[:, None] + 0.5
-    column, row = (np.floor(back[k, 0] * x + back[k, 1] * y + back[k, 2]).astype(np.int64) for k in (0, 1))
+    x, y = np.arange(crop[1])[None] + 0.5, np.arange(crop[0])[:, None] + 0.5
+    # Without a term in x or y the sum stays a row or a column of numbers.
+    parts = [[c * v for c, v in zip(back[k], (x, y), strict=False) if c] for k in (0, 1)]
+    column, row = (np.floor(sum(parts[k]) + back[k, 2]).astype(np.int64) for k in (0, 1))
     return column, row
 
 
-def _nearest(
-    part: NDArray[Any], corner: tuple[int, int], matrix: Affine, window: tuple[int, int, int, int]
-) -> NDArray[Any]:
-    """A window of the crop, each pixel taken from the source pixel under its centre; zero outside ``part``.
-
-    Args:
-        part: (h, w) of the source.
-        corner: (x, y) of the part in the source.
-        matrix: source -> crop.
-        window: (x0, y0, x1, y1) in the crop.
-    """
-    column, row = _source_pixels(matrix, window)
-    column, row = column - corner[0], row - corner[1]
-    height, width = part.shape
+def _nearest(labels: NDArray[np.int32], matrix: Affine, crop: Size) -> NDArray[np.int32]:
+    """(*crop,) each pixel taken from the source pixel under its centre; zero outside the (h, w) labels."""
+    column, row = _source_pixels(matrix, crop)
+    height, width = labels.shape
     known = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    taken: NDArray[Any] = part[row.clip(0, height - 1), column.clip(0, width - 1)]
-    return np.where(known, taken, np.zeros((), part.dtype))
+    column, row = column.clip(0, width - 1), row.clip(0, height - 1)
+    if row.shape[0] == 1 and column.shape[1] == 1:  # a quarter turn
+        taken = labels.T.take(row[0], axis=1).take(column[:, 0], axis=0)
+    else:
+        taken = labels[row, column]
+    taken[~known] = 0
+    return taken
 
 
 def _centers(matrix: Affine) -> Affine:

@@ -98,19 +98,18 @@ def copy_paste(
 def visible(truth: Instances, cover: NDArray[np.bool_], min_area: int = 1) -> Instances:
     """What remains of each object outside ``cover`` (H, W); objects with fewer pixels are dropped."""
     assert truth.masks is not None
+    boxes = truth.masks.boxes.astype(np.int64).tolist()
+    met = np.array([cover[y1:y2, x1:x2].any() for x1, y1, x2, y2 in boxes], dtype=np.bool_)
+    order = np.concatenate([np.flatnonzero(~met), np.flatnonzero(met)])
     crops: list[NDArray[np.bool_]] = []
-    corners: list[tuple[int, int]] = []
-    kept: list[int] = []
-    for i in range(len(truth)):
-        part, (x, y) = truth.masks.crop(i)
-        part = part & ~cover[y : y + part.shape[0], x : x + part.shape[1]]
-        if np.count_nonzero(part) >= max(1, min_area):
-            crops.append(part)
-            corners.append((x, y))
-            kept.append(i)
-    masks = Masks.from_crops(crops, np.array(corners, dtype=np.int64).reshape(-1, 2), truth.size)
-    chosen = truth[np.array(kept, dtype=np.int64)]
-    return chosen.replace(masks=masks, boxes=masks.boxes, areas=None)
+    for i in np.flatnonzero(met):
+        part, (x, y) = truth.masks.crop(int(i))
+        crops.append(part & ~cover[y : y + part.shape[0], x : x + part.shape[1]])
+    corners = truth.masks.boxes[met, :2].astype(np.int64)
+    rest = Masks.concatenate([truth.masks[~met], Masks.from_crops(crops, corners, truth.size)])
+    rest = rest[np.argsort(order)]
+    kept = np.flatnonzero(rest.area >= max(1, min_area))
+    return truth[kept].replace(masks=rest[kept], boxes=rest[kept].boxes, areas=None)
 
 
 def _alike(
