@@ -161,7 +161,7 @@ def scene_settings(values: Mapping[str, str], where: str) -> list[SceneSettings]
     built: dict[str, Any] = {}
     for key, text in values.items():
         if key not in hints:
-            known = [*COUNTS, "seed", *hints]
+            known = [*COUNTS, "seed", *hints] if is_synthetic(where) else [*hints]
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it may be one of {', '.join(known)}"
             raise DatasetError(f"{where}: unknown key {key!r}; {hint}")

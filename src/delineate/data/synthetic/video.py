@@ -26,7 +26,7 @@ BREATH = 0.04  # how much of the range of an outline's random numbers comes and 
 
 @dataclass(frozen=True)
 class Motion:
-    """How a crowd moves.
+    """How a crowd moves. Persons swing arms and legs as they walk; other shapes rock and breathe a little.
 
     Attributes:
         speed: pixels per frame; half of the objects move right and half left, each +- 20 %.
