@@ -19,8 +19,8 @@ def assign(
     """(A,) int64: per prior the index of its object, ``BACKGROUND`` or ``BETWEEN`` (does not train).
 
     A prior takes the object it overlaps most, from an IoU of ``positive`` on; below ``negative`` it is
-    background. Besides, every object gets a prior of its own: of all pairs the one with the highest IoU is
-    bound, its object and its prior leave, and so on.
+    background. Besides, every object gets a prior of its own: of all pairs that overlap, the one with the
+    highest IoU is bound, its object and its prior leave, and so on.
 
     Args:
         priors: (A, 4) xyxy in pixels of the network's input.
@@ -36,31 +36,34 @@ def assign(
         best, owner = iou.max(dim=0)
         matched = torch.where(best >= positive, owner, BETWEEN)
         matched[best < negative] = BACKGROUND
-        bound = _own_prior(iou)
-        matched[bound] = torch.arange(len(bound), device=priors.device)
+        objects, own = _own_prior(iou)
+        matched[own] = objects
     if len(crowds):
         part = _covered(priors, crowds)
         matched[(matched < 0) & (part > crowd)] = BETWEEN
     return matched
 
 
-def _own_prior(iou: Tensor) -> Tensor:
-    """(G,) a prior for each object, no two the same, greedily by IoU; ``iou`` (G, A) is used up."""
+def _own_prior(iou: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs (objects, priors), no object and no prior twice, greedily by IoU; ``iou`` (G, A) is used up."""
     value, at = iou.max(dim=1)
-    if len(set(at.tolist())) == len(at):  # nobody wants another's: greedy choice comes to each one's best
-        return at
-    waiting = torch.ones_like(at, dtype=torch.bool)
-    bound = at.clone()
+    if len(set(at.tolist())) == len(at):  # nobody wants another's: the greedy choice is each one's best
+        objects = torch.where(value > 0)[0]
+        return objects, at[objects]
+    bound: list[tuple[int, int]] = []
     for _ in range(min(iou.shape)):
-        row = int(torch.where(waiting, value, -1.0).argmax())
+        row = int(value.argmax())
+        if value[row] <= 0:
+            break
         column = int(at[row])
-        bound[row] = column
-        waiting[row] = False
-        iou[:, column] = -1
-        rivals = torch.where(waiting & (at == column))[0]
+        bound.append((row, column))
+        iou[:, column] = 0
+        value[row] = 0
+        rivals = torch.where((value > 0) & (at == column))[0]
         if len(rivals):
             value[rivals], at[rivals] = iou[rivals].max(dim=1)
-    return bound
+    pairs = torch.tensor(bound, dtype=torch.int64, device=iou.device).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
 
 
 def _covered(priors: Tensor, crowds: Tensor) -> Tensor:
