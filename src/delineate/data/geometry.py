@@ -157,8 +157,12 @@ def _warp_pixels(masks: Masks, matrix: Affine, crop: Size) -> Masks:
     masks = masks.window(*window)
     layer = _layers(masks)
     order = np.argsort(layer, kind="stable")
+    column, row = _source_pixels(matrix, crop)
+    height, width = masks.size
+    known = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    source = np.where(known, row * width + column, height * width)  # (*crop,) into the flat window and a zero
     for members in np.split(order, np.cumsum(np.bincount(layer))[:-1]):
-        labels = _nearest(masks[members].to_label_image(), matrix, crop)
+        labels = np.append(masks[members].to_label_image(), np.int32(0)).take(source)
         moved.append(Masks.from_label_image(labels, np.arange(1, len(members) + 1)))
     return Masks.concatenate(moved)[np.argsort(order)]
 
@@ -201,20 +205,6 @@ def _source_pixels(matrix: Affine, crop: Size) -> tuple[NDArray[np.int64], NDArr
     parts = [[c * v for c, v in zip(back[k], (x, y), strict=False) if c] for k in (0, 1)]
     column, row = (np.floor(sum(parts[k]) + back[k, 2]).astype(np.int64) for k in (0, 1))
     return column, row
-
-
-def _nearest(labels: NDArray[np.int32], matrix: Affine, crop: Size) -> NDArray[np.int32]:
-    """(*crop,) each pixel taken from the source pixel under its centre; zero outside the (h, w) labels."""
-    column, row = _source_pixels(matrix, crop)
-    height, width = labels.shape
-    known = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    column, row = column.clip(0, width - 1), row.clip(0, height - 1)
-    if row.shape[0] == 1 and column.shape[1] == 1:  # a quarter turn
-        taken = labels.T.take(row[0], axis=1).take(column[:, 0], axis=0)
-    else:
-        taken = labels[row, column]
-    taken[~known] = 0
-    return taken
 
 
 def _centers(matrix: Affine) -> Affine:
