@@ -88,3 +88,17 @@ def test_help_has_examples(app: typer.Typer) -> None:
     done = CliRunner().invoke(app, ["--help"])
     assert done.exit_code == 0
     assert "Exit codes" in done.stdout
+
+
+def test_crowd_errors_of_stored_predictions_with_pictures(app: typer.Typer, nuclei: Path) -> None:
+    joined = np.asarray(Image.open(nuclei / "labels" / "a.png")).copy()
+    joined[joined == 3] = 2
+    Image.fromarray(joined).save(nuclei / "found" / "a.png")
+    given = ["--predictions", str(nuclei / "found"), "--data", str(nuclei), "--metrics", "crowd"]
+    done = CliRunner().invoke(app, [*given, "--pictures", str(nuclei / "worst")])
+    assert done.exit_code == 0, done.output
+    assert "Crowd: what became of each true object" in done.stdout
+    assert [file.name for file in (nuclei / "worst").iterdir()] == ["01_a.png"]
+    done = CliRunner().invoke(app, [*given[:-1], "cells", "--pictures", str(nuclei / "worst")])
+    assert isinstance(done.exception, InputError)
+    assert "'crowd' among the metrics" in str(done.exception)

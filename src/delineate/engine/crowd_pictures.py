@@ -18,8 +18,7 @@ from delineate.metrics.crowd import JudgedImage, count, judge_image
 
 from .atomic import write_atomically
 
-SIDE = 1200  # small images are enlarged by whole numbers up to so many pixels
-BAR = 26  # height of the legend, pixels
+SIDE = 1400  # small images are enlarged by whole numbers up to so many pixels
 
 Color = tuple[int, int, int]
 
@@ -69,12 +68,11 @@ def draw_judged(judged: JudgedImage, image: ArrayLike | None = None) -> Image.Im
     shown = Image.fromarray(plain).resize((width * scale, height * scale), Image.Resampling.NEAREST)
     marked = shown.copy()
     pen = ImageDraw.Draw(marked)
+    for name, tint in PREDICTION_COLORS.items():  # broad, under the truth
+        found = judged.merging() if name == "merging" else judged.of_predicted(name)
+        _outline(pen, found, tint, scale, 2 + scale)
     for name, tint in TRUTH_COLORS.items():
-        _outline(pen, judged.of_truth(name), tint, scale, 1 if name == "matched" else 2)
-    _outline(pen, judged.merging(), PREDICTION_COLORS["merging"], scale, 1)
-    for name, tint in PREDICTION_COLORS.items():
-        if name != "merging":
-            _outline(pen, judged.of_predicted(name), tint, scale, 1)
+        _outline(pen, judged.of_truth(name), tint, scale, 1 if name == "matched" else scale)
     both = Image.new("RGB", (2 * shown.width + 4, shown.height))
     both.paste(shown, (0, 0))
     both.paste(marked, (shown.width + 4, 0))
@@ -93,22 +91,23 @@ def _outline(pen: ImageDraw.ImageDraw, objects: Instances, tint: Color, scale: i
 
 def _with_legend(picture: Image.Image) -> Image.Image:
     """The picture above the legend, which takes as many lines as the width asks for."""
-    font = ImageFont.load_default(size=13)
+    letter = max(11, picture.width // 110)
+    font, bar = ImageFont.load_default(size=letter), 2 * letter
     pen = ImageDraw.Draw(picture)
     x, y, placed = 8, 0, []
     for text, tint in LEGEND:
-        wide = 24 + round(pen.textlength(text, font=font)) + 16
+        wide = 2 * bar + round(pen.textlength(text, font=font))
         if x > 8 and x + wide > picture.width:
-            x, y = 8, y + BAR
+            x, y = 8, y + bar
         placed.append((x, y, text, tint))
         x += wide
-    whole = Image.new("RGB", (picture.width, picture.height + y + BAR), (24, 24, 24))
+    whole = Image.new("RGB", (picture.width, picture.height + y + bar), (24, 24, 24))
     whole.paste(picture, (0, 0))
     pen = ImageDraw.Draw(whole)
     for x, y, text, tint in placed:
         top = picture.height + y
-        pen.line((x, top + BAR // 2, x + 18, top + BAR // 2), fill=tint, width=3)
-        pen.text((x + 24, top + 5), text, font=font, fill=(235, 235, 235))
+        pen.line((x, top + bar // 2, x + bar, top + bar // 2), fill=tint, width=3)
+        pen.text((x + bar + 6, top + letter // 2), text, font=font, fill=(235, 235, 235))
     return whole
 
 

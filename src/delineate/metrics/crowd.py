@@ -158,6 +158,23 @@ def judge_image(pred: Instances, truth: Instances, iou: float = 0.5, by_class: b
     Raises:
         InputError: masks missing, or image sizes differ.
     """
+    (found, found_masks), (true, true_masks) = judged_objects(pred, truth)
+    near = Neighbours.of(true_masks)
+    fates = judge(true_masks, true.labels, found_masks, found.labels, near, iou, by_class)
+    return JudgedImage(true, found, fates, near)
+
+
+def judged_objects(
+    pred: Instances, truth: Instances
+) -> tuple[tuple[Instances, Masks], tuple[Instances, Masks]]:
+    """The predictions and the true objects that count, each with their masks, in canonical order.
+
+    Left out: crowd regions of the truth, predictions of which more than half lies in one, masks without a
+    pixel.
+
+    Raises:
+        InputError: masks missing, or image sizes differ.
+    """
     if (pred.masks is None and len(pred)) or (truth.masks is None and len(truth)):
         raise InputError(
             "CrowdErrors: expected masks in both prediction and truth, got boxes only; "
@@ -168,14 +185,11 @@ def judge_image(pred: Instances, truth: Instances, iou: float = 0.5, by_class: b
             f"CrowdErrors: expected a prediction of the image's size {truth.size} (height, width), "
             f"got {pred.size}; predict on the original image"
         )
-    true, true_masks = _judged(truth[~truth.crowd])
     found, found_masks = _judged(pred)
     if truth.crowd.any() and truth.masks is not None:
         outside = ~in_crowd(found_masks, truth.masks[truth.crowd])
         found, found_masks = found[outside], found_masks[outside]
-    near = Neighbours.of(true_masks)
-    fates = judge(true_masks, true.labels, found_masks, found.labels, near, iou, by_class)
-    return JudgedImage(true, found, fates, near)
+    return (found, found_masks), _judged(truth[~truth.crowd])
 
 
 def _judged(objects: Instances) -> tuple[Instances, Masks]:

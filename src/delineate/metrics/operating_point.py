@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
-from delineate.core.masks import Masks
 
-from .cell_matching import in_crowd
-from .crowd import CrowdErrors
+from .crowd import CrowdErrors, judged_objects
 from .crowd_report import CrowdReport
 
 Ints = NDArray[np.int64]
@@ -106,6 +104,7 @@ def confidence_at_precision(
         InputError: no confidence reaches it; the message names the highest precision there is.
 
     Example:
+        >>> from delineate.core.masks import Masks
         >>> true = Masks.from_label_image(np.array([[1, 1, 0, 2, 2]]))
         >>> found = Masks.from_label_image(np.array([[1, 1, 3, 2, 0]]))
         >>> pair = Instances((1, 5), masks=found, scores=[0.9, 0.6, 0.4]), Instances((1, 5), masks=true)
@@ -160,15 +159,9 @@ def _gains(
     pred: Instances, truth: Instances, iou: float, by_class: bool
 ) -> tuple[NDArray[np.float32], Bools, int]:
     """Of one image: scores (D,) descending, whether each adds a match (D,), and the number of objects."""
-    true = truth[~truth.crowd]
-    none = Masks.empty(truth.size)
-    masks = pred.masks or none
-    keep = np.asarray(masks.area) > 0
-    if truth.crowd.any() and truth.masks is not None:
-        keep &= ~in_crowd(masks, truth.masks[truth.crowd])
-    found = pred[keep]
-    found = found[np.argsort(-found.scores, kind="stable")]
-    true_masks, masks = true.masks or none, found.masks or none
+    (found, masks), (true, true_masks) = judged_objects(pred, truth)
+    order = np.argsort(-found.scores, kind="stable")
+    found, masks = found[order], masks[order]
     i, j, shared = true_masks.intersection_pairs(masks)
     overlap = shared / (np.asarray(true_masks.area)[i] + np.asarray(masks.area)[j] - shared)
     good = overlap.astype(np.float32) >= np.float32(iou)
@@ -180,7 +173,7 @@ def _gains(
     holder: dict[int, int] = {}
     held: dict[int, int] = {}
     gains = np.array([_place(k, wanted, holder, held) for k in range(len(found))], dtype=np.bool_)
-    return found.scores, gains, int(np.count_nonzero(np.asarray(true_masks.area)))
+    return found.scores, gains, len(true)
 
 
 def _place(start: int, wanted: list[list[int]], holder: dict[int, int], held: dict[int, int]) -> bool:
