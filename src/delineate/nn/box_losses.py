@@ -55,7 +55,7 @@ def expected_distances(logits: Tensor, bins: int) -> Tensor:
 
 
 def boxes_from_distances(points: Tensor, distances: Tensor) -> Tensor:
-    """(..., 4) xyxy from (..., 2) points and (..., 4) distances to left, top, right and bottom, all in pixels.
+    """(..., 4) xyxy from (..., 2) points and (..., 4) distances left, top, right, bottom, in pixels.
 
     Example:
         >>> boxes_from_distances(torch.tensor([[8.0, 8.0]]), torch.tensor([[1.0, 2.0, 3.0, 4.0]])).tolist()

@@ -101,8 +101,8 @@ def fold_norms(module: nn.Module) -> int:
 
     Sure are: a convolution and a batch norm next to each other in a ``Sequential``; children ``conv`` and
     ``norm`` of our own :class:`~delineate.nn.layers.ConvNorm` and :class:`~delineate.nn.csp.ConvAct`,
-    ``convK`` and ``normK`` of our own :class:`~delineate.nn.layers.Residual`; children ``convK`` and ``bnK`` of timm's residual networks. Any
-    other norm stays as it is, which is right, and only slower.
+    ``convK`` and ``normK`` of our own :class:`~delineate.nn.layers.Residual`; children ``convK`` and ``bnK``
+    of timm's residual networks. Any other norm stays as it is, which is right, and only slower.
     """
     count = 0
     for parent in module.modules():

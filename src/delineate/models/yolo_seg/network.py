@@ -7,6 +7,7 @@ masks (Bolya et al. 2019, "YOLACT", section 3.1) that also see the backbone's st
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -70,7 +71,7 @@ class Neck(nn.Module):
 
     def __init__(self, channels: Sequence[int], depth: int) -> None:
         super().__init__()
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))  # (finer, coarser)
+        pairs = list(pairwise(channels))  # (finer, coarser)
         self.down = nn.ModuleList([CSPBlock(fine + coarse, fine, depth, False) for fine, coarse in pairs])
         self.shrink = nn.ModuleList([ConvAct(fine, fine, 3, 2) for fine, _ in pairs])
         self.up = nn.ModuleList([CSPBlock(fine + coarse, coarse, depth, False) for fine, coarse in pairs])
