@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from delineate.core.batch import InputSpec
 from delineate.core.errors import InputError
 from delineate.core.labels import Labels
+from delineate.core.suppress import Suppression
 
 from ..mask_rcnn.coco import COCO
 from .choose import Limits
@@ -41,6 +42,7 @@ def yolact(
     pretrained_backbone: bool = False,
     mask_rating: bool = False,
     limits: Limits | Mapping[str, Any] | None = None,
+    suppression: Suppression | Mapping[str, Any] | None = None,
     training: Training | Mapping[str, Any] | None = None,
 ) -> Yolact:
     """YOLACT on DarkNet-53 or any timm backbone with strides 8, 16, 32; weights are random unless asked for.
@@ -64,6 +66,8 @@ def yolact(
         pretrained_backbone: download timm's ImageNet weights.
         mask_rating: YOLACT++'s network that rates masks; detections are ranked by score times rating.
         limits: default confidence, suppression and number of detections; see :class:`Limits`.
+        suppression: in place of Fast NMS, another rule with its own threshold and number of candidates; see
+            :class:`Suppression`. None: Fast NMS, as published.
         training: loss weights, matching, limits of training; see :class:`Training`.
 
     Returns:
@@ -87,6 +91,7 @@ def yolact(
         priors,
         _record(Limits, limits, "limits"),
         _record(Training, training, "training"),
+        None if suppression is None else _record(Suppression, suppression, "suppression"),
         MaskRater(len(labels)) if mask_rating else None,
     )
     model.settings = {name: _plain(value) for name, value in settings.items() if value is not None}

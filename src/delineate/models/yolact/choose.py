@@ -48,7 +48,7 @@ class Found(NamedTuple):
         rows: (N,) int64 which prior each comes from.
         labels: (N,) int64, 0..K-1.
         scores: (N,) float32, 0..1.
-        lost: how many good ones ``max_det`` cut off.
+        lost: how many good ones ``max_det`` cut off; -1: some.
         unseen: how many candidates beyond ``candidates`` were not looked at.
     """
 

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from delineate.core.batch import Batch, InputSpec
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.masks import Masks
 from delineate.core.prototypes import assemble
+from delineate.core.suppress import Suppression
 from delineate.nn.box_coding import decode
 
 from ..base import Segmenter
@@ -61,6 +63,7 @@ class Yolact(Segmenter):
         priors: the boxes that offsets are measured from.
         limits: what counts as a detection, unless a call says otherwise.
         training: how objects train it.
+        suppression: used in place of Fast NMS; None: Fast NMS, as published.
         rater: YOLACT++'s network that rates masks, or None.
     """
 
@@ -77,6 +80,7 @@ class Yolact(Segmenter):
         priors: Priors,
         limits: Limits,
         training: Training,
+        suppression: Suppression | None = None,
         rater: MaskRater | None = None,
     ) -> None:
         super().__init__()
@@ -86,6 +90,7 @@ class Yolact(Segmenter):
         channels = head.shared.in_channels
         self.semantic = nn.Conv2d(channels, len(classes), 1)  # only trained through, never used to detect
         self.priors, self.limits, self.training_settings = priors, limits, training
+        self.suppression = suppression
         fresh = (neck, head, prototypes, self.semantic, *([rater] if rater is not None else []))
         for layer in (module for part in fresh for module in part.modules()):
             if isinstance(layer, nn.Conv2d):
@@ -142,7 +147,7 @@ class Yolact(Segmenter):
         """
         limits = self._limits(confidence, iou, max_det)
         return [
-            self._one(outputs, batch, image, self._choose(outputs, image, limits))
+            self._one(outputs, batch, image, self._choose(outputs, batch, image, limits))
             for image in range(len(batch))
         ]
 
@@ -163,7 +168,7 @@ class Yolact(Segmenter):
         with torch.inference_mode():
             outputs = self(batch.images)
             for image in range(len(batch)):
-                found = self._choose(outputs, image, limits)
+                found = self._choose(outputs, batch, image, limits)
                 if self.rater is not None and len(found.rows):
                     found = self._rated(self.rater, outputs, batch, image, found, limits.confidence)
                 results.append(self._one(outputs, batch, image, found))
@@ -182,26 +187,54 @@ class Yolact(Segmenter):
 
     def _limits(self, confidence: float | None, iou: float | None, max_det: int | None) -> Limits:
         own = self.limits
+        usual = own.iou if self.suppression is None else self.suppression.iou
         return replace(
             own,
             confidence=own.confidence if confidence is None else confidence,
-            iou=own.iou if iou is None else iou,
+            iou=usual if iou is None else iou,
             max_det=own.max_det if max_det is None else max_det,
         )
 
-    def _choose(self, outputs: Outputs, image: int, limits: Limits) -> Found:
-        found = choose(outputs.boxes[image], outputs.scores[image], limits)
+    def _choose(self, outputs: Outputs, batch: Batch, image: int, limits: Limits) -> Found:
+        if self.suppression is None:
+            found = choose(outputs.boxes[image], outputs.scores[image], limits)
+        else:
+            found = self._suppressed(self.suppression, outputs, batch, image, limits)
         if found.lost:
+            every = str(len(found.rows) + found.lost) if found.lost > 0 else "more"
             log.warning(
-                "image %d of the batch: kept the %d best detections of %d; raise max_det to keep all",
-                image, len(found.rows), len(found.rows) + found.lost,
+                "image %d of the batch: kept the %d best detections of %s; raise max_det to keep all",
+                image, len(found.rows), every,
             )  # fmt: skip
         elif found.unseen and len(found.rows) < limits.max_det:
             log.warning(
-                "image %d of the batch: %d candidates beyond the %d best of their class were not looked at; "
-                "raise limits.candidates to look at all", image, found.unseen, limits.candidates,
+                "image %d of the batch: %d candidates beyond the best %d were not looked at; "
+                "raise candidates to look at all",
+                image, found.unseen, (self.suppression or limits).candidates,
             )  # fmt: skip
         return found
+
+    def _suppressed(
+        self, suppression: Suppression, outputs: Outputs, batch: Batch, image: int, limits: Limits
+    ) -> Found:
+        """Detections by another rule than Fast NMS; each prior stands for its likeliest class."""
+        best, label = outputs.scores[image].max(dim=1)
+        rows = torch.where(best > limits.confidence)[0]
+        boxes = batch.boxes_to_original(image, _numpy(outputs.boxes[image, rows]))
+        kept, scores = replace(suppression, iou=limits.iou).choose(
+            boxes,
+            _numpy(best[rows]),
+            label[rows].cpu().numpy(),
+            limit=limits.max_det + 1,
+            confidence=limits.confidence,
+            masks=lambda some: self._masks(outputs, batch, image, rows[torch.from_numpy(some)], boxes[some]),
+            coefficients=_numpy(outputs.coefficients[image, rows]),
+        )
+        chosen = rows[torch.from_numpy(kept[: limits.max_det]).to(rows.device)]
+        values = torch.from_numpy(scores[: limits.max_det]).to(best.device)
+        lost = -1 if len(kept) > limits.max_det else 0
+        unseen = max(0, len(rows) - suppression.candidates)
+        return Found(chosen, label[chosen], values, lost, unseen)
 
     def _rated(
         self, rater: MaskRater, outputs: Outputs, batch: Batch, image: int, found: Found, confidence: float
@@ -219,24 +252,26 @@ class Yolact(Segmenter):
         return found._replace(rows=found.rows[order], labels=found.labels[order], scores=scores[order])
 
     def _one(self, outputs: Outputs, batch: Batch, image: int, found: Found) -> Instances:
-        size = batch.originals[image]
         boxes = batch.boxes_to_original(image, _numpy(outputs.boxes[image, found.rows]))
+        masks = self._masks(outputs, batch, image, found.rows, boxes)
+        labels, scores = found.labels.cpu().numpy(), _numpy(found.scores)
+        objects = Instances(batch.originals[image], boxes, labels, scores, masks, classes=self.classes)
+        return objects[masks.area > 0]
+
+    @staticmethod
+    def _masks(outputs: Outputs, batch: Batch, image: int, rows: Tensor, boxes: np.ndarray) -> Masks:
+        """Masks of the priors ``rows``, whose ``boxes`` are in original pixels."""
         prototypes = outputs.prototypes[image]
-        region = (
-            float(batch.sizes[image][0] * prototypes.shape[1] / batch.images.shape[2]),
-            float(batch.sizes[image][1] * prototypes.shape[2] / batch.images.shape[3]),
-        )
-        masks = assemble(
+        cells = [n / p for n, p in zip(prototypes.shape[1:], batch.images.shape[2:], strict=True)]
+        height, width = batch.sizes[image]
+        return assemble(
             _numpy(prototypes),
-            _numpy(outputs.coefficients[image, found.rows]),
+            _numpy(outputs.coefficients[image, rows]),
             boxes,
-            size,
-            region=region,
+            batch.originals[image],
+            region=(height * cells[0], width * cells[1]),
             rule="yolact",
         )
-        labels, scores = found.labels.cpu().numpy(), _numpy(found.scores)
-        objects = Instances(size, boxes, labels, scores, masks, classes=self.classes)
-        return objects[masks.area > 0]
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:
