@@ -154,12 +154,14 @@ def spacings(centers: Floats, reach: Floats, others: Floats, other_reach: Floats
         others: (N, 2) xy.
         other_reach: (N, DIRECTIONS).
     """
-    away = others[None] - centers[:, None]  # (K, N, 2)
-    dx, dy = away[..., 0], away[..., 1]
-    towards = np.rint(np.arctan2(dy, dx) * (DIRECTIONS / (2 * np.pi))).astype(np.int64) % DIRECTIONS
-    mine = reach[np.arange(len(reach))[:, None], towards] if len(reach) > 1 else reach[0, towards]
-    theirs = other_reach[np.arange(len(others)), (towards + DIRECTIONS // 2) % DIRECTIONS]
-    return np.sqrt(dx * dx + dy * dy) / (mine + theirs)
+    dx = others[:, 0] - centers[:, :1]  # (K, N)
+    dy = others[:, 1] - centers[:, 1:]
+    towards = np.rint(np.arctan2(dy, dx) * (DIRECTIONS / (2 * np.pi))).astype(np.int64)
+    mine = reach.ravel().take(towards % DIRECTIONS + DIRECTIONS * np.arange(len(reach))[:, None])
+    facing = (towards + DIRECTIONS // 2) % DIRECTIONS
+    theirs = other_reach.ravel().take(facing + DIRECTIONS * np.arange(len(others)))
+    result: Floats = np.sqrt(dx * dx + dy * dy) / (mine + theirs)
+    return result
 
 
 def arrange(settings: SceneSettings, rng: np.random.Generator) -> Layout:
