@@ -29,7 +29,7 @@ from families_table import table
 HERE = Path(__file__).parent
 RECIPES = HERE.parent / "recipes"
 CONFIDENCE, TIMED_CONFIDENCE, MAX_DET = 0.001, 0.25, 300
-THRESHOLDS = [round(0.05 * i, 2) for i in range(1, 19)]
+PRECISION = 0.8  # at which crowd errors are compared
 LOST_SECONDS = 10.0
 
 OURS: dict[str, tuple[str, dict[str, Any]]] = {  # name: recipe, changes
@@ -225,32 +225,45 @@ def predict(model: Any, data: Any) -> tuple[list[dict[str, Any]], float]:
 
 
 def score(folder: Path, out: Path) -> str:
-    """Score a run's predictions: AP over all of them, cells and crowds at the confidence of the best F1."""
+    """Score a run's predictions: AP over all; cells and crowds at the confidence of the best F1; crowds at
+    the confidence that gives every method the same precision.
+    """
+    import numpy as np
+
     import delineate as dl
+    from delineate.core.errors import InputError
+    from delineate.data.formats.coco_results import read_results
+    from delineate.metrics.cell_matching import CellMatching
+    from delineate.metrics.operating_point import crowd_at_confidence, crowd_at_precision, operating_points
 
     result = json.loads((folder / "result.json").read_text())
     data = dl.open_dataset(out / "data" / result["data"], split=SPLITS[result["data"]][1])
     path = folder / "predictions.json"
     ap = dl.evaluate(path, data, metrics=["coco"], max_det=MAX_DET, progress=False).scores
-    cells = {
-        t: dl.evaluate(path, data, metrics=["cells"], confidence=t, progress=False).scores for t in THRESHOLDS
-    }
-    best = max(THRESHOLDS, key=lambda t: cells[t]["cells/F1_50"])
-    scores = {name: ap[name] for name in ("mask/AP", "mask/AP50", "box/AP")} | {"confidence": best}
-    scores |= {n: v for n, v in cells[best].items() if n.startswith("cells/") and "50" in n}
-    scores |= crowd(path, data, best)
+    truths = [data.truth(i) for i in range(len(data))]
+    images = list(zip(read_results(path, data), truths, strict=True))
+    best = max(operating_points(images), key=lambda point: point.f1)
+    cells = CellMatching()
+    for found, truth in images:
+        cells.update(found[found.scores >= np.float32(best.confidence)], truth)
+    pooled = cells.compute()
+    scores = {name: ap[name] for name in ("mask/AP", "mask/AP50", "box/AP", "box/AP50")}
+    scores |= {
+        "confidence": best.confidence, "cells/AP50": pooled.pooled[0].accuracy,
+        "cells/AP50_by_image": pooled.by_image[0].accuracy, "cells/F1_50": pooled.pooled[0].f1,
+    }  # fmt: skip
+    at_best = crowd_at_confidence(images, best.confidence)
+    scores |= {f"crowd/{name}": value for name, value in at_best.scores.items()}
+    try:
+        point, crowd = crowd_at_precision(images, PRECISION)
+        scores |= {f"equal/{name}": value for name, value in crowd.scores.items()}
+        scores["equal/confidence"] = point.confidence
+    except InputError as error:  # a precision that this run never reaches
+        scores["equal/unreached"] = str(error)
     (folder / "result.json").write_text(json.dumps(result | {"scores": scores}, indent=1) + "\n")
     return (
         f"{folder.name}: AP {ap['mask/AP']:.3f} AP50 {ap['mask/AP50']:.3f} cells {scores['cells/AP50']:.3f}"
     )
-
-
-def crowd(path: Path, data: Any, confidence: float) -> dict[str, float]:
-    """Crowd errors at a confidence."""
-    import delineate as dl
-
-    report = dl.evaluate(path, data, metrics=["crowd"], confidence=confidence, progress=False)
-    return {name: value for name, value in report.scores.items() if name.startswith("crowd/")}
 
 
 if __name__ == "__main__":
