@@ -190,6 +190,14 @@ ZOO: dict[str, Entry] = {
         summary="YOLACT++'s anchors and mask rating, without its deformable convolutions, to be trained",
         kwargs={"backbone": "resnet50", "square_anchors": False, "anchor_steps": 3, "mask_rating": True},
     ),
+    "mask2former": Entry(
+        builder="delineate.models.queries.build:mask2former",
+        summary="Mask2Former on any timm backbone: queries that look where their mask is, to be trained",
+    ),
+    "mask2former_resnet50": Entry(
+        builder="delineate.models.queries.build:mask2former",
+        summary="Mask2Former, ResNet-50, as published for COCO instances; takes the original's weights",
+    ),
     "center_offset": Entry(
         builder="delineate.models.center_offset:center_offset",
         summary="small dense network for many like objects; each pixel points at its object's centre",

@@ -1,0 +1,1 @@
+"""Query transformers: each of a fixed set of queries becomes one object."""

@@ -1,0 +1,124 @@
+"""The originals' published weights, key by key into our names.
+
+Three spellings: the original's (detectron2), its older one (``static_query``), and Hugging Face's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from delineate.core.errors import CheckpointError
+
+# (the original's name, ours), tried in turn; the first that matches the start of a key is taken.
+RESNET = (
+    (r"backbone\.stem\.conv1\.norm\.", r"backbone.bn1."),
+    (r"backbone\.stem\.conv1\.", r"backbone.conv1."),
+    (r"backbone\.res(\d)\.(\d+)\.shortcut\.norm\.", r"backbone.layer{0}.\2.downsample.1."),
+    (r"backbone\.res(\d)\.(\d+)\.shortcut\.", r"backbone.layer{0}.\2.downsample.0."),
+    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.norm\.", r"backbone.layer{0}.\2.bn\3."),
+    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.", r"backbone.layer{0}.\2.conv\3."),
+)
+_PIXEL = r"sem_seg_head\.pixel_decoder\."
+_ENCODER = _PIXEL + r"transformer\.encoder\.layers\."
+_PREDICTOR = r"sem_seg_head\.predictor\."
+PIXEL_DECODER = (
+    (_PIXEL + r"input_proj\.(\d)\.", r"pixel_decoder.project.{stride}."),
+    (_PIXEL + r"transformer\.level_embed$", r"pixel_decoder.level_code"),
+    (_ENCODER + r"(\d+)\.self_attn\.sampling_offsets\.", r"pixel_decoder.layers.\1.attention.offsets."),
+    (_ENCODER + r"(\d+)\.self_attn\.attention_weights\.", r"pixel_decoder.layers.\1.attention.weights."),
+    (_ENCODER + r"(\d+)\.self_attn\.value_proj\.", r"pixel_decoder.layers.\1.attention.value."),
+    (_ENCODER + r"(\d+)\.self_attn\.output_proj\.", r"pixel_decoder.layers.\1.attention.output."),
+    (_ENCODER + r"(\d+)\.", r"pixel_decoder.layers.\1."),
+    (_PIXEL + r"adapter_1\.norm\.", r"pixel_decoder.lateral.1."),
+    (_PIXEL + r"adapter_1\.", r"pixel_decoder.lateral.0."),
+    (_PIXEL + r"layer_1\.norm\.", r"pixel_decoder.smooth.1."),
+    (_PIXEL + r"layer_1\.", r"pixel_decoder.smooth.0."),
+    (_PIXEL + r"mask_features\.", r"pixel_decoder.to_masks."),
+)  # fmt: skip
+_LAYERS = _PREDICTOR + r"transformer_{}_attention_layers\.(\d+)\."
+MASKED_DECODER = (
+    (_LAYERS.format("self") + r"(?:self_attn\.)?", r"decoder.layers.\1.own."),
+    (_LAYERS.format("cross") + r"(?:multihead_attn\.)?", r"decoder.layers.\1.cross."),
+    (_PREDICTOR + r"transformer_ffn_layers\.(\d+)\.", r"decoder.layers.\1.feed_forward."),
+    (_PREDICTOR + r"decoder_norm\.", r"decoder.norm."),
+    (_PREDICTOR + r"(?:query_feat|static_query)\.", r"decoder.content."),
+    (_PREDICTOR + r"query_embed\.", r"decoder.place."),
+    (_PREDICTOR + r"level_embed\.", r"decoder.level_code."),
+    (_PREDICTOR + r"class_embed\.", r"decoder.to_classes."),
+    (_PREDICTOR + r"mask_embed\.layers\.(\d)\.", r"decoder.to_masks.{twice}."),
+)  # fmt: skip
+IGNORED = ("criterion.empty_weight",)  # the criterion's own constant, not a weight
+
+
+def our_name(key: str, order: tuple[int, ...]) -> str | None:
+    """Our name of an original's key; None where there is none.
+
+    Example:
+        >>> our_name("sem_seg_head.predictor.static_query.weight", (32, 16, 8))
+        'decoder.content.weight'
+        >>> our_name("backbone.res2.0.shortcut.norm.bias", (32, 16, 8))
+        'backbone.layer1.0.downsample.1.bias'
+    """
+    for pattern, ours in (*RESNET, *PIXEL_DECODER, *MASKED_DECODER):
+        found = re.match(pattern, key)
+        if found:
+            if "{0}" in ours:
+                ours = ours.replace("{0}", str(int(found[1]) - 1))
+            elif "{stride}" in ours:
+                ours = ours.replace("{stride}", str(order[int(found[1])]))
+            elif "{twice}" in ours:
+                ours = ours.replace("{twice}", str(2 * int(found[1])))
+            return str(found.expand(ours)) + key[found.end() :]
+    return None
+
+
+def load_original(model: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Copy an original's state dict into the model of the same variant.
+
+    Returns:
+        False where the names are not an original's; nothing is copied then.
+
+    Raises:
+        CheckpointError: keys without a place, places without a key, or other shapes; nothing is copied.
+    """
+    if not any(key.startswith("sem_seg_head.") for key in weights):
+        return False
+    own = model.state_dict()
+    order = model.pixel_decoder.order  # type: ignore[union-attr]
+    named: dict[str, Tensor] = {}
+    strangers: list[str] = []
+    for key, value in weights.items():
+        name = our_name(key, order)  # type: ignore[arg-type]
+        if name in own:
+            named[name] = value
+        elif key not in IGNORED:
+            strangers.append(key)
+    missing = [name for name in own if name not in named and not name.endswith("num_batches_tracked")]
+    shapes = [
+        f"{name} {tuple(own[name].shape)} got {tuple(value.shape)}"
+        for name, value in named.items()
+        if own[name].shape != value.shape
+    ]
+    if strangers or missing or shapes:
+        raise CheckpointError(complaint(strangers, missing, shapes))
+    with torch.no_grad():
+        for name, value in named.items():
+            own[name].copy_(value)
+    return True
+
+
+def complaint(strangers: list[str], missing: list[str], shapes: list[str]) -> str:
+    """One sentence that lists what did not match."""
+    found = []
+    for what, names in (("unknown", strangers), ("missing", missing), ("other shape", shapes)):
+        if names:
+            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+            found.append(f"{len(names)} {what}: {', '.join(names[:6])}{more}")
+    return (
+        f"original weights: expected the keys of this variant, got {'; '.join(found)}; "
+        "build the variant that the file was made for (backbone, queries, layers, classes)"
+    )

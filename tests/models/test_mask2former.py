@@ -1,0 +1,104 @@
+"""Mask2Former small: it learns, it forgets nothing in a checkpoint, and empty things are no trouble."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from delineate.core.batch import Batch, InputSpec, collate
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.core.masks import Masks
+from delineate.engine.checkpoint import restore, save
+from delineate.models.queries.mask2former import Mask2Former
+from delineate.models.queries.results import resize_matrix
+from delineate.models.zoo import build
+
+PLAIN = InputSpec(shortest_edge=None, longest_edge=None, mean=(0.5,) * 3, std=(0.25,) * 3)
+SMALL = {
+    "backbone": "resnet10t", "queries": 8, "encoder_layers": 1, "decoder_layers": 3, "channels": 64,
+    "encoder_hidden": 64, "decoder_hidden": 64, "points": 256, "frozen_norms": False,
+}  # fmt: skip
+
+
+def _small() -> Mask2Former:
+    torch.manual_seed(0)
+    model = build("mask2former", classes=Labels(("disc", "bar")), input=PLAIN, **SMALL)
+    assert isinstance(model, Mask2Former)
+    return model
+
+
+def _scene() -> tuple[np.ndarray, Instances]:
+    """A disc and a bar on grey, 64 x 96."""
+    y, x = np.mgrid[:64, :96]
+    disc = (y - 20) ** 2 + (x - 24) ** 2 < 150
+    bar = (abs(y - 44) < 6) & (abs(x - 64) < 24)
+    image = np.full((64, 96, 3), 60, np.uint8)
+    image[disc] = (220, 40, 40)
+    image[bar] = (40, 200, 240)
+    masks = Masks.from_dense(np.stack([disc, bar]))
+    return image, Instances((64, 96), masks=masks, labels=[0, 1], classes=Labels(("disc", "bar")))
+
+
+def test_it_learns_two_objects() -> None:
+    model, (image, truth) = _small(), _scene()
+    batch = collate([image], PLAIN, [truth])
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    model.train()
+    for _ in range(40):
+        loss = sum(model.losses(batch).values())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.eval()
+    found = model.detect(batch, confidence=0.5)[0]
+    assert sorted(found.labels.tolist()) == [0, 1]
+    assert found.masks.iou(truth.masks).max(axis=1).min() > 0.8
+
+
+def test_a_checkpoint_gives_the_same_objects(tmp_path: Path) -> None:
+    model, (image, _) = _small().eval(), _scene()
+    again = restore(save(tmp_path / "m.safetensors", model, record={}))
+    batch = collate([image], PLAIN)
+    with torch.inference_mode():
+        for ours, theirs in zip(model(batch.images), again.eval()(batch.images), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_prepared_detects_the_same() -> None:
+    model, (image, _) = _small().eval(), _scene()
+    batch = collate([image], PLAIN)
+    with torch.inference_mode():
+        for ours, theirs in zip(model(batch.images), model.prepared()(batch.images), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+def test_an_image_without_objects_teaches_background() -> None:
+    model, (image, truth) = _small(), _scene()
+    batch = collate([image, image], PLAIN, [truth[:0], truth])
+    losses = model.losses(batch)
+    assert all(torch.isfinite(value) for value in losses.values())
+    nothing = model.losses(collate([image], PLAIN, [truth[:0]]))
+    assert nothing["mask"].item() == nothing["dice"].item() == 0
+    sum(nothing.values()).backward()
+
+
+def test_limits() -> None:
+    model, (image, _) = _small().eval(), _scene()
+    batch = collate([image], PLAIN)
+    assert len(model.detect(batch, max_det=3)[0]) <= 3
+    assert len(model.detect(batch, confidence=1.0)[0]) == 0
+    with pytest.raises(ValueError, match="targets"):
+        model.losses(Batch(batch.images, batch.sizes, batch.originals))
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 1), (1, 7), (5, 20), (20, 5), (7, 13)])
+def test_the_matrix_resizes_as_torch_does(old: int, new: int) -> None:
+    line = np.random.default_rng(0).normal(size=old).astype(np.float32)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(line)[None, None], size=new, mode="linear", align_corners=False
+    )
+    np.testing.assert_allclose(resize_matrix(old, new) @ line, theirs[0, 0], atol=1e-5)
