@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 from delineate.core.masks import Masks
 
+CHUNK = 1 << 22
+"""Pixels that are decoded at once."""
+
 
 def coarse_masks(masks: Masks, frame: tuple[int, int], grid: tuple[int, int]) -> NDArray[np.bool_]:
     """(N, h, w) bool: where the mask, resized bilinearly without antialiasing, is above 0.5.
 
     The same cells as ``interpolate(mask, grid, mode="bilinear", align_corners=False) > 0.5`` on the padded
-    frame, from each mask's own crop.
+    frame; only the four pixels around each cell's centre are looked at, and a few masks at a time decoded.
 
     Args:
         masks: N masks at the top left of the frame.
@@ -20,43 +23,31 @@ def coarse_masks(masks: Masks, frame: tuple[int, int], grid: tuple[int, int]) ->
         grid: (h, w) in cells.
     """
     result = np.zeros((len(masks), *grid), dtype=np.bool_)
-    rows, columns = (_Neighbours(length, cells) for length, cells in zip(frame, grid, strict=True))
-    for i in range(len(masks)):
-        crop, (x, y) = masks.crop(i)
-        if not crop.size:
-            continue
-        down, across = rows.near(y, y + crop.shape[0]), columns.near(x, x + crop.shape[1])
-        padded = np.pad(crop, 1).astype(np.float32)  # a ring of zeros: neighbours outside the crop
-        low, high, part = rows.of(down, y, crop.shape[0])
-        lines = padded[low] * (1 - part)[:, None] + padded[high] * part[:, None]
-        low, high, part = columns.of(across, x, crop.shape[1])
-        values = lines[:, low] * (1 - part) + lines[:, high] * part
-        result[i, down, across] = values > 0.5
+    (top, bottom, down), (left, right, across) = (
+        _neighbours(length, cells) for length, cells in zip(frame, grid, strict=True)
+    )
+    height, width = masks.size
+    rows, columns = int(np.count_nonzero(top < height)), int(np.count_nonzero(left < width))
+    top, bottom, left, right = top[:rows], bottom[:rows], left[:columns], right[:columns]
+    down, across = down[:rows, None], across[:columns]
+    pad = (
+        (0, 0),
+        (0, int(frame[0] > height)),
+        (0, int(frame[1] > width)),
+    )  # a row of padding is seen, no more
+    step = max(1, CHUNK // (height * width))
+    for begin in range(0, len(masks), step):
+        dense = np.pad(masks[begin : begin + step].dense(), pad)  # (n, H, W)
+        upper, lower = dense[:, top], dense[:, bottom]  # (n, rows, W)
+        above = upper[:, :, left] * (1 - across) + upper[:, :, right] * across
+        below = lower[:, :, left] * (1 - across) + lower[:, :, right] * across
+        result[begin : begin + step, :rows, :columns] = above * (1 - down) + below * down > 0.5
     return result
 
 
-class _Neighbours:
+def _neighbours(length: int, cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """The two pixels around each cell's centre along one axis, and the part of the second."""
-
-    def __init__(self, length: int, cells: int) -> None:
-        at = np.maximum(
-            (np.arange(cells, dtype=np.float32) + np.float32(0.5)) * np.float32(length / cells)
-            - np.float32(0.5),
-            0,
-        )
-        self.low = np.minimum(at.astype(np.int64), length - 1)
-        self.high = np.minimum(self.low + 1, length - 1)
-        self.part = (at - self.low).astype(np.float32)
-
-    def near(self, begin: int, end: int) -> slice:
-        """The cells that see any pixel of begin .. end - 1."""
-        first = int(np.searchsorted(self.high, begin, side="left"))
-        return slice(first, int(np.searchsorted(self.low, end, side="left")))
-
-    def of(
-        self, cells: slice, begin: int, length: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Their pixels counted in a crop from ``begin`` with a ring of one, and the part of the second."""
-        low = np.clip(self.low[cells] - begin + 1, 0, length + 1)
-        high = np.clip(self.high[cells] - begin + 1, 0, length + 1)
-        return low, high, self.part[cells]
+    half = np.float32(0.5)
+    at = np.maximum((np.arange(cells, dtype=np.float32) + half) * np.float32(length / cells) - half, 0)
+    low = np.minimum(at.astype(np.int64), length - 1)
+    return low, np.minimum(low + 1, length - 1), (at - low).astype(np.float32)
