@@ -157,6 +157,12 @@ def test_the_same_seed_gives_the_same_scene() -> None:
     assert first.truth.masks != other.truth.masks
 
 
+def test_seeds_are_integers_of_any_kind() -> None:
+    assert crowd_truth(np.int64(3), SMALL).masks == crowd_truth([3], SMALL).masks
+    with pytest.raises(InputError, match="expected integers >= 0, got -1"):
+        crowd_scene(-1)
+
+
 def test_the_picture_does_not_decide_the_truth() -> None:
     dull = dataclasses.replace(SMALL, contrast=0.1, likeness=1, blur=2, noise=0)
     assert crowd_truth((3, 1), dull).masks == crowd_truth((3, 1), SMALL).masks

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
@@ -96,5 +97,12 @@ def visible_truth(labels: NDArray[np.int32], layout: Layout, ids: Ints | None = 
 
 
 def numbers(seed: Seed) -> tuple[int, ...]:
-    """A seed as the numbers that NumPy's generators take."""
-    return (seed,) if isinstance(seed, int) else tuple(seed)
+    """A seed as the numbers that NumPy's generators take.
+
+    Raises:
+        InputError: a negative number.
+    """
+    found = tuple(int(n) for n in ([seed] if isinstance(seed, int | np.integer) else seed))
+    if min(found, default=0) < 0:
+        raise InputError(f"synthetic scene, seed: expected integers >= 0, got {seed}; choose another")
+    return found

@@ -54,7 +54,7 @@ class Video(Sequence[Scene]):
     """T frames, each rendered when asked for. A frame is a :class:`~delineate.data.synthetic.scene.Scene`.
 
     Its truth has ``ids``, one number per object for the whole video, and holds the objects of which at least
-    one pixel shows, front to back. An object never comes back once it has left the picture.
+    one pixel shows, front to back. An object that strays out of the picture and back keeps its number.
 
     Attributes:
         settings: what each frame is like.
