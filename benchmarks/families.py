@@ -127,7 +127,7 @@ def run(job: dict[str, Any], folder: Path, options: argparse.Namespace) -> None:
         command = [
             sys.executable, HERE / "families.py", options.out, "--one", "--minutes", str(job["minutes"]),
             "--methods", job["method"], "--data", job["data"], "--seeds", str(job["seed"]),
-            "--commit", job["commit"], "--suffix", options.suffix,
+            "--commit", job["commit"], f"--suffix={options.suffix}",
         ]  # fmt: skip
     with (folder / "log.txt").open("w") as log:
         ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
