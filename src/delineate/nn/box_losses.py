@@ -51,7 +51,9 @@ def expected_distances(logits: Tensor, bins: int) -> Tensor:
     if bins == 1:
         return F.softplus(logits)
     grid = torch.arange(bins, dtype=logits.dtype, device=logits.device)
-    return logits.unflatten(-1, (4, bins)).softmax(-1) @ grid
+    sides = logits.reshape(*logits.shape[:-1], 4, bins)
+    expected: Tensor = sides.softmax(-1) @ grid
+    return expected
 
 
 def boxes_from_distances(points: Tensor, distances: Tensor) -> Tensor:
@@ -80,7 +82,8 @@ def distribution_focal_loss(logits: Tensor, distances: Tensor, bins: int) -> Ten
     target = distances.clamp(0, bins - 1 - 0.01)
     low = target.floor()
     share = target - low  # of the upper bin
-    logs = logits.unflatten(-1, (4, bins)).log_softmax(-1)  # (N, 4, bins)
+    logs = logits.reshape(-1, 4, bins).log_softmax(-1)  # (N, 4, bins)
     index = low.long().unsqueeze(-1)
     below, above = logs.gather(-1, index)[..., 0], logs.gather(-1, index + 1)[..., 0]
-    return -(below * (1 - share) + above * share).mean(-1)
+    loss: Tensor = -(below * (1 - share) + above * share).mean(-1)
+    return loss

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .box_losses import complete_iou
 
-TINY = 1e-9
+TINY = 1e-9  # orders the points of an object that none of them overlaps
 
 
 class Truth(NamedTuple):
@@ -84,12 +84,13 @@ def assign(
         return Assignment(none, none, none, boxes.new_zeros(0))
     owner, point = _inside(truth.boxes, points, smallest)  # (N,) pairs
     image = truth.image[owner]
-    overlap = complete_iou(boxes[image, point].float(), truth.boxes[owner]).clamp(0, 1)
+    ciou = complete_iou(boxes[image, point].float(), truth.boxes[owner])
+    overlap = ciou.clamp(0, 1)
     score = logits[image, point, truth.labels[owner]].float().sigmoid()
     measure = boxes.new_zeros((count, room), dtype=torch.float32)
-    measure[owner, point] = score.pow(alpha) * overlap.pow(beta) + TINY
+    measure[owner, point] = score.pow(alpha) * overlap.pow(beta) + TINY * ciou.exp()
     iou = torch.zeros_like(measure)
-    iou[owner, point] = overlap
+    iou[owner, point] = ciou
     place = truth.image[:, None] * room + torch.arange(room, device=points.device)  # (G, A) slot in the batch
     chosen = torch.zeros_like(measure, dtype=torch.bool)
     free, seeking = measure, torch.ones(count, dtype=torch.bool, device=points.device)
@@ -103,7 +104,7 @@ def assign(
         free = torch.where(seeking[:, None] & ~taken[place], measure, 0)
     owner, point = chosen.nonzero(as_tuple=True)
     best = torch.where(chosen, measure, 0).amax(1)
-    best_iou = torch.where(chosen, iou, 0).amax(1)
+    best_iou = torch.where(chosen, iou, 0).amax(1)  # 0 at least
     target = measure[owner, point] / best[owner] * best_iou[owner]
     return Assignment(truth.image[owner], point, owner, target)
 
@@ -125,7 +126,7 @@ def _choose(measure: Tensor, iou: Tensor, place: Tensor, most: int, slots: int) 
     columns = index[best > 0]
     slot = place[rows, columns]
     claim = iou[rows, columns]
-    highest = torch.full((slots,), -1.0, device=measure.device).scatter_reduce(0, slot, claim, "amax")
+    highest = torch.full((slots,), -torch.inf, device=measure.device).scatter_reduce(0, slot, claim, "amax")
     wins = claim == highest[slot]
     first = torch.full((slots,), len(measure), device=measure.device)  # of equals, the first object
     first = first.scatter_reduce(0, slot[wins], rows[wins], "amin")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
@@ -150,4 +150,10 @@ def _made(kind: type[T], value: T | Mapping[str, Any] | None) -> T:
     """A settings object from a checkpoint's or recipe's dictionary, or the default one."""
     if value is None:
         return kind()
-    return kind(**value) if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping):
+        return value
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    for name in value:
+        if name not in known:
+            raise InputError(f"{kind.__name__}: expected names among {', '.join(known)}, got {name!r}")
+    return kind(**value)

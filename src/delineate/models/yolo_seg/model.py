@@ -238,7 +238,7 @@ class YoloSeg(Segmenter):
         boxes = batch.boxes_to_original(image, _numpy(outputs.boxes[image])[rows])
         coefficients = _numpy(outputs.coefficients[image])[rows]
         prototypes = _numpy(outputs.prototypes[image])
-        stride = self.prototypes_stride(batch, prototypes)
+        stride = batch.images.shape[2] / prototypes.shape[1]  # pixels of the input a cell
         region = (batch.sizes[image][0] / stride, batch.sizes[image][1] / stride)
 
         def masks(index: NDArray[np.int64]) -> Masks:
@@ -259,11 +259,6 @@ class YoloSeg(Segmenter):
             kept, scores = kept[: limits.max_det], scores[: limits.max_det]
         found = Instances(size, boxes[kept], labels[kept], scores, masks(kept), classes=self.classes)
         return found[found.area > 0]
-
-    @staticmethod
-    def prototypes_stride(batch: Batch, prototypes: NDArray[np.float32]) -> float:
-        """Pixels of the network's input a cell of the prototypes."""
-        return int(batch.images.shape[2]) / prototypes.shape[1]
 
 
 def _passing(
