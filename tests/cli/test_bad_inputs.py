@@ -45,7 +45,6 @@ PREDICTED = {
     "images/int32_negative.tif": "as float32",
     "images/lab.tif": "as RGB",
     "images/polyglot_html.png": "a whole PNG file",
-    "video/image_named_mp4.mp4": "an image by its content",
 }
 # COCO files that are read as truth; all others are refused.
 TRUTH = {

@@ -26,6 +26,7 @@ from .messages import LOG
 
 KINDS = ("overlay", "coco", "labels", "csv", "geojson", "crops")
 ENDINGS = {"overlay": ".overlay.png", "labels": ".labels.tif", "geojson": ".geojson", "crops": ".crops"}
+VIDEO_ENDINGS = {"overlay": ".overlay.mp4", "coco": ".frames.json"}
 NEED_MASKS = ("labels", "geojson")
 COCO_FILE, TABLE_FILE = "predictions.json", "measurements.csv"
 
@@ -79,8 +80,8 @@ class Outputs:
             ``files``: path by kind; ``summary``: the line of :func:`delineate.measure.summary`.
         """
         if self.kinds:
-            self._make_folder()
-        stem = self._stem(Path(name).stem, image)
+            self.make_folder()
+        stem = self.stem(f"{Path(name).stem}.page{image.page}" if image.pages > 1 else Path(name).stem)
         kinds = [k for k in self.kinds if k in ENDINGS and (found.masks is not None or k not in NEED_MASKS)]
         if left := [k for k in NEED_MASKS if k in self.kinds and k not in kinds]:
             LOG.warning("%s: the model finds boxes only; left out: %s", name, ", ".join(left))
@@ -103,18 +104,23 @@ class Outputs:
                 "categories": self._categories,
                 "annotations": self._annotations,
             }
-            self._make_folder()
+            self.make_folder()
             write_json(self.folder / COCO_FILE, record)
             written["coco"] = str(self.folder / COCO_FILE)
         if "csv" in self.kinds:
-            self._make_folder()
+            self.make_folder()
             rows = pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
             text = rows.to_csv(index=False, lineterminator="\n").encode("utf-8", "backslashreplace")
             write_atomically(self.folder / TABLE_FILE, lambda file: file.write(text))
             written["csv"] = str(self.folder / TABLE_FILE)
         return written
 
-    def _make_folder(self) -> None:
+    def make_folder(self) -> None:
+        """Before the first file is written.
+
+        Raises:
+            InputError: it cannot be made.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -123,9 +129,8 @@ class Outputs:
                 "choose another"
             ) from None
 
-    def _stem(self, stem: str, image: ImageFile) -> str:
-        """A name of its own for the image's files, free of inputs; file systems may not mind case."""
-        base = f"{stem}.page{image.page}" if image.pages > 1 else stem
+    def stem(self, base: str) -> str:
+        """A name of its own for an input's files, free of inputs; file systems may not mind case."""
         count, name = 1, base
         while name.casefold() in self._stems or self._hits_input(name):
             count += 1
@@ -134,7 +139,8 @@ class Outputs:
         return name
 
     def _hits_input(self, stem: str) -> bool:
-        return any((self.folder / (stem + e)).resolve() in self.inputs for e in ENDINGS.values())
+        endings = (*ENDINGS.values(), *VIDEO_ENDINGS.values())
+        return any((self.folder / (stem + e)).resolve() in self.inputs for e in endings)
 
     def _note(self, image: ImageFile, name: str, found: Instances, measured: pd.DataFrame) -> None:
         number = len(self._images) + 1

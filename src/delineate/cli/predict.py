@@ -1,4 +1,4 @@
-"""`delineate predict`: from image files to outlined, counted, measured objects."""
+"""`delineate predict`: from image and video files to outlined, counted, measured objects."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ delineate predict image.tif
 delineate predict plates/ --out results --save overlay,labels,csv --pixel-size 0.325
 
 delineate predict '**/*.png' --weights runs/mine/best.safetensors --confidence 0.3
+
+delineate predict clip.mp4 --out results
 
 cat image.png | delineate predict - --json
 
@@ -106,7 +108,7 @@ def predict_command(
     try:
         run.all(sources, outputs)
     finally:  # an interrupt keeps what is done
-        written = outputs.close() if run.images else {}
+        written = outputs.close() if any("frames" not in r for r in run.images) else {}
     if not run.images and not run.failed:
         raise InputError("predict: expected at least one image, got none")
     run.finish(written, (1 if run.images else 2) if run.failed else 0)
@@ -165,22 +167,31 @@ class _Run:
         both = sys.stdout.isatty()
         with Progress(*columns, console=console, transient=True, redirect_stdout=both) as bar:
             images = bar.add_task("images", total=len(sources))
-            tiles = bar.add_task("tiles", total=None, visible=False)
 
-            def tick(done: int, total: int) -> None:
-                bar.update(tiles, completed=done, total=total, visible=done < total)
+            def ticker(name: str) -> Any:
+                task = bar.add_task(name, total=None, visible=False)
 
+                def tick(done: int, total: int | None) -> None:
+                    bar.update(task, completed=done, total=total, visible=done != total)
+
+                return tick
+
+            tiles, frames = ticker("tiles"), ticker("frames")
             for source in sources:
-                self.one(source, outputs, tick)
+                self.one(source, outputs, tiles, frames)
                 bar.advance(images)
 
-    def one(self, source: str, outputs: Outputs, tick: Any) -> None:
-        """One source with all its pages; what goes wrong is told and the next one's turn comes."""
+    def one(self, source: str, outputs: Outputs, tick: Any, frames: Any) -> None:
+        """One source with all its pages or frames; what goes wrong is told and the next one's turn comes."""
         from delineate.core.errors import DelineateError
+        from delineate.data.video import is_video
 
         name = "stdin" if source == "-" else source
         page: int | None = None
         try:
+            if source != "-" and is_video(source):
+                self.video(source, outputs, tick, frames)
+                return
             for image in self.pages(source):
                 page = image.page if image.pages > 1 else None
                 self.image(image, source, outputs, tick)
@@ -224,6 +235,21 @@ class _Run:
         if not (self.quiet or self.as_json):
             tell(_line(record, found, image))
 
+    def video(self, source: str, outputs: Outputs, tick: Any, frames: Any) -> None:
+        """Predict and write every frame; what could not be read of it counts as failed."""
+        from .video import Clip
+
+        clip = Clip(source, self.names[source], outputs, self.reading)
+        try:
+            clip.predict(self.model, frames, progress=tick, **self.finding)
+        finally:  # an interrupt keeps what is done
+            if clip.done:
+                self.images.append(clip.record())
+        if not (self.quiet or self.as_json):
+            tell(clip.line())
+        if lost := clip.lost():
+            self.fail(source, lost)
+
     def fail(self, name: str, reason: object, page: int | None = None) -> None:
         """Note what failed and say so on stderr."""
         text = " ".join(str(reason).split())
@@ -248,7 +274,9 @@ class _Run:
         elif not self.quiet and self.images:
             total = sum(r["count"] for r in self.images)
             number = len(self.images)
-            parts = [f"{number} image{'s'[: number > 1]}", f"{total} object{'s'[: total != 1]}"]
+            videos = sum("frames" in r for r in self.images)
+            kind = "input" if 0 < videos < number else "video" if videos else "image"
+            parts = [f"{number} {kind}{'s'[: number > 1]}", f"{total} object{'s'[: total != 1]}"]
             parts += [f"{len(self.failed)} failed"] if self.failed else []
             places = sorted({str(Path(p).parent) for p in (written or {}).values()})
             places = places or sorted({str(Path(p).parent) for r in self.images for p in r["files"].values()})
