@@ -72,3 +72,12 @@ def test_box_overlap_and_nesting() -> None:
     assert near.box_iou[found[0, 1]] == pytest.approx(16 / 48)
     assert near.nested[[found[0, 1], found[0, 2]]].tolist() == [False, True]
     assert near.box_iou[found[1, 2]] == 0
+
+
+def test_an_object_around_thousands_of_others_costs_little_memory() -> None:
+    labels = np.zeros((400, 400), np.int64)
+    labels[::4, ::4] = np.arange(1, 10001).reshape(100, 100)
+    labels[labels == 0] = 20000
+    near = Neighbours.of(Masks.from_label_image(labels))
+    assert len(near.first) == 10000  # each touches the one around it; two dots are three diameters apart
+    assert (near.gap == 0).all()

@@ -71,8 +71,8 @@ def diameters(area: NDArray[np.float64]) -> Floats:
 def pixel_distances(masks: Masks, i: Ints, j: Ints) -> Floats:
     """(P,) smallest distance between the centres of a pixel of mask ``i`` and one of mask ``j``, exact.
 
-    A few runs of each bound the distance from above; then every run of one is compared with the runs of the
-    other that lie within that bound in x.
+    A few runs of each, and the runs next to each other in one column, bound the distance from above; then
+    every run of one is compared with the runs of the other that lie within that bound in x.
 
     Args:
         masks: N masks, those named by ``i`` and ``j`` not empty.
@@ -83,22 +83,18 @@ def pixel_distances(masks: Masks, i: Ints, j: Ints) -> Floats:
         return np.zeros(0)
     runs = masks.runs
     number = np.diff(runs.offsets)
-    few = np.minimum(number, SAMPLED)
-    begin = np.cumsum(few) - few
-    step = ranges(np.zeros_like(few), few) * np.repeat(number, few) // np.repeat(np.maximum(few, 1), few)
-    sampled = np.repeat(runs.offsets[:-1], few) + step
-    pair = np.repeat(np.arange(len(i)), few[i])
+    i, j = np.where(number[i] <= number[j], (i, j), (j, i))  # i has the fewer runs
     best = np.full(len(i), np.inf)
-    some = ranges(begin[i], few[i])
-    _closest(masks, best, pair, sampled[some], begin[j][pair], few[j][pair], sampled)
-    # every run of i that lies near enough to the box of j
+    _bound_by_samples(masks, best, i, j)
     pair, one = np.repeat(np.arange(len(i)), number[i]), ranges(runs.offsets[i], number[i])
+    _bound_by_columns(masks, best, j, pair, one)
+    # every run of i that lies near enough to the box of j
     bound = np.sqrt(best)[pair]
     box = np.asarray(masks.boxes, np.float64)[j][pair] - np.array([0, 0, 1, 1])
     x, top, bottom = runs.x[one], runs.y[one], runs.y[one] + runs.length[one] - 1
     across = np.maximum(np.maximum(box[:, 0] - x, x - box[:, 2]), 0)
     along = np.maximum(np.maximum(box[:, 1] - bottom, top - box[:, 3]), 0)
-    near = across**2 + along**2 <= bound**2
+    near = across**2 + along**2 < bound**2
     pair, one, bound, x = pair[near], one[near], bound[near], x[near].astype(np.int64)
     # and the runs of j within the bound in x: runs are sorted by (object, x)
     width = masks.size[1]
@@ -106,12 +102,38 @@ def pixel_distances(masks: Masks, i: Ints, j: Ints) -> Floats:
     reach = np.ceil(bound).astype(np.int64)
     low = np.searchsorted(key, j[pair] * width + np.maximum(x - reach, 0))
     high = np.searchsorted(key, j[pair] * width + np.minimum(x + reach, width - 1), side="right")
-    _closest(masks, best, pair, one, low, high - low, None)
+    _closest(masks, best, pair, one, low, high - low)
     return np.sqrt(best)
 
 
+def _bound_by_samples(masks: Masks, best: Floats, i: Ints, j: Ints) -> None:
+    """Lower ``best`` (P,) by the distances between a few runs of each, spread over the object."""
+    offsets = masks.runs.offsets
+    number = np.diff(offsets)
+    few = np.minimum(number, SAMPLED)
+    begin = np.cumsum(few) - few
+    step = ranges(np.zeros_like(few), few) * np.repeat(number, few) // np.repeat(np.maximum(few, 1), few)
+    sampled = np.repeat(offsets[:-1], few) + step
+    pair = np.repeat(np.arange(len(i)), few[i])
+    one = sampled[ranges(begin[i], few[i])]
+    _closest(masks, best, pair, one, begin[j][pair], few[j][pair], sampled)
+
+
+def _bound_by_columns(masks: Masks, best: Floats, j: Ints, pair: Ints, one: Ints) -> None:
+    """Lower ``best`` (P,) by the runs of ``j`` just above and below each run ``one`` (R,) in its column."""
+    runs, (height, width) = masks.runs, masks.size
+    column = runs.owner * width + runs.x
+    key = column * height + runs.y  # ascending: runs are sorted by (object, x, y)
+    wanted = j[pair] * width + runs.x[one]
+    after = np.searchsorted(key, wanted * height + runs.y[one], side="right")
+    for other in (after - 1, after):
+        there = (other >= 0) & (other < len(key))
+        there[there] = column[other[there]] == wanted[there]
+        _closest(masks, best, pair[there], one[there], other[there], np.ones(int(there.sum()), np.int64))
+
+
 def _closest(
-    masks: Masks, best: Floats, pair: Ints, one: Ints, start: Ints, number: Ints, among: Ints | None
+    masks: Masks, best: Floats, pair: Ints, one: Ints, start: Ints, number: Ints, among: Ints | None = None
 ) -> None:
     """Lower ``best`` (P,), squared distances, by those of run ``one`` to ``number`` runs from ``start`` on.
 
