@@ -75,6 +75,9 @@ def main() -> None:
     parser.add_argument("--suffix", default="", help="appended to the runs' names, for another budget")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     parser.add_argument("--rescore", action="store_true", help="only score again what is there")
+    parser.add_argument(
+        "--set", action="append", default=[], help="change a setting of our recipes, to try it"
+    )
     parser.add_argument("--unscored", action="store_true", help="leave scoring to --rescore")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -93,7 +96,7 @@ def main() -> None:
             for data in options.data.split(","):
                 job = {
                     "method": method, "data": data, "seed": int(seed), "minutes": options.minutes,
-                    "commit": options.commit or commit(),
+                    "commit": options.commit or commit(), "set": options.set,
                 }  # fmt: skip
                 folder = out / f"{method}-{data}-{seed}{options.suffix}"
                 if options.one:
@@ -132,6 +135,7 @@ def run(job: dict[str, Any], folder: Path, options: argparse.Namespace) -> None:
             sys.executable, HERE / "families.py", options.out, "--one", "--minutes", str(job["minutes"]),
             "--methods", job["method"], "--data", job["data"], "--seeds", str(job["seed"]),
             "--commit", job["commit"], f"--suffix={options.suffix}",
+            *(f"--set={change}" for change in options.set),
         ]  # fmt: skip
     with (folder / "log.txt").open("w") as log:
         ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
@@ -191,7 +195,7 @@ def ours(job: dict[str, Any], folder: Path, out: Path) -> None:
     (folder / "told.json").write_text(json.dumps(told))
 
 
-def recipe_and_changes(job: dict[str, Any], out: Path) -> tuple[Path, list[tuple[str, Any]]]:
+def recipe_and_changes(job: dict[str, Any], out: Path) -> tuple[Path, list[tuple[str, Any] | str]]:
     """The method's recipe, with what is the same for all."""
     from delineate.engine.config import read_recipe
 
@@ -206,7 +210,7 @@ def recipe_and_changes(job: dict[str, Any], out: Path) -> tuple[Path, list[tuple
         "train.epochs": 10**6, "train.steps": 0, "train.evaluate_every": 0, "train.balance": "",
         "train.checkpoint_minutes": 1000.0,
     }  # fmt: skip
-    return RECIPES / name, list((changes | FRAME[job["data"]] | own).items())
+    return RECIPES / name, [*(changes | FRAME[job["data"]] | own).items(), *job["set"]]
 
 
 def predict(model: Any, data: Any) -> tuple[list[dict[str, Any]], float]:
