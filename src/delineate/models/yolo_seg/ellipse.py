@@ -14,13 +14,7 @@ import torch
 from torch import Tensor
 
 TERMS = 6
-STEEPNESS = 2.0
 SMALLEST = 2.0  # pixels; a box counts as at least so wide and high, so that no coefficient explodes
-
-
-def inscribed() -> list[float]:
-    """(a, b, c, d, e, f) of the ellipse that touches the box's sides: 0 on it, above 0 inside."""
-    return [-STEEPNESS, -STEEPNESS, 0.0, 0.0, 0.0, STEEPNESS]
 
 
 def quadratic(terms: Tensor, boxes: Tensor, places: Tensor) -> Tensor:

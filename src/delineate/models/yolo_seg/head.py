@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from delineate.nn.box_losses import boxes_from_distances, expected_distances
 from delineate.nn.csp import ConvAct
 
-from .ellipse import TERMS, inscribed
+from .ellipse import TERMS
 
 PRIOR = 0.01  # class probability before training (Lin et al. 2017, "Focal Loss", section 3.3)
 
@@ -63,7 +63,7 @@ class Level(nn.Module):
         self.logits = nn.Conv2d(narrow, classes, 1)
 
     def start(self, typical: float) -> None:
-        """Biases to begin with: rare classes, boxes of ``typical`` strides to each side, ellipses."""
+        """Biases to begin with: rare classes, boxes of ``typical`` strides to each side, no ellipses."""
         bias = [layer.bias for layer in (self.distances, self.logits, self.coefficients)]
         with torch.no_grad():
             if self.bins == 1:
@@ -73,7 +73,8 @@ class Level(nn.Module):
                 bias[0].copy_(-steps.repeat(4))  # type: ignore[union-attr]
             bias[1].fill_(-math.log((1 - PRIOR) / PRIOR))  # type: ignore[union-attr]
             if self.ellipse:
-                bias[2][-TERMS:] = torch.tensor(inscribed())  # type: ignore[index]
+                # From nothing: boxes have to be learnt before ellipses in them mean something.
+                bias[2][-TERMS:] = 0  # type: ignore[index]
                 self.coefficients.weight[-TERMS:] *= 0.1
 
     def forward(self, x: Tensor) -> Raw:
