@@ -18,7 +18,7 @@ def test_the_defaults_are_a_recipe() -> None:
 def test_our_own_recipes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELINEATE_DATA", "somewhere")
     recipe = read_recipe(path)
-    assert recipe.data.path.startswith("somewhere")
+    assert recipe.data.path.startswith(("somewhere", "synthetic:"))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_our_own_recipes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("[train]\nlr = 'fast'", "train.lr: expected float, got 'fast'"),
         ("[train]\nlr = nan", "train.lr: expected float, got nan"),
         ("[train]\nlr = true", "train.lr: expected float, got True"),
-        ("[train]\noptimizer = 'adam'", "train.optimizer: expected one of adamw, sgd, got 'adam'"),
+        ("[train]\noptimizer = 'adam'", "train.optimizer: expected one of adamw, sgd, muon, got 'adam'"),
         ("[train]\nschedule = 3", "train.schedule: expected str, got 3"),
         ("[data]\ncache = 1", "data.cache: expected bool, got 1"),
         ("[augment]\nscale = 2", "augment.scale: expected a list of numbers, got 2"),

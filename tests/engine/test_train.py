@@ -158,7 +158,7 @@ def test_a_budget_of_time(tmp_path: Path) -> None:
     assert rates[-1] < 0.2 * max(rates)  # the schedule came to its end although 10^6 epochs were asked for
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
 def test_optimisers_resume(tmp_path: Path, optimizer: str) -> None:
     values = tiny.recipe(optimizer=optimizer, ema=0.0)
     tiny.start(values, str(tmp_path / "a"))

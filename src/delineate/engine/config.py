@@ -67,7 +67,7 @@ class Train:
         batch_size: images per step, over all processes together.
         lr: highest learning rate.
         weight_decay: of weights with two or more dimensions; norms and biases have none.
-        optimizer: "adamw" or "sgd" (momentum 0.9, Nesterov).
+        optimizer: "adamw", "sgd" (momentum 0.9, Nesterov), or "muon" (orthogonal steps, AdamW's rates).
         schedule: "cosine" to ``final_lr``, "step" (a tenth at 3/4 and again at 11/12), or "constant".
         final_lr: where cosine ends, as a part of ``lr``.
         warmup_steps: the rate rises linearly over so many steps first.
@@ -132,7 +132,7 @@ class Train:
             if not low <= value <= high:
                 raise InputError(f"train.{name}: expected {low} to {high}, got {value}; correct the recipe")
         choices = {
-            "optimizer": ("adamw", "sgd"),
+            "optimizer": ("adamw", "sgd", "muon"),
             "schedule": ("cosine", "step", "constant"),
             "amp": ("off", "bf16", "fp16"),
         }  # fmt: skip

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from .config import Train
+from .muon import Muon
 
 
 def rate(settings: Train, step: int, progress: float) -> float:
@@ -35,7 +36,7 @@ def rate(settings: Train, step: int, progress: float) -> float:
 
 
 def optimizer(model: nn.Module, settings: Train) -> Optimizer:
-    """AdamW, or SGD with Nesterov momentum; no decay on norms and biases."""
+    """AdamW, Muon, or SGD with Nesterov momentum; no decay on norms and biases."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
@@ -44,4 +45,6 @@ def optimizer(model: nn.Module, settings: Train) -> Optimizer:
     groups = [g for g in groups if g["params"]]
     if settings.optimizer == "sgd":
         return SGD(groups, lr=settings.lr, momentum=0.9, nesterov=True)
+    if settings.optimizer == "muon":
+        return Muon(groups, lr=settings.lr)
     return AdamW(groups, lr=settings.lr)
