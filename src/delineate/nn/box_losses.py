@@ -52,8 +52,7 @@ def expected_distances(logits: Tensor, bins: int) -> Tensor:
         return F.softplus(logits)
     grid = torch.arange(bins, dtype=logits.dtype, device=logits.device)
     sides = logits.reshape(*logits.shape[:-1], 4, bins)
-    expected: Tensor = sides.softmax(-1) @ grid
-    return expected
+    return (sides.softmax(-1) * grid).sum(-1)  # not a matrix product, which autocast would round
 
 
 def boxes_from_distances(points: Tensor, distances: Tensor) -> Tensor:
