@@ -13,6 +13,8 @@ from delineate import __version__
 
 from .evaluate import EPILOG as EVALUATE_EPILOG
 from .evaluate import evaluate_command
+from .export import EPILOG as EXPORT_EPILOG
+from .export import export_command
 from .messages import one_line_messages, say
 from .models import EPILOG as MODELS_EPILOG
 from .models import models_command
@@ -48,6 +50,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
+app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)
 

@@ -118,12 +118,16 @@ def save(path: str | Path, model: Segmenter, *, record: dict[str, Any], licence:
         licence: SPDX name of the weights' licence.
 
     Raises:
-        CheckpointError: weights that are not finite.
+        CheckpointError: weights that are not finite, or none, as of an exported model.
     """
     target = Path(path)
     weights = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
     }
+    if not weights:
+        raise CheckpointError(
+            f"{target}: expected a model with weights, got none; keep the checkpoint it was exported from"
+        )
     check_finite(weights, str(target))
     header = Header(model.family, model.settings, model.classes, model.input, licence, record)
     content = safetensors.torch.save(weights, metadata={KEY: header.to_json(), "format": "pt"})

@@ -14,6 +14,7 @@ from delineate.core.labels import Labels
 from delineate.data.limits import MAX_PIXELS
 from delineate.models.base import Segmenter
 from delineate.models.zoo import build, find
+from delineate.runtime.session import ENDINGS, Session
 
 from . import checkpoint
 from .download import weights_path
@@ -125,8 +126,9 @@ def load(
     Args:
         name: of the zoo, see ``delineate models``; default ``nuclei``. With ``weights`` it is needed only
             for files that do not say which model they are for (bare state dicts, torchvision's included).
-        weights: your own file, as ``delineate train`` writes it; default the published ones, downloaded on
-            first use where they are not part of the package.
+        weights: your own file, as ``delineate train`` or ``delineate export`` writes it (``.onnx`` or
+            ``.xml``); default the published ones, downloaded on first use where they are not part of the
+            package.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; default CUDA where there is one, else the CPU.
 
     Raises:
@@ -139,6 +141,8 @@ def load(
         raise InputError(f"load, weights: expected a path, got {type(weights).__name__}; save them first")
     if name is None and weights is None:
         name = DEFAULT
+    if weights is not None and Path(weights).suffix.lower() in ENDINGS:
+        return _exported(Path(weights), name, device)
     licence = find(name).licence if name is not None and weights is None else ""
     path = weights_path(name or DEFAULT) if weights is None else Path(weights)
     read = checkpoint.load(path)
@@ -155,6 +159,14 @@ def load(
     if not model.load_published(read.weights):
         checkpoint.fill(model, read)
     return Model(model, name, licence, {}, where)
+
+
+def _exported(path: Path, name: str | None, device: str | torch.device | None) -> Model:
+    """A model that an exported graph runs, on the CPU."""
+    if device not in (None, "") and _device(device).type != "cpu":
+        raise InputError(f"device: expected cpu for an exported model, got {device!r}; leave it out")
+    session = Session(path)
+    return Model(session, name or session.family, session.manifest.licence)
 
 
 def _device(device: str | torch.device | None) -> torch.device:

@@ -192,13 +192,19 @@ class Session(Segmenter):
         """
         limits: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det}
         found: list[Instances] = []
-        for part in [batch] if self.manifest.dynamic else self._padded(batch):
+        for part in self.batches(batch):
             with torch.inference_mode():
                 found += self.instances(self._run(part.images, keep=False), part, **limits)
         return found
 
-    def _padded(self, batch: Batch) -> list[Batch]:
-        """Its images one by one, each of the graph's size."""
+    def batches(self, batch: Batch) -> list[Batch]:
+        """A batch as the graph takes it: as it is, or its images one by one, padded to the graph's size.
+
+        Raises:
+            InputError: images larger than the graph's input.
+        """
+        if self.manifest.dynamic:
+            return [batch]
         height, width = self.manifest.size
         parts = []
         for i, (size, original) in enumerate(zip(batch.sizes, batch.originals, strict=True)):
