@@ -204,7 +204,7 @@ def recipe_and_changes(job: dict[str, Any], out: Path) -> tuple[Path, list[tuple
     changes: dict[str, Any] = {f"model.settings.input.{k}": v for k, v in (INPUT | given).items()}
     changes |= {
         "data.path": str(out / "data" / job["data"]), "data.train_split": "train", "data.cache": True,
-        "model.settings.input.scaling": "range",
+        "model.settings.input.scaling": "range", "augment.mosaic": 1.0,
         "train.max_minutes": job["minutes"], "train.seed": job["seed"],
         "train.threads": 1, "train.workers": 0,
         "train.epochs": 10**6, "train.steps": 0, "train.evaluate_every": 0, "train.balance": "",
