@@ -92,16 +92,7 @@ def assign(
     iou = torch.zeros_like(measure)
     iou[owner, point] = ciou
     place = truth.image[:, None] * room + torch.arange(room, device=points.device)  # (G, A) slot in the batch
-    chosen = torch.zeros_like(measure, dtype=torch.bool)
-    free, seeking = measure, torch.ones(count, dtype=torch.bool, device=points.device)
-    for turn in range(rounds):
-        chosen |= _choose(free, iou, place, most, len(logits) * room) & seeking[:, None]
-        seeking = ~chosen.any(1)
-        if turn == rounds - 1 or not bool(seeking.any()):
-            break
-        taken = torch.zeros(len(logits) * room, dtype=torch.bool, device=points.device)
-        taken[place[chosen]] = True
-        free = torch.where(seeking[:, None] & ~taken[place], measure, 0)
+    chosen = _choose_in_turns(measure, iou, place, most, len(logits) * room, rounds)
     owner, point = chosen.nonzero(as_tuple=True)
     best = torch.where(chosen, measure, 0).amax(1)
     best_iou = torch.where(chosen, iou, 0).amax(1)  # 0 at least
@@ -117,6 +108,22 @@ def _inside(boxes: Tensor, points: Tensor, smallest: float) -> tuple[Tensor, Ten
     y = (points[:, 1] - centre[:, 1:]).abs() < half[:, 1:]
     owner, point = (x & y).nonzero(as_tuple=True)
     return owner, point
+
+
+def _choose_in_turns(
+    measure: Tensor, iou: Tensor, place: Tensor, most: int, slots: int, rounds: int
+) -> Tensor:
+    """(G, A) bool: as :func:`_choose`; objects left without a point choose again among free ones."""
+    chosen = _choose(measure, iou, place, most, slots)
+    for _ in range(rounds - 1):
+        seeking = ~chosen.any(1)
+        if not bool(seeking.any()):
+            break
+        taken = torch.zeros(slots, dtype=torch.bool, device=measure.device)
+        taken[place[chosen]] = True
+        free = torch.where(seeking[:, None] & ~taken[place], measure, 0)
+        chosen |= _choose(free, iou, place, most, slots)
+    return chosen
 
 
 def _choose(measure: Tensor, iou: Tensor, place: Tensor, most: int, slots: int) -> Tensor:
