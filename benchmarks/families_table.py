@@ -12,14 +12,13 @@ COLUMNS = {  # heading: (key in the results, digits)
     "AP": ("scores.mask/AP", 3),
     "AP50": ("scores.mask/AP50", 3),
     "cells AP50": ("scores.cells/AP50", 3),
-    "at score": ("scores.confidence", 2),
-    "merged": ("scores.crowd/merged", 0),
-    "missed": ("scores.crowd/missed", 0),
-    "objects": ("scores.crowd/objects", 0),
-    "minutes": ("minutes", 2),
+    "matched": ("scores.equal/matched", 0),
+    "merged": ("scores.equal/merged", 0),
+    "missed": ("scores.equal/missed", 0),
+    "minutes": ("minutes", 1),
     "images/s": ("images_per_second", 1),
     "ms/image": ("ms", 0),
-    "M parameters": ("millions", 2),
+    "M parameters": ("millions", 1),
 }
 
 
