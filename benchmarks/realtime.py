@@ -4,9 +4,10 @@ python benchmarks/realtime.py --peer PEER_PYTHON --work FOLDER [--pairs 30] [--t
 
 PEER_PYTHON is the interpreter of an environment with ultralytics, onnxruntime and openvino; it runs
 ``peers/ultralytics_speed.py``. Needs DELINEATE_DATA for photographs (``coco_subset/images``), which are
-brought to 640 x 640. Both networks have random weights that give boxes of the same mean size, and both are
-told to keep the 100 best without suppressing any. Every runtime of either is tried first, a few images each;
-then the best of each side take turns image by image, each in a process of its own, and medians are told.
+brought to 640 x 640. Both networks have random weights, and both are told to keep the 100 best of 300
+candidates without suppressing any. Every runtime of either is tried first, a few images each; then the best
+of each side take turns image by image, each in a process of its own, and medians are told. The mean side of
+the boxes is told too: the peer's masks cost the same whatever it is, ours more where boxes are larger.
 FOLDER keeps the exported files for the next time. Run it on a quiet machine.
 """
 
@@ -30,11 +31,12 @@ import cv2
 import numpy as np
 
 KEPT = 100
+CANDIDATES = 300  # pass the confidence
 SIDE = 640
-IMAGES = 8
+IMAGES = 4
 TRIALS = 6
 PAUSE = 0.03  # seconds between turns, so that no process's threads still spin when the other's turn comes
-SPREAD = 7.5  # mean distance of a box's sides from its point in strides, as the untrained peer's
+SPREAD = 7.5  # mean distance of a box's sides from its point before training, in strides
 OURS = ("torch", "onnxruntime", "openvino")
 PEER = ("torch", "onnx", "openvino")
 
@@ -69,6 +71,8 @@ class Ours:
         model = build("yolo_seg_n", image_size=SIDE)
         for level in model.many.levels:
             level.start(SPREAD)
+        self.files = [path.read_bytes() for path in photographs(work / "images")]
+        settle(model, self.files)
         self.network: Any = model.eval()
         if runtime != "torch":
             path = work / ("ours.xml" if runtime == "openvino" else "ours.onnx")
@@ -77,18 +81,31 @@ class Ours:
             self.network = Session(path, runtime, threads)
         self.model = Model(self.network)
         self.ready = self.network.prepared()
+        self.limits = [self.calibrated(data) for data in self.files]
 
-    def run(self, data: bytes) -> dict[str, float]:
+    def calibrated(self, data: bytes) -> dict[str, float]:
+        """The confidence that CANDIDATES pass, and how many to keep so that KEPT have a mask."""
+        scores = self.model.predict(data, confidence=0.0, iou=1.0, max_det=CANDIDATES).scores
+        limits = {"confidence": float(scores.min()), "iou": 1.0, "max_det": KEPT}
+        while (short := KEPT - len(self.model.predict(data, **limits))) > 0 and limits[
+            "max_det"
+        ] < CANDIDATES:
+            limits["max_det"] += short
+        return limits
+
+    def run(self, image: int) -> dict[str, float]:
+        data = self.files[image]
         begin = time.perf_counter()
-        found = self.model.predict(data, confidence=0.0, iou=1.0, max_det=KEPT)
+        found = self.model.predict(data, **self.limits[image])
         return {"total": time.perf_counter() - begin, "kept": len(found)}
 
-    def stages(self, data: bytes) -> dict[str, float]:
+    def stages(self, image: int) -> dict[str, float]:
         import torch
 
         from delineate.core.batch import collate
         from delineate.data.images import read
 
+        data = self.files[image]
         marks = [time.perf_counter()]
         pixels = read(data).pixels
         marks.append(time.perf_counter())
@@ -97,7 +114,7 @@ class Ours:
         with torch.inference_mode():
             outputs = self.ready(batch.images)
         marks.append(time.perf_counter())
-        found = self.ready.instances(outputs, batch, confidence=0.0, iou=1.0, max_det=KEPT)[0]
+        found = self.ready.instances(outputs, batch, **self.limits[image])[0]
         marks.append(time.perf_counter())
         names = ("decode", "prepare", "network", "post")
         sides = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)).mean()
@@ -105,11 +122,25 @@ class Ours:
         return {**took, "kept": len(found), "side": float(sides)}
 
 
-def serve(runner: Any, images: list[bytes]) -> None:
+def settle(model: Any, files: list[bytes]) -> None:
+    """Statistics of real activations, without which an untrained network says the same everywhere."""
+    import torch
+
+    from delineate.core.batch import collate
+    from delineate.data.images import read
+
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None  # the mean of what is seen
+    with torch.no_grad():
+        model.train()(collate([read(data).pixels for data in files[:2]], model.input).images)
+
+
+def serve(runner: Any) -> None:
     """Answer "run N" and "stages N" on standard input, one JSON line each, until it closes."""
     for line in sys.stdin:
         verb, number = line.split()
-        answer = getattr(runner, verb)(images[int(number)])
+        answer = getattr(runner, verb)(int(number))
         print("@" + json.dumps(answer), flush=True)
 
 
@@ -154,12 +185,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("realtime"))
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--skip-torch", action="store_true", help="try only the exported graphs")
     parser.add_argument("--prepare", action="store_true", help="only export")
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    files = photographs(given.work / "images")
+    photographs(given.work / "images")
     if given.worker:
-        serve(Ours(given.worker, given.work, given.threads), [f.read_bytes() for f in files])
+        serve(Ours(given.worker, given.work, given.threads))
         return
     script = Path(__file__).with_name("peers") / "ultralytics_speed.py"
 
@@ -168,12 +200,17 @@ def main() -> None:
         return Worker([*own, "--work", str(given.work), "--threads", str(given.threads)], given.threads)
 
     def peer(runtime: str, masks: str) -> Worker:
-        return Worker([given.peer, str(script), str(given.work), runtime, masks, str(KEPT)], given.threads)
+        return Worker(
+            [given.peer, str(script), str(given.work), runtime, masks, str(KEPT), str(CANDIDATES)],
+            given.threads,
+        )
 
     makers: dict[str, Callable[[], Worker]] = {f"ours, {r}": (lambda r=r: ours(r)) for r in OURS}
     for runtime in PEER:
         for masks in ("fast", "retina"):
             makers[f"peer, {runtime}, {masks}"] = lambda r=runtime, m=masks: peer(r, m)
+    if given.skip_torch:
+        makers = {name: make for name, make in makers.items() if "torch" not in name}
     report(makers, given.pairs, given.prepare)
 
 
