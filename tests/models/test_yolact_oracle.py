@@ -134,7 +134,7 @@ def test_copies_in_some_releases_are_passed_over(weights):
     }
     model = yolact()
     assert model.load_published(more)
-    torch.testing.assert_close(model.semantic.bias, weights["semantic_seg_conv.bias"])
+    torch.testing.assert_close(model.semantic_head.bias, weights["semantic_seg_conv.bias"])
 
 
 def test_every_key_has_its_own_place(weights):

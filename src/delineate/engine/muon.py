@@ -32,7 +32,8 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return x.mT if tall else x
+    result: Tensor = x.mT if tall else x
+    return result
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -64,7 +65,7 @@ class Muon(Optimizer):
         )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; ``closure`` may compute the loss anew."""
         loss = None
         if closure is not None:
@@ -84,11 +85,13 @@ class Muon(Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         momentum: Tensor = state["momentum"]
-        momentum.mul_(group["momentum"]).add_(parameter.grad)  # type: ignore[arg-type]
-        ahead = momentum * group["momentum"] + parameter.grad
+        gradient: Tensor = parameter.grad  # type: ignore[assignment]
+        momentum.mul_(group["momentum"]).add_(gradient)
+        ahead = momentum * group["momentum"] + gradient
         flat = ahead.reshape(len(parameter), -1)
         scale = 0.2 * max(flat.shape) ** 0.5  # a step as long as AdamW's usual one
-        return (orthogonal(flat) * scale).reshape(parameter.shape)
+        step: Tensor = (orthogonal(flat) * scale).reshape(parameter.shape)
+        return step
 
     def _adam(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         state, (beta1, beta2) = self.state[parameter], group["betas"]

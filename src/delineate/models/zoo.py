@@ -198,6 +198,22 @@ ZOO: dict[str, Entry] = {
         builder="delineate.models.queries.build:mask2former",
         summary="Mask2Former, ResNet-50, as published for COCO instances; takes the original's weights",
     ),
+    "maskdino": Entry(
+        builder="delineate.models.queries.build:maskdino",
+        summary="Mask DINO: queries with boxes and masks, trained also by denoising; any timm backbone",
+    ),
+    "maskdino_resnet50": Entry(
+        builder="delineate.models.queries.build:maskdino",
+        summary="Mask DINO, ResNet-50, as published for COCO; takes the original's weights",
+    ),
+    "dimaskdino": Entry(
+        builder="delineate.models.queries.build:dimaskdino",
+        summary="DI-MaskDINO: Mask DINO with balanced queries and updated maps; any timm backbone",
+    ),
+    "dimaskdino_resnet50": Entry(
+        builder="delineate.models.queries.build:dimaskdino",
+        summary="DI-MaskDINO, ResNet-50, as published for COCO; takes the original's weights",
+    ),
     "center_offset": Entry(
         builder="delineate.models.center_offset:center_offset",
         summary="small dense network for many like objects; each pixel points at its object's centre",

@@ -141,12 +141,13 @@ def _bordered(table: Tensor, sizes: Sequence[Size]) -> Tensor:
     """(B, S, M, D) maps, each in a border of zero cells, so that no neighbour of a point is missing."""
     batch, _, heads, channels = table.shape
     parts = []
-    for level, (height, width) in zip(table.split([h * w for h, w in sizes], 1), sizes, strict=True):
+    for level, (height, width) in zip(torch.split(table, [h * w for h, w in sizes], 1), sizes, strict=True):
         grid = level.reshape(batch, height, width, heads * channels)
         parts.append(F.pad(grid, (0, 0, 1, 1, 1, 1)).flatten(1, 2))
     beyond = max(width for _, width in sizes) + 4  # what a corner of weight 0 may name past the last map
     parts.append(table.new_zeros(batch, beyond, heads * channels))
-    return torch.cat(parts, 1).unflatten(2, (heads, channels))
+    rows = torch.cat(parts, 1)
+    return rows.view(batch, rows.shape[1], heads, channels)
 
 
 def _by_bag(corners: tuple[Tensor, ...], heads: int) -> Tensor:
@@ -163,7 +164,7 @@ def sample_by_grid(table: Tensor, x: Tensor, y: Tensor, weights: Tensor, sizes: 
     shape = (batch, count, heads, len(sizes), each)
     x, y, weights = x.view(shape), y.view(shape), weights.view(shape)
     total = table.new_zeros(batch * heads, channels, count)
-    for i, level in enumerate(table.split([h * w for h, w in sizes], 1)):
+    for i, level in enumerate(torch.split(table, [h * w for h, w in sizes], 1)):
         height, width = sizes[i]
         grid = level.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
         place = torch.stack([x[:, :, :, i] * (2 / width) - 1, y[:, :, :, i] * (2 / height) - 1], 4)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
 from delineate.core.labels import Labels
+from delineate.models.mask_rcnn.coco import COCO
 from delineate.nn.norms import freeze_batch_norm
 from delineate.nn.timm_features import timm_features
 
+from .box_criterion import BoxCriterion
+from .box_decoder import BoxDecoder
 from .criterion import Criterion, Points
 from .decoder import MaskedDecoder
+from .denoising import Noise
+from .dimaskdino import BalancedCriterion, BalancedDecoder, DIMaskDINO
 from .mask2former import Mask2Former
+from .maskdino import MaskDINO
 from .matching import Weights
 from .pixel_decoder import PixelDecoder
 
 STRIDES = (4, 8, 16, 32)
+
+Model = TypeVar("Model", bound=MaskDINO)
 
 
 def mask2former(
@@ -50,16 +58,7 @@ def mask2former(
         pretrained: start from timm's ImageNet weights, which are downloaded.
         input: default: shorter side 800, longer at most 1333.
     """
-    if classes is None:
-        from delineate.models.mask_rcnn.coco import COCO
-
-        classes = COCO
-    elif isinstance(classes, dict):
-        classes = Labels.from_dict(classes)
-    if input is None:
-        input = InputSpec()
-    elif isinstance(input, dict):
-        input = InputSpec.from_dict(input)
+    classes, input = _given(classes, input)
     body = timm_features(backbone, STRIDES, pretrained)
     if frozen_norms:
         freeze_batch_norm(body)
@@ -77,3 +76,148 @@ def mask2former(
         "decoder_hidden": decoder_hidden, "points": points, "frozen_norms": frozen_norms,
     }  # fmt: skip
     return model
+
+
+def maskdino(
+    classes: Labels | dict[str, Any] | None = None,
+    backbone: str = "resnet50",
+    *,
+    queries: int = 300,
+    encoder_layers: int = 6,
+    decoder_layers: int = 9,
+    channels: int = 256,
+    encoder_hidden: int = 2048,
+    decoder_hidden: int = 2048,
+    points: int = 12544,
+    denoising: int = 100,
+    frozen_norms: bool = True,
+    pretrained: bool = False,
+    input: InputSpec | dict[str, Any] | None = None,
+) -> MaskDINO:
+    """Mask DINO; random weights. 52 million parameters as published, with ResNet-50.
+
+    Args:
+        classes: the things to find; default COCO's 80.
+        backbone: a timm network with features at strides 4, 8, 16 and 32.
+        queries: how many; at most so many objects an image can hold.
+        encoder_layers: of the pixel decoder.
+        decoder_layers: of the queries.
+        channels: of maps and queries; a multiple of 64.
+        encoder_hidden: width of the pixel decoder's feed-forward networks; 1024 in the release "hid1024".
+        decoder_hidden: width of the queries' feed-forward networks.
+        points: points per mask at which masks are compared in training.
+        denoising: about so many denoising queries in training.
+        frozen_norms: the backbone's batch norms keep their statistics, as published; False for training
+            from scratch.
+        pretrained: start from timm's ImageNet weights, which are downloaded.
+        input: default: shorter side 800, longer at most 1333.
+    """
+    return _with_boxes(
+        MaskDINO, BoxDecoder, BoxCriterion, classes, input, pretrained,
+        {
+            "backbone": backbone, "queries": queries, "encoder_layers": encoder_layers,
+            "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
+            "decoder_hidden": decoder_hidden, "points": points, "denoising": denoising,
+            "frozen_norms": frozen_norms,
+        },
+    )  # fmt: skip
+
+
+def dimaskdino(
+    classes: Labels | dict[str, Any] | None = None,
+    backbone: str = "resnet50",
+    *,
+    queries: int = 300,
+    encoder_layers: int = 6,
+    decoder_layers: int = 6,
+    channels: int = 256,
+    encoder_hidden: int = 2048,
+    decoder_hidden: int = 2048,
+    points: int = 12544,
+    denoising: int = 100,
+    selected: int = 600,
+    guides: int = 50,
+    frozen_norms: bool = True,
+    pretrained: bool = False,
+    input: InputSpec | dict[str, Any] | None = None,
+) -> DIMaskDINO:
+    """DI-MaskDINO; random weights. 52 million parameters as published, with ResNet-50.
+
+    Args:
+        classes: as :func:`maskdino`, and likewise the rest but:
+        backbone: a timm network with features at strides 4, 8, 16 and 32.
+        queries: how many; at most so many objects an image can hold.
+        encoder_layers: of the pixel decoder.
+        decoder_layers: of the queries.
+        channels: of maps and queries; a multiple of 64.
+        encoder_hidden: width of the pixel decoder's feed-forward networks.
+        decoder_hidden: width of the queries' feed-forward networks.
+        points: points per mask at which masks are compared in training.
+        denoising: about so many denoising queries in training.
+        selected: cells of the first selection, from which the queries are selected.
+        guides: queries that guide the update of the maps.
+        frozen_norms: the backbone's batch norms keep their statistics.
+        pretrained: start from timm's ImageNet weights, which are downloaded.
+        input: default: shorter side 800, longer at most 1333.
+    """
+    return _with_boxes(
+        DIMaskDINO, BalancedDecoder, BalancedCriterion, classes, input, pretrained,
+        {
+            "backbone": backbone, "queries": queries, "encoder_layers": encoder_layers,
+            "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
+            "decoder_hidden": decoder_hidden, "points": points, "denoising": denoising,
+            "selected": selected, "guides": guides, "frozen_norms": frozen_norms,
+        },
+    )  # fmt: skip
+
+
+def _with_boxes(
+    kind: type[Model],
+    decoder: type[BoxDecoder],
+    criterion: type[BoxCriterion],
+    classes: Labels | dict[str, Any] | None,
+    input: InputSpec | dict[str, Any] | None,
+    pretrained: bool,
+    settings: dict[str, Any],
+) -> Model:
+    """A model of Mask DINO's line from its settings."""
+    classes, input = _given(classes, input)
+    body = timm_features(settings["backbone"], STRIDES, pretrained)
+    if settings["frozen_norms"]:
+        freeze_batch_norm(body)
+    order = (8, 16, 32, 64)
+    more = {name: settings[name] for name in ("selected", "guides") if name in settings}
+    model = kind(
+        classes,
+        body,
+        PixelDecoder(
+            body.feature_info.channels(), settings["channels"], settings["encoder_layers"],
+            settings["encoder_hidden"], order,
+        ),
+        decoder(
+            len(classes), settings["queries"], settings["decoder_layers"], settings["channels"],
+            settings["decoder_hidden"], len(order), **more,
+        ),
+        criterion(
+            len(classes), Weights(classes=4, mask=5, dice=5, box=5, giou=2), Points(settings["points"])
+        ),
+        input,
+    )  # fmt: skip
+    model.noise = Noise(settings["denoising"])
+    model.settings = settings
+    return model
+
+
+def _given(
+    classes: Labels | dict[str, Any] | None, input: InputSpec | dict[str, Any] | None
+) -> tuple[Labels, InputSpec]:
+    """Classes and input as objects, with their defaults."""
+    if classes is None:
+        classes = COCO
+    elif isinstance(classes, dict):
+        classes = Labels.from_dict(classes)
+    if input is None:
+        input = InputSpec()
+    elif isinstance(input, dict):
+        input = InputSpec.from_dict(input)
+    return classes, input

@@ -27,11 +27,11 @@ class Points:
 
     count: int = 12544
 
-    def to_match(self, device: torch.device, layer: int, image: int) -> Tensor:
+    def to_match(self, device: torch.device, name: str, image: int) -> Tensor:
         """(P, 2) for all queries and objects of one image."""
         return torch.rand(self.count, 2, device=device)
 
-    def to_lose(self, logits: Tensor, layer: int) -> Tensor:
+    def to_lose(self, logits: Tensor, name: str) -> Tensor:
         """(N, P, 2) for N matched masks of the whole batch, (N, h, w) logits."""
         return uncertain_points(logits, self.count)
 
@@ -73,9 +73,15 @@ class Criterion:
         """
         count = mean_count(torch.tensor(sum(len(t) for t in targets), device=predictions[0].classes.device))
         return [
-            self.layer(i, prediction, targets, self.match(i, prediction, targets, size), count, size)
-            for i, prediction in enumerate(predictions)
+            self.layer(name, prediction, targets, self.match(name, prediction, targets, size), count, size)
+            for name, prediction in self.named(predictions).items()
         ]
+
+    @staticmethod
+    def named(predictions: list[Prediction]) -> dict[str, Prediction]:
+        """Of a decoder's layers: ``aux0``, ``aux1``, ... and ``last``."""
+        names = [*(f"aux{i}" for i in range(len(predictions) - 1)), "last"]
+        return dict(zip(names, predictions, strict=True))
 
     def weighted(self, losses: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Each part summed over the layers, times its weight."""
@@ -84,12 +90,12 @@ class Criterion:
 
     @torch.no_grad()
     def match(
-        self, layer: int, prediction: Prediction, targets: list[Targets], size: tuple[int, int]
+        self, name: str, prediction: Prediction, targets: list[Targets], size: tuple[int, int]
     ) -> Pairs:
         """Per image the matched queries and their objects."""
         pairs: Pairs = []
         for i, truth in enumerate(targets):
-            points = self.points.to_match(prediction.classes.device, layer, i)
+            points = self.points.to_match(prediction.classes.device, name, i)
             pairs.append(assign(self.cost(prediction, i, truth, points, size)))
         return pairs
 
@@ -107,7 +113,7 @@ class Criterion:
 
     def layer(
         self,
-        layer: int,
+        name: str,
         prediction: Prediction,
         targets: list[Targets],
         pairs: Pairs,
@@ -122,31 +128,32 @@ class Criterion:
         weight = logits.new_ones(self.classes + 1)
         weight[-1] = self.no_object
         entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), weight)
-        mask, dice = self.masks(layer, prediction, targets, pairs, size)
+        mask, dice = self.masks(name, prediction, targets, pairs, size)
         return {"class": entropy, "mask": mask / count, "dice": dice / count}
 
     def masks(
         self,
-        layer: int,
+        name: str,
         prediction: Prediction,
         targets: list[Targets],
         pairs: Pairs,
         size: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
         """Cross entropy and Dice distance of the matched masks at their points, summed over the masks."""
-        logits = torch.cat(
+        flat = torch.cat(
             [
                 (prediction.vectors[i, queries] @ prediction.features[i].flatten(1)).float()
                 for i, (queries, _) in enumerate(pairs)
             ]
-        ).unflatten(1, prediction.features.shape[2:])  # (N, h, w) of the whole batch
+        )
+        logits = torch.unflatten(flat, 1, prediction.features.shape[2:])  # (N, h, w) of the whole batch
         if not len(logits):
             nothing = (prediction.vectors.sum() + prediction.features.sum()).float() * 0
             return nothing, nothing
-        points = self.points.to_lose(logits, layer)  # (N, P, 2)
+        points = self.points.to_lose(logits, name)  # (N, P, 2)
         guess = sample_points(logits[:, None], points)[:, 0]  # (N, P)
         with torch.no_grad():
-            parts = points.split([len(queries) for queries, _ in pairs])
+            parts = torch.split(points, [len(queries) for queries, _ in pairs])
             true = torch.cat(
                 [
                     sample_masks(truth.masks[objects], part, size)

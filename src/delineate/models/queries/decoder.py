@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,15 +24,17 @@ class Prediction(NamedTuple):
         classes: (B, Q, K + 1) logits; the last class is "no object".
         vectors: (B, Q, C) of the masks.
         features: (B, C, H / 4, W / 4).
+        boxes: (B, Q, 4) centre x, y, width, height in 0..1 of the padded image, where the family has them.
     """
 
     classes: Tensor
     vectors: Tensor
     features: Tensor
+    boxes: Tensor | None = None
 
     def masks(self) -> Tensor:
         """(B, Q, H / 4, W / 4) logits."""
-        return (self.vectors @ self.features.flatten(2)).unflatten(2, self.features.shape[2:])
+        return torch.unflatten(self.vectors @ self.features.flatten(2), 2, self.features.shape[2:])
 
 
 class Attention(nn.MultiheadAttention):
@@ -51,7 +54,7 @@ class Attention(nn.MultiheadAttention):
         bias_q, bias_k, bias_v = self.in_proj_bias.chunk(3)
 
         def split(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-            return F.linear(tokens, weight, bias).unflatten(2, (heads, -1)).transpose(1, 2)
+            return torch.unflatten(F.linear(tokens, weight, bias), 2, (heads, -1)).transpose(1, 2)
 
         found = F.scaled_dot_product_attention(
             split(query, weight_q, bias_q),
@@ -94,7 +97,8 @@ class DecoderLayer(nn.Module):
         """(B, Q, C) queries and their place codes; (B, S, C) keys and values; (B, Q, S) -> (B, Q, C)."""
         x = self.cross.attend(x, x + place, key, value, blocked)
         x = self.own.attend(x, x + place, x + place, x, None)
-        return self.feed_forward(x)
+        result: Tensor = self.feed_forward(x)
+        return result
 
 
 def mlp(channels: int, hidden: int, outputs: int, layers: int) -> nn.Sequential:

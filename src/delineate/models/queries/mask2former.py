@@ -16,13 +16,17 @@ from torch import Tensor, nn
 from delineate.core.batch import Batch, InputSpec
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.panoptic import Panoptic
+from delineate.core.semantic import Semantic
 from delineate.models.base import Segmenter
 
+from .box_decoder import BoxDecoder
 from .criterion import Criterion
 from .decoder import MaskedDecoder, Prediction
 from .matching import Targets
 from .pixel_decoder import PixelDecoder
 from .results import instances_of
+from .segments import Ranking, panoptic_of, semantic_of
 
 MAX_DET = 100
 
@@ -40,13 +44,15 @@ class Mask2Former(Segmenter):
     """
 
     family = "mask2former"
+    sure_above = 0.8
+    """Queries that are surer make segments."""
 
     def __init__(
         self,
         classes: Labels,
         backbone: nn.Module,
         pixel_decoder: PixelDecoder,
-        decoder: MaskedDecoder,
+        decoder: MaskedDecoder | BoxDecoder,
         criterion: Criterion,
         input: InputSpec,
     ) -> None:
@@ -94,12 +100,30 @@ class Mask2Former(Segmenter):
         results: list[Instances] = []
         scores = self.scores(outputs.classes)
         for i in range(len(batch)):
-            found = instances_of(
-                scores[i], outputs.vectors[i], outputs.features[i], batch, i, self.classes, limit,
-                confidence or 0.0,
-            )  # fmt: skip
+            found = instances_of(scores[i], outputs, batch, i, self.classes, limit, confidence or 0.0)
             results.append(found[torch.from_numpy(-found.scores).argsort(stable=True).numpy()])
         return results
+
+    def ranking(self, classes: Tensor) -> Ranking:
+        """(B, Q, K + 1) logits -> how queries compete for pixels."""
+        chances = classes.float().softmax(2)
+        best = chances.max(2)
+        return Ranking(chances[..., :-1], best.values * (best.indices < chances.shape[2] - 1))
+
+    @torch.inference_mode()
+    def semantic(self, outputs: Any, batch: Batch) -> list[Semantic]:
+        """The class of every pixel, per image: queries vote with class times mask probability."""
+        shares = self.ranking(outputs.classes).shares
+        return [semantic_of(shares[i], outputs, batch, i, self.classes) for i in range(len(batch))]
+
+    @torch.inference_mode()
+    def panoptic(
+        self, outputs: Any, batch: Batch, *, confidence: float | None = None, visible: float | None = None
+    ) -> list[Panoptic]:
+        """Segments that do not overlap, per image; see :func:`.segments.panoptic_of`."""
+        limits = (self.sure_above if confidence is None else confidence, 0.8 if visible is None else visible)
+        ranking = self.ranking(outputs.classes)
+        return [panoptic_of(ranking, outputs, batch, i, self.classes, *limits) for i in range(len(batch))]
 
     def load_published(self, weights: Mapping[str, Tensor]) -> bool:
         """The original's checkpoints and Hugging Face's; see :mod:`.original_weights`."""

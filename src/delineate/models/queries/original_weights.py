@@ -51,6 +51,41 @@ MASKED_DECODER = (
     (_PREDICTOR + r"class_embed\.", r"decoder.to_classes."),
     (_PREDICTOR + r"mask_embed\.layers\.(\d)\.", r"decoder.to_masks.{twice}."),
 )  # fmt: skip
+_BOX_LAYERS = _PREDICTOR + r"decoder\.layers\.(\d+)\."
+BOX_DECODER = (
+    (_PREDICTOR + r"enc_output\.", r"decoder.select.0."),
+    (_PREDICTOR + r"enc_output_norm\.", r"decoder.select.1."),
+    (_PREDICTOR + r"label_enc\.", r"decoder.labels."),
+    (_PREDICTOR + r"_bbox_embed\.layers\.(\d)\.", r"decoder.to_boxes.{twice}."),
+    (_PREDICTOR + r"decoder\.ref_point_head\.layers\.(\d)\.", r"decoder.place.{twice}."),
+    (_BOX_LAYERS + r"self_attn\.", r"decoder.layers.\1.own."),
+    (_BOX_LAYERS + r"norm2\.", r"decoder.layers.\1.own.norm."),
+    (_BOX_LAYERS + r"cross_attn\.sampling_offsets\.", r"decoder.layers.\1.cross.offsets."),
+    (_BOX_LAYERS + r"cross_attn\.attention_weights\.", r"decoder.layers.\1.cross.weights."),
+    (_BOX_LAYERS + r"cross_attn\.value_proj\.", r"decoder.layers.\1.cross.value."),
+    (_BOX_LAYERS + r"cross_attn\.output_proj\.", r"decoder.layers.\1.cross.output."),
+    (_BOX_LAYERS + r"", r"decoder.layers.\1."),
+)  # fmt: skip
+_BALANCE = _PREDICTOR + r"oldm\."
+BALANCED_DECODER = (
+    (_BALANCE + r"layers\.(\d+)\.self_attn\.", r"decoder.balance.layers.\1.attention."),
+    (_BALANCE + r"layers\.(\d+)\.norm1\.", r"decoder.balance.layers.\1.attention.norm."),
+    (_BALANCE + r"layers\.(\d+)\.", r"decoder.balance.layers.\1."),
+    (_BALANCE + r"ref_point_head\.layers\.(\d)\.", r"decoder.balance.place.{twice}."),
+    (_PREDICTOR + r"oldm_norm\.", r"decoder.balance.norm."),
+    (_PREDICTOR + r"_oldm_bbox_embed\.layers\.(\d)\.", r"decoder.balance.to_boxes.{twice}."),
+    (_PREDICTOR + r"query_guide_feature_update\.multihead_attn\.", r"decoder.update.attention."),
+    (_PREDICTOR + r"query_guide_feature_update\.norm1\.", r"decoder.update.attention.norm."),
+    (_PREDICTOR + r"query_guide_feature_update\.", r"decoder.update."),
+    (_PREDICTOR + r"decoder\.mask_output_conv\.norm\.", r"decoder.new_masks.1."),
+    (_PREDICTOR + r"decoder\.mask_output_conv\.", r"decoder.new_masks.0."),
+)  # fmt: skip
+# One box network, stored once per layer and twice over: copies of ``_bbox_embed``.
+COPIES = re.compile(
+    _PREDICTOR
+    + r"(?:(?:decoder\.)?(?:bbox_embed\.\d+|norm|class_embed|mask_embed|query_guide_feature_update)"
+    + r"|oldm\.(?:bbox_embed\.\d+|norm|class_embed)|oldm_bbox_embed\.\d+)\."
+)
 IGNORED = ("criterion.empty_weight",)  # the criterion's own constant, not a weight
 
 
@@ -63,7 +98,7 @@ def our_name(key: str, order: tuple[int, ...]) -> str | None:
         >>> our_name("backbone.res2.0.shortcut.norm.bias", (32, 16, 8))
         'backbone.layer1.0.downsample.1.bias'
     """
-    for pattern, ours in (*RESNET, *PIXEL_DECODER, *MASKED_DECODER):
+    for pattern, ours in (*RESNET, *PIXEL_DECODER, *MASKED_DECODER, *BOX_DECODER, *BALANCED_DECODER):
         found = re.match(pattern, key)
         if found:
             if "{0}" in ours:
@@ -95,7 +130,7 @@ def load_original(model: nn.Module, weights: Mapping[str, Tensor]) -> bool:
         name = our_name(key, order)  # type: ignore[arg-type]
         if name in own:
             named[name] = value
-        elif key not in IGNORED:
+        elif key not in IGNORED and not COPIES.match(key):
             strangers.append(key)
     missing = [name for name in own if name not in named and not name.endswith("num_batches_tracked")]
     shapes = [

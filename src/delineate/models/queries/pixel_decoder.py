@@ -38,6 +38,8 @@ class EncoderLayer(nn.Module):
         self.linear1 = nn.Linear(channels, hidden)
         self.linear2 = nn.Linear(hidden, channels)
         self.norm2 = nn.LayerNorm(channels)
+        for linear in (self.linear1, self.linear2):
+            nn.init.xavier_uniform_(linear.weight)
 
     def forward(self, x: Tensor, position: Tensor, references: Tensor, sizes: list[Size]) -> Tensor:
         """(B, S, C) cells of all maps, their position codes and centres -> (B, S, C)."""
@@ -79,9 +81,6 @@ class PixelDecoder(nn.Module):
             self.project[str(stride)] = nn.Sequential(kernel, nn.GroupNorm(32, channels))
         self.level_code = nn.Parameter(torch.randn(len(order), channels))
         self.layers = nn.ModuleList([EncoderLayer(channels, len(order), hidden) for _ in range(layers)])
-        for layer in self.layers:
-            for linear in (layer.linear1, layer.linear2):
-                nn.init.xavier_uniform_(linear.weight)
         self.lateral = nn.Sequential(
             nn.Conv2d(inputs[0], channels, 1, bias=False), nn.GroupNorm(32, channels)
         )
@@ -101,12 +100,12 @@ class PixelDecoder(nn.Module):
             for size, code in zip(sizes, self.level_code, strict=True)
         ]
         position = torch.cat(codes)  # (S, C)
-        references = torch.cat([_centres(size, x) for size in sizes])[None]  # (1, S, 2)
+        references = torch.cat([centres(size, x) for size in sizes])[None]  # (1, S, 2)
         for layer in self.layers:
             x = layer(x, position, references, sizes)
         levels = [
-            part.transpose(1, 2).unflatten(2, size)
-            for part, size in zip(x.split([h * w for h, w in sizes], 1), sizes, strict=True)
+            torch.unflatten(part.transpose(1, 2), 2, size)
+            for part, size in zip(torch.split(x, [h * w for h, w in sizes], 1), sizes, strict=True)
         ]
         finest = levels[self.order.index(8)]
         lateral = self.lateral(features[0])
@@ -114,7 +113,7 @@ class PixelDecoder(nn.Module):
         return Pyramid(levels, self.to_masks(self.smooth(lateral + raised)))
 
 
-def _centres(size: Size, like: Tensor) -> Tensor:
+def centres(size: Size, like: Tensor) -> Tensor:
     """(height * width, 2) x, y of every cell's centre in 0..1, row by row."""
     y, x = ((torch.arange(n, dtype=like.dtype, device=like.device) + 0.5) / n for n in size)
     return torch.stack([x.expand(size), y[:, None].expand(size)], 2).view(-1, 2)

@@ -8,6 +8,8 @@ out above 0 is multiplied.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from delineate.core.batch import Batch
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
+
+from .boxes import corners
+from .decoder import Prediction
 
 Floats = NDArray[np.float32]
 
@@ -79,7 +84,7 @@ def cut_masks(logits: Floats, rows: Floats, columns: Floats) -> tuple[Masks, Flo
     return Masks.from_crops(crops, np.array(corners, dtype=np.int64).reshape(-1, 2), size), sure
 
 
-def _span(flags: NDArray[np.bool_]) -> slice:
+def _span(flags: Any) -> slice:
     """From the first to the last True; empty where there is none."""
     at = np.flatnonzero(flags)
     return slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0, 0)
@@ -93,8 +98,7 @@ def best_pairs(scores: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def instances_of(
     scores: Tensor,
-    vectors: Tensor,
-    features: Tensor,
+    prediction: Prediction,
     batch: Batch,
     image: int,
     classes: Labels,
@@ -105,8 +109,7 @@ def instances_of(
 
     Args:
         scores: (Q, K) probabilities. A query may give several objects, one per class.
-        vectors: (Q, C) of the masks.
-        features: (C, h, w).
+        prediction: of the batch.
         batch: tells the frames.
         image: its index in the batch.
         classes: K names.
@@ -114,24 +117,33 @@ def instances_of(
         confidence: objects with a score above it are kept; empty masks never are.
 
     Returns:
-        Scores are class probability times mean mask probability.
+        Scores are class probability times mean mask probability. Boxes are the queries' own where they have
+        some, else those of the masks.
     """
+    vectors, features = prediction.vectors[image], prediction.features[image]
     size, original = batch.sizes[image], batch.originals[image]
     padded = (int(batch.images.shape[2]), int(batch.images.shape[3]))
     score, query, label = best_pairs(scores, limit)
     near = score > confidence  # the mask's factor only lowers a score
     score, query, label = score[near], query[near], label[near]
     unique, which = torch.unique(query, return_inverse=True)
-    logits = (vectors[unique] @ features.flatten(1)).unflatten(1, features.shape[1:]).float().cpu().numpy()
+    logits = (
+        torch.unflatten(vectors[unique] @ features.flatten(1), 1, features.shape[1:]).float().cpu().numpy()
+    )
     rows, columns = (
         to_original(features.shape[1 + axis], padded[axis], size[axis], original[axis]) for axis in (0, 1)
     )
     cut, sure = cut_masks(logits, rows, columns)
     which_mask = which.cpu().numpy()
     masks = cut[which_mask]
+    boxes = masks.boxes
+    if prediction.boxes is not None:
+        scale = prediction.boxes.new_tensor([padded[1], padded[0]] * 2)
+        pixels = corners(prediction.boxes[image][query]) * scale  # of the padded frame
+        boxes = batch.boxes_to_original(image, pixels.float().cpu().numpy())
     found = Instances(
         original,
-        boxes=masks.boxes,
+        boxes=boxes,
         labels=label.cpu().numpy(),
         scores=np.minimum(score.float().cpu().numpy() * sure[which_mask], 1),
         masks=masks,

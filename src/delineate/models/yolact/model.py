@@ -88,10 +88,12 @@ class Yolact(Segmenter):
         self.body, self.neck, self.head = body, neck, head
         self.prototypes, self.rater = prototypes, rater
         channels = head.shared.in_channels
-        self.semantic = nn.Conv2d(channels, len(classes), 1)  # only trained through, never used to detect
+        self.semantic_head = nn.Conv2d(
+            channels, len(classes), 1
+        )  # only trained through, never used to detect
         self.priors, self.limits, self.training_settings = priors, limits, training
         self.suppression = suppression
-        fresh = (neck, head, prototypes, self.semantic, *([rater] if rater is not None else []))
+        fresh = (neck, head, prototypes, self.semantic_head, *([rater] if rater is not None else []))
         for layer in (module for part in fresh for module in part.modules()):
             if isinstance(layer, nn.Conv2d):
                 nn.init.xavier_uniform_(layer.weight)
@@ -127,7 +129,7 @@ class Yolact(Segmenter):
         raw, finest = self._raw(batch.images)
         losses = detection_losses(raw, truth, frame, settings, self.rater)
         if settings.semantic:
-            logits = self.semantic(finest).float()
+            logits = self.semantic_head(finest).float()
             losses["semantic"] = settings.semantic * semantic_loss(logits, truth, frame)
         return losses
 

@@ -23,7 +23,7 @@ NAMES = (
     (r"prediction_layers\.0\.bbox_layer\.(.+)", r"head.offsets.\1"),
     (r"prediction_layers\.0\.conf_layer\.(.+)", r"head.logits.\1"),
     (r"prediction_layers\.0\.mask_layer\.(.+)", r"head.coefficients.\1"),
-    (r"semantic_seg_conv\.(.+)", r"semantic.\1"),
+    (r"semantic_seg_conv\.(.+)", r"semantic_head.\1"),
     (r"maskiou_net\.maskiou_net\.10\.(.+)", r"rater.out.\1"),
 )
 LEVELS = 3  # maps that the pyramid takes from the backbone
