@@ -74,20 +74,21 @@ def main() -> None:
     parser.add_argument("--commit", default="", help="written into the results")
     parser.add_argument("--suffix", default="", help="appended to the runs' names, for another budget")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
-    parser.add_argument("--rescore", action="store_true", help="only score again what is there")
+    parser.add_argument("--score", action="store_true", help="only score what is there without scores")
     parser.add_argument(
         "--set", action="append", default=[], help="change a setting of our recipes, to try it"
     )
-    parser.add_argument("--unscored", action="store_true", help="leave scoring to --rescore")
+    parser.add_argument("--unscored", action="store_true", help="leave scoring to --score")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     out = options.out.resolve()
     if options.table:
         print(table(out, options.suffix))
         return
-    if options.rescore:
+    if options.score:
         for path in sorted(out.glob("*/result.json")):
-            score(path.parent, out)
+            if "scores" not in json.loads(path.read_text()):
+                print(score(path.parent, out), flush=True)
         return
     if not options.one:
         prepare(out / "data")
