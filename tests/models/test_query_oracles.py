@@ -18,6 +18,7 @@ from PIL import Image
 from delineate.core.batch import Batch, InputSpec, collate
 from delineate.core.errors import CheckpointError
 from delineate.core.instances import Instances
+from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.models.queries import build
 from delineate.models.queries.criterion import Points
@@ -26,6 +27,7 @@ from delineate.models.queries.denoising import Noise, noisy_queries
 from delineate.models.queries.mask2former import Mask2Former, targets_of
 from delineate.models.queries.maskdino import MaskDINO
 from delineate.models.queries.original_weights import our_name
+from delineate.models.queries.segments import panoptic_of, semantic_of
 
 FAMILIES = ("mask2former", "maskdino", "dimaskdino")
 PARTS = {"class": "ce", "mask": "mask", "dice": "dice", "box": "bbox", "giou": "giou"}  # ours: theirs
@@ -237,3 +239,26 @@ def _crops(oracle: Oracle, wanted: dict[str, Any]) -> Batch:
             )
         )
     return Batch(images, sizes, sizes, targets)
+
+
+@pytest.mark.parametrize("oracle", ["mask2former"], indirect=True)
+def test_semantic_and_panoptic(oracle: Oracle) -> None:
+    wanted = json.loads((oracle.folder / "panoptic.json").read_text())
+    with np.load(oracle.folder / "panoptic.npz") as arrays:
+        stored = {name: arrays[name] for name in arrays.files}
+    count = wanted["num_classes"]
+    classes = Labels(tuple(f"class {i}" for i in range(count)), things=tuple(i < 80 for i in range(count)))
+    logits = torch.from_numpy(stored["logits.last"])[None]
+    prediction = oracle.last._replace(classes=logits)
+    ranking = oracle.model.ranking(logits)
+    semantic = semantic_of(ranking.shares[0], prediction, oracle.batch, 0, classes)
+    assert (semantic.map[::4, ::4] == stored["semantic.argmax_stride4"]).mean() > 0.9999
+    for name in ("panoptic", "panoptic_looser", "panoptic_loosest"):
+        case = {"object_mask_threshold": 0.8, "overlap_threshold": 0.8} | wanted[name]
+        limits = (case["object_mask_threshold"], case["overlap_threshold"])
+        found = panoptic_of(ranking, prediction, oracle.batch, 0, classes, *limits)
+        assert found.labels.tolist() == [s["category_id"] for s in case["segments"]]
+        np.testing.assert_allclose(found.area, [s["area"] for s in case["segments"]], atol=4)
+        assert abs(found.void - case["void_area"]) <= 4
+        masks = Masks.from_rle([s["mask"] for s in case["segments"]])
+        assert found.masks().iou(masks).diagonal().min() > 0.999

@@ -10,9 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from delineate.core.batch import Batch, InputSpec
+from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.panoptic import Panoptic
+from delineate.core.semantic import Semantic
 from delineate.nn.norms import fold_norms
+
+WHOLE_IMAGE = ("mask2former", "maskdino", "dimaskdino")
+"""Families that say something of every pixel."""
 
 
 class Segmenter(nn.Module):
@@ -57,6 +63,36 @@ class Segmenter(nn.Module):
             max_det: at most so many per image; reaching it is warned about, never silent. None: the default.
         """
         raise NotImplementedError
+
+    def semantic(self, outputs: Any, batch: Batch) -> list[Semantic]:
+        """Raw outputs -> per image the class of every pixel of the original image. No weights inside.
+
+        Raises:
+            InputError: the family finds objects alone.
+        """
+        raise self._objects_alone("semantic")
+
+    def panoptic(
+        self, outputs: Any, batch: Batch, *, confidence: float | None = None, visible: float | None = None
+    ) -> list[Panoptic]:
+        """Raw outputs -> per image segments that do not overlap, things and stuff. No weights inside.
+
+        Args:
+            outputs: what :meth:`forward` gave.
+            batch: the batch that ``forward`` saw.
+            confidence: what is surer takes part, 0..1; None is the family's default.
+            visible: leave out what wins less than this part of its own mask, 0..1; None: the default.
+
+        Raises:
+            InputError: the family finds objects alone.
+        """
+        raise self._objects_alone("panoptic")
+
+    def _objects_alone(self, task: str) -> InputError:
+        return InputError(
+            f"{task}: expected a model of the families {', '.join(WHOLE_IMAGE)}, got {self.family}, which "
+            "finds objects alone; choose one of them, or the task instance"
+        )
 
     def detect(
         self,
