@@ -9,7 +9,7 @@ from typing import Literal
 
 from delineate.core.errors import DatasetError
 
-from .formats import coco, label_image
+from .formats import coco, coco_panoptic, label_image
 from .records import SPLIT_NAMES as SPLIT_NAMES
 from .records import Dataset as Dataset
 from .records import Record as Record
@@ -114,7 +114,17 @@ def _open_file(path: Path, images: Images, skip_invalid: bool) -> Dataset:
     content_of = _json_kind(path)
     if content_of:
         raise _unsupported(path, content_of)
-    return coco.read(path, images, skip_invalid)
+    return _read_coco(path, images, skip_invalid)
+
+
+def _read_coco(path: Path, images: Images, skip_invalid: bool) -> Dataset:
+    """Instances, or panoptic where the name of its rows stands at the file's beginning or end."""
+    with path.open("rb") as file:
+        parts = [file.read(65536)]
+        file.seek(max(0, path.stat().st_size - 65536))
+        parts.append(file.read())
+    panoptic = any(b'"segments_info"' in part for part in parts)
+    return (coco_panoptic if panoptic else coco).read(path, images, skip_invalid)
 
 
 def _json_kind(path: Path) -> str:
@@ -154,9 +164,9 @@ def _open_folder(folder: Path, wanted: str | None, images: Images, skip_invalid:
         files = _coco_files(folder)
         named = {coco.split_of(p): p for p in files}
         if len(files) == 1 and "" in named:
-            return coco.read(files[0], images, skip_invalid)
+            return _read_coco(files[0], images, skip_invalid)
         found = {
-            name: coco.read(p, images, skip_invalid)
+            name: _read_coco(p, images, skip_invalid)
             for name, p in named.items()
             if name and wanted in (None, name)
         }
@@ -176,7 +186,7 @@ def _quietly(folder: Path, images: Images, skip_invalid: bool) -> Dataset | None
     """The dataset in a split's folder, or None where that folder holds images only."""
     files = _coco_files(folder)
     if len(files) == 1:
-        return coco.read(files[0], images, skip_invalid)
+        return _read_coco(files[0], images, skip_invalid)
     if (folder / "images").is_dir():
         return label_image.read(folder, skip_invalid=skip_invalid)
     return None

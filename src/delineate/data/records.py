@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.panoptic import Panoptic
+from delineate.core.semantic import Semantic
 
 from .images import read
 
@@ -68,6 +70,7 @@ class Record:
 
 
 Decode = Callable[[Record, Labels], tuple[Instances, tuple[str, ...]]]
+Segmented = Callable[[Record, Labels], Panoptic | Semantic]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,8 @@ class Dataset(Sequence[Sample]):
         source: the file or folder it was read from.
         notes: what was corrected, left out or is in doubt, one phrase each.
         channels: which channels of the images to read; None reads grey or RGB.
+        segments: makes all segments, or the classes of all pixels, of a record; None where the format has
+            objects alone.
 
     Example:
         >>> data = open_dataset("dsb2018", split="val")  # doctest: +SKIP
@@ -96,6 +101,7 @@ class Dataset(Sequence[Sample]):
     source: Path
     notes: tuple[str, ...] = ()
     channels: tuple[int, ...] | None = None
+    segments: Segmented | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -135,6 +141,37 @@ class Dataset(Sequence[Sample]):
             DatasetError: the annotation cannot be read.
         """
         return self.decode(self.records[index], self.classes)[0]
+
+    def panoptic(self, index: int) -> Panoptic:
+        """All segments of image ``index``, things and stuff, without decoding the image.
+
+        Raises:
+            DatasetError: the format has no segments, or the annotation cannot be read.
+        """
+        found = self._segmented(index)
+        if isinstance(found, Semantic):
+            raise DatasetError(
+                f"{self.source}: expected segments, got {self.format}, which has classes of pixels alone; "
+                "give a COCO panoptic file"
+            )
+        return found
+
+    def semantic(self, index: int) -> Semantic:
+        """The class of every pixel of image ``index``, without decoding the image.
+
+        Raises:
+            DatasetError: the format does not say it, or the annotation cannot be read.
+        """
+        found = self._segmented(index)
+        return found if isinstance(found, Semantic) else found.to_semantic()
+
+    def _segmented(self, index: int) -> Panoptic | Semantic:
+        if self.segments is None:
+            raise DatasetError(
+                f"{self.source}: expected things and stuff of every pixel, got {self.format}, which has "
+                "objects alone; give a COCO panoptic file"
+            )
+        return self.segments(self.records[index], self.classes)
 
     @property
     def names(self) -> list[str]:

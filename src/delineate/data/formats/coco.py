@@ -41,8 +41,8 @@ def read(
     image_rows, annotation_rows, category_rows = check.tables(load_json(path), path)
     findings = Findings(path)
     classes = check.categories(category_rows, findings)
-    folder = None if images is False else _image_folder(path, images, image_rows)
-    records, dropped = _images(image_rows, folder, findings, skip_invalid)
+    folder = None if images is False else image_folder(path, images, image_rows)
+    records, dropped = image_records(image_rows, folder, findings, skip_invalid)
     by_id = {record.image_id: record for record in records}
     _annotations(annotation_rows, by_id, dropped, classes, findings)
     if not annotation_rows:
@@ -55,7 +55,7 @@ def read(
     return Dataset(tuple(records), classes, decode, "COCO", path, notes)
 
 
-def _image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Path:
+def image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Path:
     """The folder in which most of the first file names exist."""
     if images is not None:
         folder = Path(images)
@@ -81,7 +81,7 @@ def _image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Pat
     return max(around, key=lambda folder: sum((folder / name).is_file() for name in safe))
 
 
-def _images(
+def image_records(
     rows: list[Any], folder: Path | None, findings: Findings, skip_invalid: bool
 ) -> tuple[list[Record], set[int]]:
     """The records, and the ids of images that cannot be used."""
