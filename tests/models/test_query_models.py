@@ -1,4 +1,4 @@
-"""Mask2Former small: it learns, it forgets nothing in a checkpoint, and empty things are no trouble."""
+"""The query transformers, small: they learn, a checkpoint forgets nothing, empty things are no trouble."""
 
 from __future__ import annotations
 
@@ -24,9 +24,17 @@ SMALL = {
 }  # fmt: skip
 
 
-def _small() -> Mask2Former:
+MORE = {
+    "mask2former": {},
+    "maskdino": {"denoising": 12},
+    "dimaskdino": {"denoising": 12, "selected": 12, "guides": 4},
+}  # fmt: skip
+families = pytest.mark.parametrize("family", list(MORE))
+
+
+def _small(family: str) -> Mask2Former:
     torch.manual_seed(0)
-    model = build("mask2former", classes=Labels(("disc", "bar")), input=PLAIN, **SMALL)
+    model = build(family, classes=Labels(("disc", "bar")), input=PLAIN, **SMALL, **MORE[family])
     assert isinstance(model, Mask2Former)
     return model
 
@@ -43,8 +51,9 @@ def _scene() -> tuple[np.ndarray, Instances]:
     return image, Instances((64, 96), masks=masks, labels=[0, 1], classes=Labels(("disc", "bar")))
 
 
-def test_it_learns_two_objects() -> None:
-    model, (image, truth) = _small(), _scene()
+@families
+def test_it_learns_two_objects(family: str) -> None:
+    model, (image, truth) = _small(family), _scene()
     batch = collate([image], PLAIN, [truth])
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     model.train()
@@ -59,8 +68,9 @@ def test_it_learns_two_objects() -> None:
     assert found.masks.iou(truth.masks).max(axis=1).min() > 0.8
 
 
-def test_a_checkpoint_gives_the_same_objects(tmp_path: Path) -> None:
-    model, (image, _) = _small().eval(), _scene()
+@families
+def test_a_checkpoint_gives_the_same_objects(tmp_path: Path, family: str) -> None:
+    model, (image, _) = _small(family).eval(), _scene()
     again = restore(save(tmp_path / "m.safetensors", model, record={}))
     batch = collate([image], PLAIN)
     with torch.inference_mode():
@@ -68,16 +78,18 @@ def test_a_checkpoint_gives_the_same_objects(tmp_path: Path) -> None:
             assert torch.equal(ours, theirs)
 
 
-def test_prepared_detects_the_same() -> None:
-    model, (image, _) = _small().eval(), _scene()
+@families
+def test_prepared_detects_the_same(family: str) -> None:
+    model, (image, _) = _small(family).eval(), _scene()
     batch = collate([image], PLAIN)
     with torch.inference_mode():
         for ours, theirs in zip(model(batch.images), model.prepared()(batch.images), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
 
 
-def test_an_image_without_objects_teaches_background() -> None:
-    model, (image, truth) = _small(), _scene()
+@families
+def test_an_image_without_objects_teaches_background(family: str) -> None:
+    model, (image, truth) = _small(family), _scene()
     batch = collate([image, image], PLAIN, [truth[:0], truth])
     losses = model.losses(batch)
     assert all(torch.isfinite(value) for value in losses.values())
@@ -86,8 +98,9 @@ def test_an_image_without_objects_teaches_background() -> None:
     sum(nothing.values()).backward()
 
 
-def test_limits() -> None:
-    model, (image, _) = _small().eval(), _scene()
+@families
+def test_limits(family: str) -> None:
+    model, (image, _) = _small(family).eval(), _scene()
     batch = collate([image], PLAIN)
     assert len(model.detect(batch, max_det=3)[0]) <= 3
     assert len(model.detect(batch, confidence=1.0)[0]) == 0
