@@ -19,6 +19,7 @@ import platform
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,9 @@ from delineate.core.suppress import Suppression
 from delineate.metrics.crowd import JudgedImage, judge_image
 from delineate.metrics.operating_point import OperatingPoint, confidence_at_precision, operating_points
 
-FLOOR = 0.02  # candidates score more than this
-CANDIDATES = 1500  # and are at most so many an image
-LIMIT = 500  # detections an image
+FLOOR = 0.05  # candidates score more than this
+CANDIDATES = 1000  # and are at most so many an image
+LIMIT = 400  # detections an image
 DOUBLED = ("duplicate", "merging", "part", "fragment")  # predictions where an object is, but wrong
 PLAIN = "box, IoU 0.7"
 SYNTHETIC = (
@@ -46,16 +47,13 @@ SYNTHETIC = (
 
 GRID: dict[str, list[Suppression]] = {
     PLAIN: [Suppression("box", 0.7)],
-    "box": [Suppression("box", t) for t in (0.2, 0.3, 0.4, 0.5, 0.6)],
-    "soft": [Suppression("soft", sigma=s) for s in (0.03, 0.06, 0.12, 0.25, 0.5)],
+    "box": [Suppression("box", t) for t in (0.2, 0.3, 0.4, 0.5)],
+    "soft": [Suppression("soft", sigma=s) for s in (0.03, 0.06, 0.12, 0.25)],
     "mask": [
-        Suppression("mask", t, box_iou=b, measure=m)  # type: ignore[arg-type]
-        for t, b, m in product((0.2, 0.3, 0.4, 0.5, 0.6), (0.7, 0.9), ("iou", "ios"))
+        Suppression("mask", t, box_iou=0.7, measure=m)  # type: ignore[arg-type]
+        for t, m in product((0.3, 0.4, 0.5, 0.6), ("iou", "ios"))
     ],
-    "prototype": [
-        Suppression("prototype", t, similarity=s)
-        for t, s in product((0.2, 0.3, 0.4, 0.5), (0.0, 0.3, 0.5, 0.7, 0.85))
-    ],
+    "prototype": [Suppression("prototype", t, similarity=s) for t, s in product((0.2, 0.3), (0.0, 0.3, 0.6))],
 }
 
 
@@ -69,9 +67,33 @@ class Proposed:
     found: dl.Instances  # the candidates with their masks, in pixels of the image
     coefficients: np.ndarray  # (C, P)
 
+    @cached_property
+    def good(self) -> tuple[np.ndarray, np.ndarray]:
+        """The (C, 4) true objects that each candidate matches, best first, -1 for none, and how well."""
+        shared = self.found.masks.iou(self.truth.masks)
+        best = np.argsort(-shared, axis=1, kind="stable")[:, :4]
+        fits = np.take_along_axis(shared, best, axis=1)
+        return np.where(fits >= 0.5, best, -1), fits
+
+    def hits(self, suppression: Suppression) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of what is left, best first, and which of it finds an object that nothing better found."""
+        kept, scores = self.kept(suppression)
+        taken: set[int] = {-1}
+        hit = []
+        for objects in self.good[0][kept].tolist():
+            free = next((k for k in objects if k not in taken), None)
+            hit.append(free is not None)
+            taken.update(() if free is None else (free,))
+        return scores, np.array(hit, bool)
+
     def after(self, suppression: Suppression) -> dl.Instances:
         """What a suppression leaves."""
-        kept, scores = suppression.choose(
+        kept, scores = self.kept(suppression)
+        return self.found[kept].replace(scores=scores)
+
+    def kept(self, suppression: Suppression) -> tuple[np.ndarray, np.ndarray]:
+        """Candidates that a suppression leaves, and their scores."""
+        return suppression.choose(
             self.found.boxes,
             self.found.scores,
             self.found.labels,
@@ -79,7 +101,6 @@ class Proposed:
             masks=lambda rows: self.found.masks[rows],
             coefficients=self.coefficients,
         )
-        return self.found[kept].replace(scores=scores)
 
 
 @dataclass(frozen=True)
@@ -167,10 +188,12 @@ def matches(found: dl.Instances, truth: dl.Instances) -> int:
 
 
 def recall(images: Sequence[Proposed], suppression: Suppression, precision: float) -> float:
-    """Recall at the precision; 0 where it is not reached."""
-    found = [image.after(suppression) for image in images]
-    points = operating_points(pairs_of(images, found))
-    return max((p.recall for p in points if p.precision >= precision), default=0.0)
+    """Recall at the precision, by greedy matches; 0 where it is not reached."""
+    each = [image.hits(suppression) for image in images]
+    scores, hit = (np.concatenate(parts) for parts in zip(*each, strict=True))
+    found = np.cumsum(hit[np.argsort(-scores, kind="stable")])
+    reached = found[found / np.arange(1, len(found) + 1) >= precision]
+    return float(reached.max(initial=0)) / max(sum(len(image.truth) for image in images), 1)
 
 
 def chosen(
@@ -293,7 +316,7 @@ def main() -> None:
     )
     parser.add_argument("weights", nargs="+", help="DATA=WEIGHTS, DATA of dsb2018, segmush, synthetic")
     parser.add_argument("--precision", type=float, default=0.8)
-    parser.add_argument("--tuning", type=int, default=40, help="training images to choose parameters on")
+    parser.add_argument("--tuning", type=int, default=16, help="training images to choose parameters on")
     parser.add_argument("--images", type=int, default=10**6, help="at most so many images are reported on")
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
