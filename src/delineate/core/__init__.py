@@ -1,4 +1,4 @@
-"""The currency: Instances, Masks, Polygon, Labels, boxes, errors."""
+"""The currency: Instances, Panoptic, Semantic, Masks, Polygon, Labels, boxes, errors."""
 
 from .errors import (
     CheckpointError,
@@ -11,7 +11,9 @@ from .errors import (
 from .instances import Instances
 from .labels import Labels
 from .masks import Masks
+from .panoptic import Panoptic
 from .polygons import Polygon
+from .semantic import Semantic
 
 __all__ = [
     "CheckpointError",
@@ -23,5 +25,7 @@ __all__ = [
     "MaskError",
     "Masks",
     "MissingDependencyError",
+    "Panoptic",
     "Polygon",
+    "Semantic",
 ]
