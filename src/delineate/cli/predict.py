@@ -16,12 +16,12 @@ import typer
 from .messages import only_errors, say, tell
 
 if TYPE_CHECKING:
-    from delineate.core.instances import Instances
     from delineate.data.images import ImageFile
     from delineate.engine.load import Model
 
     from .outputs import Outputs
 
+SAVED = "overlay,coco,labels,csv"
 EPILOG = """Examples:
 
 delineate predict image.tif
@@ -31,6 +31,8 @@ delineate predict plates/ --out results --save overlay,labels,csv --pixel-size 0
 delineate predict '**/*.png' --weights runs/mine/best.safetensors --confidence 0.3
 
 delineate predict clip.mp4 --out results
+
+delineate predict street.jpg --task panoptic --weights panoptic.safetensors
 
 cat image.png | delineate predict - --json
 
@@ -48,11 +50,17 @@ def predict_command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Weights that `delineate train` wrote."),
     ] = None,
+    task: Annotated[
+        str, typer.Option(help="instance: objects; panoptic: things and stuff; semantic: classes of pixels.")
+    ] = "instance",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("delineate-out"),
     save: Annotated[
         str, typer.Option(help="Some of overlay,coco,labels,csv,geojson,crops; or none.")
-    ] = "overlay,coco,labels,csv",
-    confidence: Annotated[float, typer.Option(help="Keep objects with a score above it, 0..1.")] = 0.5,
+    ] = SAVED,
+    confidence: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Keep objects with a score above it, 0..1. Default: 0.5; panoptic: the model's."),
+    ] = None,
     iou: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Suppress objects that overlap a better one more, 0..1. Default: the model's."),
@@ -87,14 +95,20 @@ def predict_command(
     from delineate.measure.units import check_pixel_size
 
     from .outputs import Outputs, parse_kinds
+    from .segments import SegmentOutputs, kinds_of, parse_task
 
     if quiet:
         only_errors()
     kinds = parse_kinds(save)
+    whole = parse_task(task) != "instance"
+    if whole:
+        kinds = kinds_of(task, kinds, default=save == SAVED)
+    elif confidence is None:
+        confidence = 0.5
     check_pixel_size(pixel_size, "µm")
     reading: dict[str, Any] = {"channels": _numbers(channels), "page": page, "max_pixels": max_pixels}
     finding: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det, "tile": _tile(tile)}
-    run = _Run(reading, finding, quiet=quiet, as_json=as_json)
+    run = _Run(reading, finding, quiet=quiet, as_json=as_json, task=task)
     sources = run.find(inputs, out)
     if not sources:
         run.finish(None, 2)
@@ -104,7 +118,9 @@ def predict_command(
     check_settings(**finding)
     run.model = load(model or None, weights=weights, device=device or None)
     known = frozenset(Path(s).resolve() for s in sources if s != "-")
-    outputs = Outputs(out, kinds, known, pixel_size)
+    outputs = (SegmentOutputs if whole else Outputs)(out, kinds, known, pixel_size)
+    if isinstance(outputs, SegmentOutputs):
+        outputs.task = task
     try:
         run.all(sources, outputs)
     finally:  # an interrupt keeps what is done
@@ -118,9 +134,15 @@ class _Run:
     """One run over many images: what was done, what failed, and what is said of it."""
 
     def __init__(
-        self, reading: dict[str, Any], finding: dict[str, Any], *, quiet: bool, as_json: bool
+        self,
+        reading: dict[str, Any],
+        finding: dict[str, Any],
+        *,
+        quiet: bool,
+        as_json: bool,
+        task: str = "instance",
     ) -> None:
-        self.reading, self.finding = reading, finding
+        self.reading, self.finding, self.task = reading, finding, task
         self.quiet, self.as_json = quiet, as_json
         self.model: Model | None = None
         self.images: list[dict[str, Any]] = []
@@ -134,6 +156,7 @@ class _Run:
         from delineate.data.find import find
 
         from .outputs import ENDINGS
+        from .segments import CLASSES_ENDING
 
         found: dict[str, None] = {}
         for given in inputs:
@@ -146,7 +169,7 @@ class _Run:
                 self.fail(given, error)
                 continue
             if Path(given).is_dir() and Path(given).resolve() == out.resolve():
-                ours = tuple(ENDINGS.values())
+                ours = (*ENDINGS.values(), CLASSES_ENDING)
                 files = [f for f in files if not f.name.endswith(ours)]  # results of an earlier run
             found.update(dict.fromkeys(map(str, files)))
         self.names = _names(list(found))
@@ -217,16 +240,19 @@ class _Run:
 
     def image(self, image: ImageFile, source: str, outputs: Outputs, tick: Any) -> None:
         """Predict, write, count."""
+        from .segments import tally
+
         assert self.model is not None
         begin = time.monotonic()
-        found = self.model.predict(image.pixels, progress=tick, **self.finding)
+        found = self.look(image.pixels, tick)
+        classes = tally(found)
         record: dict[str, Any] = {
             "file": "stdin" if source == "-" else source,
             "page": image.page if image.pages > 1 else None,
             "width": found.size[1],
             "height": found.size[0],
-            "count": len(found),
-            "classes": dict(Counter(found.names).most_common()),
+            "count": len(classes) if self.task == "semantic" else sum(classes.values()),
+            "classes": classes,
         }
         record |= outputs.add(image, self.names[source], found)
         record["seconds"] = round(time.monotonic() - begin, 3)
@@ -235,10 +261,25 @@ class _Run:
         if not (self.quiet or self.as_json):
             tell(_line(record, found, image))
 
+    def look(self, pixels: Any, tick: Any) -> Any:
+        """The image's objects, segments or classes."""
+        assert self.model is not None
+        if self.task == "instance":
+            return self.model.predict(pixels, progress=tick, **self.finding)
+        if self.task == "panoptic":
+            return self.model.panoptic(pixels, confidence=self.finding["confidence"])
+        return self.model.semantic(pixels)
+
     def video(self, source: str, outputs: Outputs, tick: Any, frames: Any) -> None:
         """Predict and write every frame; what could not be read of it counts as failed."""
+        from delineate.core.errors import InputError
+
         from .video import Clip
 
+        if self.task != "instance":
+            raise InputError(
+                f"{source}: expected images with --task {self.task}, got a video; cut out frames"
+            )
         clip = Clip(source, self.names[source], outputs, self.reading)
         try:
             clip.predict(self.model, frames, progress=tick, **self.finding)
@@ -276,7 +317,10 @@ class _Run:
             number = len(self.images)
             videos = sum("frames" in r for r in self.images)
             kind = "input" if 0 < videos < number else "video" if videos else "image"
-            parts = [f"{number} {kind}{'s'[: number > 1]}", f"{total} object{'s'[: total != 1]}"]
+            parts = [f"{number} {kind}{'s'[: number > 1]}"]
+            if self.task != "semantic":
+                what = "object" if self.task == "instance" else "segment"
+                parts += [f"{total} {what}{'s'[: total != 1]}"]
             parts += [f"{len(self.failed)} failed"] if self.failed else []
             places = sorted({str(Path(p).parent) for p in (written or {}).values()})
             places = places or sorted({str(Path(p).parent) for r in self.images for p in r["files"].values()})
@@ -284,10 +328,12 @@ class _Run:
         raise typer.Exit(code)
 
 
-def _line(record: dict[str, Any], found: Instances, image: ImageFile) -> str:
+def _line(record: dict[str, Any], found: Any, image: ImageFile) -> str:
     """``name: 12 × nucleus on 640 x 480 (0.31 s)``."""
+    from .segments import told
+
     page = "" if record["page"] is None else f" page {record['page']}"
-    counts = ", ".join(f"{n} × {c}" for c, n in record["classes"].items()) or "nothing found"
+    counts = told(found)
     notes = f"  [{'; '.join(image.notes)}]" if image.notes else ""
     size = f"{found.size[1]} x {found.size[0]}"
     return f"{record['file']}{page}: {counts} on {size} ({record['seconds']:.2f} s){notes}"

@@ -11,6 +11,8 @@ import torch
 from delineate.core.errors import CheckpointError, InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.panoptic import Panoptic
+from delineate.core.semantic import Semantic
 from delineate.data.limits import MAX_PIXELS
 from delineate.models.base import Segmenter
 from delineate.models.zoo import build, find
@@ -19,6 +21,7 @@ from delineate.runtime.session import ENDINGS, Session
 from . import checkpoint
 from .download import weights_path
 from .predict import Progress, predict
+from .segment import panoptic, semantic
 from .source import Channels, pixels_of
 
 if TYPE_CHECKING:
@@ -95,6 +98,34 @@ class Model:
         return predict(
             self._ready, image, confidence=confidence, iou=iou, max_det=max_det, tile=tile, progress=progress
         )
+
+    def semantic(self, source: Any, **reading: Any) -> Semantic:
+        """The class of every pixel of one image, by a family that says it.
+
+        Args:
+            source: as for :meth:`predict`.
+            reading: ``channels``, ``page`` and ``max_pixels``, as there.
+
+        Raises:
+            InputError: another family, or not an image.
+        """
+        return semantic(self._ready, pixels_of(source, **reading))
+
+    def panoptic(
+        self, source: Any, *, confidence: float | None = None, visible: float | None = None, **reading: Any
+    ) -> Panoptic:
+        """The segments of one image, things and stuff, by a family that has them.
+
+        Args:
+            source: as for :meth:`predict`.
+            confidence: what is surer takes part, 0..1; None is the family's default.
+            visible: leave out what wins less than this part of its own mask, 0..1; None: the default, 0.8.
+            reading: ``channels``, ``page`` and ``max_pixels``, as for :meth:`predict`.
+
+        Raises:
+            InputError: another family, a setting out of range, or not an image.
+        """
+        return panoptic(self._ready, pixels_of(source, **reading), confidence=confidence, visible=visible)
 
     def __call__(self, image: Any) -> Instances:
         """:meth:`predict` with the model's own settings."""

@@ -70,7 +70,7 @@ class Segmenter(nn.Module):
         Raises:
             InputError: the family finds objects alone.
         """
-        raise self._objects_alone("semantic")
+        raise self.objects_alone("semantic")
 
     def panoptic(
         self, outputs: Any, batch: Batch, *, confidence: float | None = None, visible: float | None = None
@@ -86,9 +86,10 @@ class Segmenter(nn.Module):
         Raises:
             InputError: the family finds objects alone.
         """
-        raise self._objects_alone("panoptic")
+        raise self.objects_alone("panoptic")
 
-    def _objects_alone(self, task: str) -> InputError:
+    def objects_alone(self, task: str) -> InputError:
+        """What to raise where the family has no such task."""
         return InputError(
             f"{task}: expected a model of the families {', '.join(WHOLE_IMAGE)}, got {self.family}, which "
             "finds objects alone; choose one of them, or the task instance"

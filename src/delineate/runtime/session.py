@@ -16,6 +16,8 @@ from torch import Tensor
 from delineate.core.batch import Batch
 from delineate.core.errors import CheckpointError, InputError, MissingDependencyError
 from delineate.core.instances import Instances
+from delineate.core.panoptic import Panoptic
+from delineate.core.semantic import Semantic
 from delineate.models.base import Segmenter
 
 from .manifest import KEY, Manifest
@@ -176,6 +178,16 @@ class Session(Segmenter):
         """As the family's own; see :meth:`Segmenter.instances`."""
         limits: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det}
         return self._borrowed[0].instances(outputs, batch, **limits)
+
+    def semantic(self, outputs: Any, batch: Batch) -> list[Semantic]:
+        """As the family's own; see :meth:`Segmenter.semantic`."""
+        return self._borrowed[0].semantic(outputs, batch)
+
+    def panoptic(
+        self, outputs: Any, batch: Batch, *, confidence: float | None = None, visible: float | None = None
+    ) -> list[Panoptic]:
+        """As the family's own; see :meth:`Segmenter.panoptic`."""
+        return self._borrowed[0].panoptic(outputs, batch, confidence=confidence, visible=visible)
 
     def detect(
         self,

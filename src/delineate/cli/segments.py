@@ -1,0 +1,123 @@
+"""What `delineate predict --task semantic` and `--task panoptic` write and say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delineate.apply.draw_segments import panoptic_overlay, semantic_overlay
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.core.panoptic import Panoptic
+from delineate.core.semantic import Semantic
+from delineate.data.formats.coco_panoptic import document, write_picture
+from delineate.data.images import ImageFile, write_png
+
+from .outputs import Outputs, write_json
+
+TASKS = ("instance", "semantic", "panoptic")
+KINDS = {"semantic": ("overlay", "labels", "coco"), "panoptic": ("overlay", "coco")}
+CLASSES_ENDING = ".classes.png"
+FILES = {"semantic": "semantic.json", "panoptic": "panoptic.json"}
+
+
+def parse_task(text: str) -> str:
+    """The task that ``--task`` names.
+
+    Raises:
+        InputError: another word.
+    """
+    if text not in TASKS:
+        raise InputError(f"--task: expected one of {', '.join(TASKS)}, got {text!r}; choose one of them")
+    return text
+
+
+def kinds_of(task: str, kinds: tuple[str, ...], default: bool) -> tuple[str, ...]:
+    """What is written for the task; the default is cut to what it has.
+
+    Raises:
+        InputError: a kind that was asked for and does not go with the task.
+    """
+    left = [k for k in kinds if k not in KINDS[task]]
+    if left and not default:
+        raise InputError(
+            f"--save: expected some of {','.join(KINDS[task])} with --task {task}, got {','.join(left)}; "
+            "leave them out"
+        )
+    return tuple(k for k in KINDS[task] if k in kinds)
+
+
+class SegmentOutputs(Outputs):
+    """The files of a run: an overlay per image, and for the run one JSON file and a folder of pictures.
+
+    Panoptic results are COCO panoptic: ``panoptic.json`` and ``panoptic/``. Semantic results are pictures of
+    the classes' ids (``labels``; 255, or 65535 in 16 bits, is void) and ``semantic.json`` with the classes
+    and how many pixels each has.
+    """
+
+    task: str = "panoptic"
+    classes: Labels | None = None
+
+    def add(self, image: ImageFile, name: str, found: Any) -> dict[str, Any]:
+        """Write an image's own files and note what it holds. Returns ``files``: path by kind."""
+        if self.kinds:
+            self.make_folder()
+        stem = self.stem(f"{Path(name).stem}.page{image.page}" if image.pages > 1 else Path(name).stem)
+        files: dict[str, Path] = {}
+        number = len(self._images) + 1
+        height, width = found.size
+        self._images.append({"id": number, "file_name": name, "height": height, "width": width})
+        self.classes = found.classes
+        if "overlay" in self.kinds:
+            files["overlay"] = self.folder / f"{stem}.overlay.png"
+            draw = panoptic_overlay if isinstance(found, Panoptic) else semantic_overlay
+            write_png(files["overlay"], np.asarray(draw(found, image.pixels)))
+        if isinstance(found, Panoptic) and "coco" in self.kinds:
+            row = write_picture(self.folder / "panoptic", f"{stem}.png", number, found)
+            self._annotations.append(row)
+            files["panoptic"] = self.folder / "panoptic" / f"{stem}.png"
+        if isinstance(found, Semantic):
+            if "labels" in self.kinds:
+                files["labels"] = self.folder / f"{stem}{CLASSES_ENDING}"
+                wide = max(found.classes.ids) >= 255
+                void, kind = (65535, np.uint16) if wide else (255, np.uint8)
+                write_png(files["labels"], found.to_ids(void).astype(kind))
+            self._images[-1]["pixels"] = tally(found)
+        return {"files": {k: str(p) for k, p in files.items()}}
+
+    def _hits_input(self, stem: str) -> bool:
+        ours = (self.folder / f"{stem}{CLASSES_ENDING}", self.folder / "panoptic" / f"{stem}.png")
+        return super()._hits_input(stem) or any(p.resolve() in self.inputs for p in ours)
+
+    def close(self) -> dict[str, str]:
+        """Write the run's JSON file. Returns path by kind."""
+        if "coco" not in self.kinds or self.classes is None:
+            return {}
+        record = document(self._images, self._annotations, self.classes)
+        if self.task == "semantic":
+            del record["annotations"]
+        path = self.folder / FILES[self.task]
+        write_json(path, record)
+        return {self.task: str(path)}
+
+
+def tally(found: Instances | Panoptic | Semantic) -> dict[str, int]:
+    """Objects or segments by class, or pixels by class; the most first."""
+    if isinstance(found, Semantic):
+        area = found.area
+        order = np.argsort(-area, kind="stable").tolist()
+        return {found.classes.name(i): int(area[i]) for i in order if area[i]}
+    return dict(Counter(found.names).most_common())
+
+
+def told(found: Instances | Panoptic | Semantic) -> str:
+    """``3 × car, 1 × sky``, or ``sky 60 %, car 40 %``."""
+    if isinstance(found, Semantic):
+        parts = [f"{name} {number / found.map.size:.0%}" for name, number in tally(found).items()]
+    else:
+        parts = [f"{number} × {name}" for name, number in tally(found).items()]
+    return ", ".join(parts) or "nothing found"
