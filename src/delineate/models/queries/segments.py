@@ -54,7 +54,7 @@ def semantic_of(
     result = np.empty(batch.originals[image], dtype=np.int16)
     for top, logits in strips(prediction, prediction.vectors[image], batch, image, len(classes)):
         votes = shares.T @ logits.sigmoid_().flatten(1)  # (K, R * W)
-        best = votes.argmax(0).unflatten(0, logits.shape[1:])
+        best = votes.argmax(0).view(logits.shape[1:])
         result[top : top + len(best)] = best.to(torch.int16).cpu().numpy()
     return Semantic(result, classes)
 
@@ -145,7 +145,7 @@ def strips(
     if not len(vectors):
         return
     features = prediction.features[image]
-    maps = (vectors @ features.flatten(1)).unflatten(1, features.shape[1:]).float()  # (N, h, w)
+    maps = (vectors @ features.flatten(1)).view(-1, *features.shape[1:]).float()  # (N, h, w)
     size, original = batch.sizes[image], batch.originals[image]
     rows, columns = (
         to_original(features.shape[1 + axis], int(batch.images.shape[2 + axis]), size[axis], original[axis])
