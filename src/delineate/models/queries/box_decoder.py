@@ -156,6 +156,7 @@ class BoxDecoder(nn.Module):
         """The ``count`` best cells, as queries (detached) and as a prediction."""
         base, valid = proposals(memory)
         found = self.select(memory.cells * valid)  # (B, S, C)
+        count = min(count, found.shape[1])  # small images have few cells
         best = self.to_classes(found).amax(2).topk(count, 1).indices[..., None]  # (B, Q, 1)
         content = found.gather(1, best.expand(-1, -1, found.shape[2]))
         boxes = self.to_boxes(content) + base.expand(len(found), -1, -1).gather(1, best.expand(-1, -1, 4))

@@ -115,7 +115,12 @@ class BalancedDecoder(BoxDecoder):
             # the step is taken twice, as in the original: from the reference that it has already moved
             boxes = (self.balance.to_boxes(normed) + inverse_sigmoid(reference)).sigmoid()
             said.append(self.predict(normed, features, boxes))
-        best = self.to_classes(self.balance.norm(x)).amax(2).topk(self.queries, 1).indices[..., None]
+        best = (
+            self.to_classes(self.balance.norm(x))
+            .amax(2)
+            .topk(min(self.queries, x.shape[1]), 1)
+            .indices[..., None]
+        )
         content = x.gather(1, best.expand(-1, -1, x.shape[2]))
         boxes = inverse_sigmoid(reference).gather(1, best.expand(-1, -1, 4))
         return Start(content, boxes), said
@@ -128,7 +133,8 @@ class BalancedDecoder(BoxDecoder):
         for i, layer in enumerate(self.layers):
             place = self.code(seen)
             if i == 1:
-                guides = x[:, -self.queries :], place[:, -self.queries :]
+                own = min(self.queries, self.selected, memory.cells.shape[1])  # denoising queries come first
+                guides = x[:, -own:], place[:, -own:]
                 memory, features = self.updated(*guides, memory, features)
             x = layer(x, place, seen, memory, start.blocked)
             predictions.append(self.after_layer(x, reference, features))
@@ -140,7 +146,7 @@ class BalancedDecoder(BoxDecoder):
         self, queries: Tensor, places: Tensor, memory: Memory, features: Tensor
     ) -> tuple[Memory, Tensor]:
         """Maps and mask features after a look at the best of (B, Q, C) queries (section 3.3)."""
-        best = self.to_classes(queries).amax(2).topk(self.guides, 1).indices[..., None]
+        best = self.to_classes(queries).amax(2).topk(min(self.guides, queries.shape[1]), 1).indices[..., None]
         value = self.to_masks(queries).gather(1, best.expand(-1, -1, queries.shape[2]))
         key = value + places.gather(1, best.expand(-1, -1, queries.shape[2]))
         cells = memory.cells
