@@ -59,8 +59,6 @@ PEERS: dict[str, dict[str, Any]] = {  # name: settings beside its defaults
     "ultralytics_n": {},
     # Its warm-up (3 epochs) and gradient accumulation (64 images) are for long trainings.
     "ultralytics_n_fitted": {"batch": 8, "nbs": 8, "warmup_epochs": 0.1},
-    # It warms up for 100 steps at least, unless not at all: of segmush four minutes are 112 steps.
-    "ultralytics_n_no_warmup": {"batch": 8, "nbs": 8, "warmup_epochs": 0.0},
 }
 
 
