@@ -99,7 +99,8 @@ def test_infinite_values_make_a_mask_and_no_warning() -> None:
     grid[:, :2] = -np.inf
     box = [[0, 0, 16, 16]]
     assert assemble(grid, [[1.0]], box, (16, 16)).size == (16, 16)
-    assert assemble(np.full_like(grid, np.nan), [[1.0]], box, (16, 16)).area.tolist() == [0]  # NaN is not above 0
+    unknown = assemble(np.full_like(grid, np.nan), [[1.0]], box, (16, 16))
+    assert unknown.area.tolist() == [0]  # NaN is not above 0
 
 
 def test_one_small_object_on_a_huge_image_costs_little() -> None:
