@@ -176,6 +176,11 @@ def test_predict(manifest: list[Entry], bad_inputs: Path, run: Run, tmp_path: Pa
         right = right or entry.name in PREDICTED or entry.kind == "mask"  # a mask is a picture too
         out = tmp_path / "out"
         result = run("predict", bad_inputs / entry.name, "--out", out, "--quiet")
+        if entry.kind == "video" and out.exists():  # what could be read is drawn; a lost frame is told
+            assert (result.code, result.err.count("\n")) == ((0, 0) if read_correctly(entry) else (1, 1))
+            assert list(out.glob("*.overlay.mp4")) and list(out.glob("*.frames.json"))
+            shutil.rmtree(out)
+            continue
         check(result, entry.name, right)
         assert out.exists() == right
         if right:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from delineate.core.batch import InputSpec
@@ -153,7 +153,9 @@ def test_each_pixel_takes_the_masks_under_its_centre(
     matrix = place(turn @ np.diag([-wide if symmetry > 3 else wide, high]), (height, width), (30, 40), rng)
     moved = warp_instances(Instances((height, width), masks=Masks.from_dense(masks)), matrix, (30, 40))
     y, x = np.mgrid[0:30, 0:40] + 0.5
-    at = np.floor(map_points(invert(matrix), np.stack([x.ravel(), y.ravel()], axis=1))).astype(int)
+    places = map_points(invert(matrix), np.stack([x.ravel(), y.ravel()], axis=1))
+    assume(np.abs(places - np.rint(places)).min() > 1e-6)  # a centre on a border belongs to either side
+    at = np.floor(places).astype(int)
     seen = ((at >= 0) & (at < [width, height])).all(axis=1)
     expected = []
     for mask in masks:

@@ -18,7 +18,7 @@ def test_the_defaults_are_a_recipe() -> None:
 def test_our_own_recipes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELINEATE_DATA", "somewhere")
     recipe = read_recipe(path)
-    assert recipe.data.path.startswith(("somewhere", "synthetic:"))
+    assert recipe.data.path.startswith(("somewhere", "synthetic:", "coco"))
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,6 @@ class InputSpec:
         shortest_edge: resize so that the shorter side has so many pixels; None (in a recipe 0) keeps the
             image's own size.
         longest_edge: but the longer side never more than this; None (in a recipe 0) sets no limit.
-        stretch: resize both sides to so many pixels, whatever the aspect; the two edges above then mean
-            nothing. None (in a recipe 0) keeps the aspect.
         divisor: pad right and bottom with zeros up to a multiple of this.
         mean: per-channel mean, subtracted after scaling to 0..1 (RGB order).
         std: per-channel standard deviation, divided by.
@@ -39,17 +37,19 @@ class InputSpec:
         tile: images with a side above this many pixels are predicted in tiles of it; None (in a recipe 0)
             never tiles.
         overlap: how many pixels neighbouring tiles share.
+        stretch: resize both sides to so many pixels, whatever the aspect; the two edges then mean nothing.
+            None (in a recipe 0) keeps the aspect.
     """
 
     shortest_edge: int | None = 800
     longest_edge: int | None = 1333
-    stretch: int | None = None
     divisor: int = 32
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     scaling: str = "range"
     tile: int | None = None
     overlap: int = 128
+    stretch: int | None = None
 
     def __post_init__(self) -> None:
         if self.scaling not in ("range", "percentile"):

@@ -85,6 +85,13 @@ class OpenVino(Runner):
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         core = openvino.Core()
+        if path.suffix.lower() == ".xml":  # OpenVINO's reader writes about other XML to stderr
+            with path.open("rb") as file:
+                start = file.read(4096)
+            if b"<net " not in start:
+                raise CheckpointError(
+                    f"{path}: expected a network as OpenVINO writes it, got none; export it again"
+                )
         try:
             graph = core.read_model(str(path))
             self.compiled = core.compile_model(graph, "CPU", settings)
