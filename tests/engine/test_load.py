@@ -82,3 +82,8 @@ def test_malformed_weights_are_refused_in_one_line(bad_inputs: Path) -> None:
         with pytest.raises(DelineateError) as error:
             load(weights=path, device="cpu")
         assert "\n" not in str(error.value), path
+
+
+def test_a_path_in_place_of_a_name_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"load\(weights=\.\.\.\)"):
+        load(tmp_path / "mine.safetensors")

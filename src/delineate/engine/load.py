@@ -168,6 +168,10 @@ def load(
         DownloadError: weights that cannot be had.
     """
     where = _device(device)
+    if name is not None and not isinstance(name, str):
+        raise InputError(
+            f"load, name: expected a text, got {type(name).__name__}; give a file as load(weights=...)"
+        )
     if weights is not None and not isinstance(weights, str | Path):
         raise InputError(f"load, weights: expected a path, got {type(weights).__name__}; save them first")
     if name is None and weights is None:
