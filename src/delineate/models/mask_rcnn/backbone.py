@@ -5,15 +5,14 @@ He et al. 2016, "Deep Residual Learning", table 1; Lin et al. 2017, "Feature Pyr
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-import timm
 from torch import Tensor, nn
 
 from delineate.core.errors import InputError
 from delineate.nn.fpn import FeaturePyramid
 from delineate.nn.norms import freeze_batch_norm
+from delineate.nn.timm_features import timm_features
 
 STRIDES = (4, 8, 16, 32)
 BODY_NORMS = ("frozen", "batch")
@@ -54,7 +53,7 @@ class Backbone(nn.Module):
             raise InputError(
                 f"norm: expected one of {', '.join(BODY_NORMS)}, got {norm!r}; choose one of them"
             )
-        self.body = _timm_body(name, pretrained)
+        self.body = timm_features(name, STRIDES, pretrained)
         info: Any = self.body.feature_info
         self.fpn = FeaturePyramid(info.channels(), channels, pyramid_norm)
         if norm == "frozen":
@@ -69,30 +68,6 @@ class Backbone(nn.Module):
         """(B, 3, H, W) -> five (B, channels, H / s, W / s), finest first."""
         levels: list[Tensor] = self.fpn(self.body(images))
         return levels
-
-
-def _timm_body(name: str, pretrained: bool) -> Any:
-    """timm's feature extractor with the four strides of :data:`STRIDES`."""
-    if pretrained and os.environ.get("DELINEATE_OFFLINE") == "1":
-        raise InputError(
-            f"backbone {name!r}: expected no download while DELINEATE_OFFLINE=1, got pretrained=True; "
-            "unset the variable or start from random weights"
-        )
-    try:
-        body: Any = timm.create_model(name, features_only=True)  # only to learn its strides
-        at = [i for i, stride in enumerate(body.feature_info.reduction()) if stride in STRIDES]
-        body = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=at)
-    except (RuntimeError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"backbone {name!r}: expected a timm model that gives features, got an error ({error}); "
-            "choose one from timm.list_models('*resnet*')"
-        ) from error
-    if tuple(body.feature_info.reduction()) != STRIDES:
-        raise InputError(
-            f"backbone {name!r}: expected features of strides {STRIDES}, "
-            f"got {body.feature_info.reduction()}; choose a ResNet or another four-stage network"
-        )
-    return body
 
 
 def _freeze_stages(body: nn.Module, trainable: int) -> None:

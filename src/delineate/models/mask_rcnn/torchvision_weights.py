@@ -10,10 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
-from delineate.core.errors import CheckpointError
+from ..published import copy_translated
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -102,34 +101,8 @@ def load_torchvision_state_dict(
             strangers.append(key)
         elif not name.startswith(skip or ("\0",)):
             translated[name] = value
-    # torchvision's frozen norms have no counter: a trained norm of ours starts its own at zero
-    missing = [
-        name
-        for name in own
-        if name not in translated
-        and not name.startswith(skip or ("\0",))
-        and not name.endswith("num_batches_tracked")
-    ]
-    shapes = [
-        f"{name} {tuple(own[name].shape)} got {tuple(value.shape)}"
-        for name, value in translated.items()
-        if own[name].shape != value.shape
-    ]
-    if strangers or missing or shapes:
-        raise CheckpointError(_complaint(strangers, missing, shapes))
-    with torch.no_grad():
-        for name, value in translated.items():
-            own[name].copy_(value)
+    copy_translated(
+        model, translated, strangers, whose="torchvision", skip=skip,
+        mend="build the variant that the file was made for (v1 or v2, the same classes, or predictors=False)",
+    )  # fmt: skip
     return model
-
-
-def _complaint(strangers: list[str], missing: list[str], shapes: list[str]) -> str:
-    found = []
-    for what, names in (("unknown", strangers), ("missing", missing), ("other shape", shapes)):
-        if names:
-            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-            found.append(f"{len(names)} {what}: {', '.join(names[:6])}{more}")
-    return (
-        f"torchvision weights: expected the keys of this variant, got {'; '.join(found)}; "
-        "build the variant that the file was made for (v1 or v2, the same classes, or predictors=False)"
-    )

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
-from delineate.core.errors import CheckpointError
+from ..published import copy_translated
 
 # (the original's name, ours), tried in turn; the first that matches the start of a key is taken.
 RESNET = (
@@ -132,28 +131,8 @@ def load_original(model: nn.Module, weights: Mapping[str, Tensor]) -> bool:
             named[name] = value
         elif key not in IGNORED and not COPIES.match(key):
             strangers.append(key)
-    missing = [name for name in own if name not in named and not name.endswith("num_batches_tracked")]
-    shapes = [
-        f"{name} {tuple(own[name].shape)} got {tuple(value.shape)}"
-        for name, value in named.items()
-        if own[name].shape != value.shape
-    ]
-    if strangers or missing or shapes:
-        raise CheckpointError(complaint(strangers, missing, shapes))
-    with torch.no_grad():
-        for name, value in named.items():
-            own[name].copy_(value)
+    copy_translated(
+        model, named, strangers, whose="original",
+        mend="build the variant that the file was made for (backbone, queries, layers, classes)",
+    )  # fmt: skip
     return True
-
-
-def complaint(strangers: list[str], missing: list[str], shapes: list[str]) -> str:
-    """One sentence that lists what did not match."""
-    found = []
-    for what, names in (("unknown", strangers), ("missing", missing), ("other shape", shapes)):
-        if names:
-            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-            found.append(f"{len(names)} {what}: {', '.join(names[:6])}{more}")
-    return (
-        f"original weights: expected the keys of this variant, got {'; '.join(found)}; "
-        "build the variant that the file was made for (backbone, queries, layers, classes)"
-    )

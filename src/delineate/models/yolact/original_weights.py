@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from delineate.core.errors import CheckpointError
+
+from ..published import copy_translated
 
 # (pattern of the original's name, ours); its lists of levels begin at the top, ours at the finest.
 NAMES = (
@@ -83,26 +84,8 @@ def load_original(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             "YOLACT weights: expected a network without deformable convolutions, got YOLACT++'s with them; "
             "they are not built here, take yolact_resnet50, yolact_resnet101 or yolact_darknet53"
         )
-    missing = [k for k in own if k not in found and not k.endswith("num_batches_tracked")]
-    shapes = [
-        f"{name} {tuple(own[name].shape)} got {tuple(value.shape)}"
-        for name, value in found.items()
-        if own[name].shape != value.shape
-    ]
-    if strangers or missing or shapes:
-        raise CheckpointError(_complaint(strangers, missing, shapes))
-    with torch.no_grad():
-        for name, value in found.items():
-            own[name].copy_(value)
-
-
-def _complaint(strangers: list[str], missing: list[str], shapes: list[str]) -> str:
-    parts = []
-    for what, names in (("unknown", strangers), ("missing", missing), ("other shape", shapes)):
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            parts.append(f"{len(names)} {what}: {', '.join(names[:3])}{more}")
-    return (
-        f"YOLACT weights: expected the keys of this variant, got {'; '.join(parts)}; name the variant that "
-        "the file was made for: yolact_resnet50, yolact_resnet101 or yolact_darknet53, with the same classes"
-    )
+    copy_translated(
+        model, found, strangers, whose="YOLACT",
+        mend="name the variant that the file was made for: yolact_resnet50, yolact_resnet101 or "
+        "yolact_darknet53, with the same classes",
+    )  # fmt: skip
