@@ -21,6 +21,8 @@ delineate evaluate --predictions labels_of_another_tool/ --data dsb2018 --metric
 
 delineate evaluate --model nuclei --data dsb2018 --metrics crowd --pictures worst
 
+delineate evaluate --predictions delineate-out --data panoptic_val2017.json --metrics panoptic,semantic
+
 Exit codes: 0 all images scored; 1 some images failed, the others are scored; 2 nothing could be scored."""
 
 
@@ -30,7 +32,8 @@ def evaluate_command(
     predictions: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="Instead of a model: COCO results JSON, COCO dataset JSON, or a folder of label images."
+            help="Instead of a model: COCO results, dataset or panoptic JSON, or a folder of label images "
+            "or of `delineate predict`'s results."
         ),
     ] = None,
     data: Annotated[str, typer.Option(help="Dataset with the truth: a folder or a COCO JSON file.")] = "",
@@ -46,7 +49,7 @@ def evaluate_command(
         str,
         typer.Option(
             help="coco: box and mask AP; cells: AP as in cell papers, counts; "
-            "crowd: objects merged, split, missed."
+            "crowd: objects merged, split, missed; panoptic: PQ, SQ, RQ; semantic: mean IoU."
         ),
     ] = "coco,cells",
     confidence: Annotated[

@@ -22,10 +22,11 @@ from .evaluation_inputs import Truth, caller, in_classes, name_of
 from .predictions import ImageEntry, Predictions, read_predictions
 from .remarks import Remarks, remarks_of_one_image
 from .report import Report, Scores
+from .whole_image_scores import WHOLE_METRICS, WholeImages, WholeImageScores
 
 METRICS = ("coco", "cells")
 """Those computed unasked."""
-ALL_METRICS = (*METRICS, "crowd")
+ALL_METRICS = (*METRICS, "crowd", *WHOLE_METRICS)
 OPERATING_POINT = 0.5
 """Score from which a detection counts in cell and crowd metrics, where no confidence is given."""
 
@@ -52,14 +53,15 @@ def evaluate(
     Args:
         predictor: a model, a callable from image (H x W or H x W x C array as read) to :class:`Instances`,
             stored :class:`Predictions`, or a path to such: COCO results JSON, COCO dataset JSON with scores,
-            or a folder of label images. Classes are matched to the dataset's by name.
+            a folder of label images, or COCO panoptic. Classes are matched to the dataset's by name.
         dataset: a :class:`Dataset`, a path to one, or a sequence of samples with ``image`` and ``truth``.
         split: only this split of the dataset.
         confidence: score only detections with a score from it on, 0..1, in every metric; a model gets it as
             its own threshold. Default: COCO's AP takes all that the predictor gives (it ranks by score),
             cells, counts and crowd errors take the detections from 0.5 on.
         metrics: ``"coco"`` (box and mask AP and AR), ``"cells"`` (StarDist's matching, counting error),
-            ``"crowd"`` (objects merged, split, missed, by their neighbours).
+            ``"crowd"`` (objects merged, split, missed, by their neighbours), ``"panoptic"`` (panoptic
+            quality) and ``"semantic"`` (mean IoU); these two ask for data with stuff.
         max_det: score at most so many detections of a class in an image in COCO's AP, default 100; a model
             is asked for as many. What lies beyond is counted in the report.
         by: a column of the dataset's groups, such as ``"modality"``: scores for each of its values too.
@@ -127,10 +129,11 @@ def _check_settings(
 class _Metrics:
     """The metrics of one group of images."""
 
-    def __init__(self, truth: Truth, max_dets: tuple[int, ...]) -> None:
+    def __init__(self, truth: Truth, max_dets: tuple[int, ...], metrics: Sequence[str]) -> None:
         self.mask = AveragePrecision("mask", truth.classes, max_dets=max_dets)
         self.box = AveragePrecision("box", truth.classes, max_dets=max_dets)
         self.cells, self.counting, self.crowd = CellMatching(), CountingError(), CrowdErrors()
+        self.whole = WholeImageScores(metrics)
 
     def merge(self, other: _Metrics) -> None:
         self.mask.merge(other.mask)
@@ -138,6 +141,7 @@ class _Metrics:
         self.cells.merge(other.cells)
         self.counting.merge(other.counting)
         self.crowd.merge(other.crowd)
+        self.whole.merge(other.whole)
 
     def scores(self, kinds: set[Kind], matched: set[str]) -> Scores:
         return Scores(
@@ -146,6 +150,8 @@ class _Metrics:
             cells=self.cells.compute() if "cells" in matched else None,
             counting=self.counting.compute() if "cells" in matched else None,
             crowd=self.crowd.compute() if "crowd" in matched else None,
+            panoptic=self.whole.panoptic,
+            semantic=self.whole.semantic,
         )
 
 
@@ -162,14 +168,15 @@ class _Run:
         pictures: WorstPictures | None,
     ) -> None:
         self.truth, self.predictor, self.confidence = truth, predictor, confidence
-        self.pictures = pictures
+        self.metrics, self.pictures = metrics, pictures
+        self.whole = WholeImages(truth, predictor, metrics, confidence)
         self.call: Callable[[Any], Instances] | None = None
-        if not isinstance(predictor, Predictions):
+        if not isinstance(predictor, Predictions) and set(metrics) - set(WHOLE_METRICS):
             self.call = caller(predictor, confidence, max_det)
         last = MAX_DETS[-1] if max_det is None else max_det
         self.max_dets = (*(limit for limit in MAX_DETS if limit < last), last)
         self.kinds: set[Kind] = {"mask", "box"} if "coco" in metrics else set()
-        self.matched = set(metrics) - {"coco"}  # those that match masks at the operating point
+        self.matched = set(metrics) & {"cells", "crowd"}  # those that match masks at the operating point
         self.groups: dict[str, _Metrics] = {}
         self.failed: list[tuple[str, str]] = []
         self.foreign = 0
@@ -186,7 +193,20 @@ class _Run:
 
     def score(self, index: int) -> None:
         """Feed one image to the metrics; all is checked before the first one counts it."""
-        entry, truth = self.truth.entry(index), self.truth.truth(index)
+        entry = self.truth.entry(index)
+        pairs = self.whole.pairs(index, entry)
+        if set(self.metrics) - set(WHOLE_METRICS):
+            self.score_objects(index, entry)
+        self.of_group(index).whole.update(pairs, entry.id)
+
+    def of_group(self, index: int) -> _Metrics:
+        """The metrics of an image's group."""
+        new = _Metrics(self.truth, self.max_dets, self.metrics)
+        return self.groups.setdefault(self.truth.groups[index], new)
+
+    def score_objects(self, index: int, entry: ImageEntry) -> None:
+        """Feed one image's objects to their metrics."""
+        truth = self.truth.truth(index)
         exact = self.predictor.results(entry) if isinstance(self.predictor, Predictions) else None
         # Masks of stored results are decoded only where they are matched: COCO's AP takes the run lengths.
         found = self.found(index, entry) if exact is None or self.matched else None
@@ -200,7 +220,7 @@ class _Run:
             self.give_up_masks("predictions", any("segmentation" not in r for r in exact))
         elif found is not None:
             self.give_up_masks("predictions", len(found) > 0 and found.masks is None)
-        metrics = self.groups.setdefault(self.truth.groups[index], _Metrics(self.truth, self.max_dets))
+        metrics = self.of_group(index)
         for kind in self.kinds:
             self.score_coco(metrics.mask if kind == "mask" else metrics.box, index, truth, exact or found)
         if self.matched and found is not None:
@@ -260,7 +280,7 @@ class _Run:
 
     def report(self, seconds: float, by: str | None) -> Report:
         """What came out."""
-        total = _Metrics(self.truth, self.max_dets)
+        total = _Metrics(self.truth, self.max_dets, self.metrics)
         for metrics in self.groups.values():
             total.merge(metrics)
         named = {name: self.groups[name] for name in sorted(self.groups) if name} if by else {}
@@ -271,6 +291,10 @@ class _Run:
         notes += self.remarks.texts()
         if self.foreign:
             notes.append(f"{self.foreign} detections of classes that the data does not have were not scored")
+        if self.whole.foreign:
+            notes.append(
+                f"{self.whole.foreign} segments of classes that the data does not have count as void"
+            )
         return Report(
             predictor=name_of(self.predictor),
             data=self.truth.describe(),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.panoptic import Panoptic
+from delineate.core.semantic import Semantic
 from delineate.data.images import read_size
 from delineate.data.records import Dataset
 
@@ -77,6 +80,38 @@ class Truth:
     def truth(self, index: int) -> Instances:
         """The true objects of an image."""
         return self.samples.truth(index) if isinstance(self.samples, Dataset) else self.samples[index].truth
+
+    def image(self, index: int) -> Any:
+        """The pixels of an image."""
+        return self.samples[index].image
+
+    def check_segments(self, metrics: Sequence[str]) -> None:
+        """Refuse data with objects alone.
+
+        Raises:
+            InputError: the data does not say what every pixel is.
+        """
+        able = getattr(self.samples, "segments", None) is not None
+        if isinstance(self.samples, Dataset) and not able:
+            raise InputError(
+                f"{self.where}: expected things and stuff of every pixel for {' and '.join(metrics)}, got "
+                f"{self.samples.format}, which has objects alone; give for example a COCO panoptic file"
+            )
+        if not all(hasattr(self.samples, name) for name in metrics):
+            raise InputError(
+                f"evaluate, metrics: expected a dataset with segments for {' and '.join(metrics)}, got "
+                f"{type(self.samples).__name__}; open one with open_dataset"
+            )
+
+    def panoptic(self, index: int) -> Panoptic:
+        """The true segments of an image."""
+        found: Panoptic = self.samples.panoptic(index)
+        return found
+
+    def semantic(self, index: int) -> Semantic:
+        """The true class of every pixel of an image."""
+        found: Semantic = self.samples.semantic(index)
+        return found
 
     def exact_boxes(self, index: int) -> list[list[float] | None]:
         """Boxes as a COCO file annotates them, xywh in float64, None for the mask's own; [] elsewhere."""
@@ -150,15 +185,7 @@ def in_classes(found: Instances, classes: Labels) -> tuple[Instances, int]:
     """
     if found.classes == classes:
         return found, 0
-    index = {name.casefold(): k for k, name in enumerate(classes.names)}
-    mapping = np.array([index.get(name.casefold(), -1) for name in found.classes.names], dtype=np.int64)
-    if len(classes) == len(found.classes) == 1:
-        mapping[:] = 0
-    if (mapping < 0).all():
-        raise InputError(
-            f"classes: expected some of {_list(classes)} as the data has, got {_list(found.classes)}; "
-            "evaluate on data with the model's classes"
-        )
+    mapping = index_of_classes(found.classes, classes)
     known = mapping[found.labels] >= 0
     kept = found[known]
     relabelled = Instances(
@@ -170,6 +197,26 @@ def in_classes(found: Instances, classes: Labels) -> tuple[Instances, int]:
         classes=classes,
     )
     return relabelled, int((~known).sum())
+
+
+def index_of_classes(found: Labels, classes: Labels) -> NDArray[np.int64]:
+    """Per class of ``found`` its index in ``classes``, by name whatever the case; -1 where there is none.
+
+    Where each side has one class the names need not agree.
+
+    Raises:
+        InputError: no class in common.
+    """
+    index = {name.casefold(): k for k, name in enumerate(classes.names)}
+    mapping = np.array([index.get(name.casefold(), -1) for name in found.names], dtype=np.int64)
+    if len(classes) == len(found) == 1:
+        mapping[:] = 0
+    if (mapping < 0).all():
+        raise InputError(
+            f"classes: expected some of {_list(classes)} as the data has, got {_list(found)}; "
+            "evaluate on data with the model's classes"
+        )
+    return mapping
 
 
 def name_of(predictor: Any) -> str:

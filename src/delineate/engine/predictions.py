@@ -1,4 +1,4 @@
-"""Predictions from files: COCO results, a COCO dataset with scores, or a folder of label images."""
+"""Predictions from files: COCO results, a COCO dataset with scores, label images, COCO panoptic."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from delineate.data.sniff import SUFFIXES
 from .coco_results import read_coco_dataset, read_coco_results
 from .stored import ImageEntry as ImageEntry
 from .stored import Predictions as Predictions
+from .stored_segments import PANOPTIC_FILE, SEMANTIC_FILE, ClassPictures, PanopticFile
 
 PREDICTIONS_FILE = "predictions.json"
 """What `delineate predict` calls its COCO file; preferred to the label images beside it, for its scores."""
@@ -57,7 +58,7 @@ def read_predictions(path: str | Path, images: Sequence[ImageEntry], classes: La
     Args:
         path: a JSON file (a list of COCO results, or a COCO dataset whose annotations may have ``score``), or
             a folder of label images named as the images (``cell_7.tif`` or ``cell_7_labels.png`` for
-            ``cell_7.jpg``), or a folder that `delineate predict` wrote.
+            ``cell_7.jpg``), or a folder that `delineate predict` wrote; or COCO panoptic.
         images: the dataset's images.
         classes: the dataset's classes.
 
@@ -67,12 +68,18 @@ def read_predictions(path: str | Path, images: Sequence[ImageEntry], classes: La
     path = Path(path)
     if (path / PREDICTIONS_FILE).is_file():
         path /= PREDICTIONS_FILE
+    elif (path / PANOPTIC_FILE).is_file():
+        return PanopticFile(path / PANOPTIC_FILE, images, classes)
+    elif (path / SEMANTIC_FILE).is_file():
+        return ClassPictures(path, images, classes)
     if path.is_dir():
         return _label_folder(path, images, classes)
     content = load_json(path)
     if isinstance(content, list):
         return read_coco_results(path, content, images, classes, ())
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        if any(isinstance(row, dict) and "segments_info" in row for row in content["annotations"][:1]):
+            return PanopticFile(path, images, classes)
         return read_coco_dataset(path, content, images, classes)
     raise InputError(
         f"{path}: expected a list of COCO results or a COCO dataset with 'annotations', "

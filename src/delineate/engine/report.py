@@ -19,9 +19,13 @@ from delineate.metrics.average_precision_report import AveragePrecisionReport
 from delineate.metrics.cell_report import CellMatchingReport, CellScores
 from delineate.metrics.counting import CountingReport
 from delineate.metrics.crowd_report import CrowdReport
+from delineate.metrics.mean_iou import MeanIoUReport
+from delineate.metrics.panoptic_report import PanopticReport
 
 from .atomic import write_atomically
 from .report_text import render
+
+_MAIN = ("mask/AP", "box/AP", "cells/AP50", "panoptic/PQ", "semantic/mIoU")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +37,12 @@ class Scores:
     cells: CellMatchingReport | None = None
     counting: CountingReport | None = None
     crowd: CrowdReport | None = None
+    panoptic: PanopticReport | None = None
+    semantic: MeanIoUReport | None = None
 
     def flat(self) -> dict[str, float]:
         """Every number by a short name: ``mask/AP50``, ``cells/AP``, ``cells/F1_50``, ``count/bias``,
-        ``crowd/merged_pairs``, ..
+        ``crowd/merged_pairs``, ``panoptic/PQ``, ``panoptic/PQ_things``, ``semantic/mIoU``, ..
 
         ``cells/AP`` is the accuracy averaged over the thresholds, ``cells/AP50`` that at IoU 0.5, pooled over
         the images; ``cells/AP_by_image`` and ``cells/AP50_by_image`` are averaged over the images.
@@ -54,6 +60,11 @@ class Scores:
             numbers["count/MAE"] = self.counting.mean_absolute_error
         if self.crowd is not None:
             numbers |= {f"crowd/{name}": value for name, value in self.crowd.scores.items()}
+        if self.panoptic is not None:
+            scores = self.panoptic.scores()
+            numbers |= {f"panoptic/{name.replace(' ', '_')}": value for name, value in scores.items()}
+        if self.semantic is not None:
+            numbers |= {f"semantic/{name}": value for name, value in self.semantic.scores().items()}
         return numbers
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,6 +75,8 @@ class Scores:
             "cells": self.cells,
             "counting": self.counting,
             "crowd": self.crowd,
+            "panoptic": self.panoptic,
+            "semantic": self.semantic,
         }
         return {name: part.to_dict() for name, part in parts.items() if part is not None}
 
@@ -135,6 +148,8 @@ class Report:
                 **total.crowd.protocol,
                 "taken": f"detections from {self.cell_confidence:g} on",
             }
+        chosen |= {"panoptic": total.panoptic.protocol} if total.panoptic is not None else {}
+        chosen |= {"semantic": total.semantic.protocol} if total.semantic is not None else {}
         return chosen
 
     @property
@@ -181,6 +196,8 @@ class Report:
                     )
             if scores.crowd is not None:
                 rows.writerows([_text(group), "", *row] for row in scores.crowd.rows())
+            for label, name, value in _class_rows(scores):
+                rows.writerow([_text(group), _text(label), name, _cell(value)])
         return file.getvalue()
 
     def save(self, path: str | Path) -> list[Path]:
@@ -246,10 +263,19 @@ class Report:
         yield ""
 
     def __repr__(self) -> str:
-        main = ", ".join(
-            f"{k} {v:.3f}" for k, v in self.scores.items() if k in ("mask/AP", "box/AP", "cells/AP50")
-        )
+        main = ", ".join(f"{k} {v:.3f}" for k, v in self.scores.items() if k in _MAIN)
         return f"Report({self.images} images: {main or 'no scores'})"
+
+
+def _class_rows(scores: Scores) -> Iterator[tuple[str, str, float]]:
+    """Class, score and value of panoptic quality and IoU, for the classes that occur."""
+    for row in scores.panoptic.by_class if scores.panoptic is not None else ():
+        for name, value in (("PQ", row.pq), ("SQ", row.sq), ("RQ", row.rq)):
+            if value is not None:
+                yield row.name, f"panoptic/{name}", value
+    for label, iou in (scores.semantic.iou if scores.semantic is not None else {}).items():
+        if iou is not None:
+            yield label, "semantic/IoU", iou
 
 
 def _write(data: bytes, file: IO[bytes]) -> None:

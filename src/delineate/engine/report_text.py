@@ -25,7 +25,13 @@ def render(report: Report, console: Console) -> None:
     sets = [("all", report.total), *report.groups.items()]
     cells = (_cells(sets), _cells_at_first(sets), _counts(sets))
     crowd = (_crowd(sets), _crowd_predictions(sets), _crowd_neighbours(report.total))
-    for table in (_coco(sets), _classes(report.total), *cells, *crowd):
+    whole = (
+        _panoptic(sets),
+        _panoptic_classes(report.total),
+        _semantic(sets),
+        _semantic_classes(report.total),
+    )
+    for table in (_coco(sets), _classes(report.total), *cells, *crowd, *whole):
         if table is not None:
             console.print(table)
     _protocol(report, console)
@@ -60,9 +66,7 @@ def _classes(scores: Scores) -> Table | None:
     for name, row in sorted(used.items(), key=lambda item: -item[1]["truths"])[:CLASSES_SHOWN]:
         numbers = [_number(row[key]) for key in ("AP", "AP50", "AP75", "AR")]
         table.add_row(escape(name), *numbers, str(int(row["truths"])), str(int(row["detections"])))
-    if len(used) > CLASSES_SHOWN:
-        table.caption = f"{len(used) - CLASSES_SHOWN} more classes in the saved report"
-    return table
+    return _more(table, len(used))
 
 
 def _cells(sets: Sequence[tuple[str, Scores]]) -> Table | None:
@@ -163,6 +167,59 @@ def _crowd_predictions(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     return table
 
 
+def _panoptic(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    if sets[0][1].panoptic is None:
+        return None
+    table = _table("Panoptic quality", "", "PQ", "SQ", "RQ", "classes")
+    for name, scores in sets:
+        for part in ("all", "things", "stuff") if scores.panoptic is not None else ():
+            q = getattr(scores.panoptic, part)
+            label = part if len(sets) == 1 else f"{name}: {part}"
+            table.add_row(escape(label), *map(_number, (q.pq, q.sq, q.rq)), str(q.classes))
+    return table
+
+
+def _panoptic_classes(scores: Scores) -> Table | None:
+    if scores.panoptic is None:
+        return None
+    used = [row for row in scores.panoptic.by_class if row.pq is not None]
+    table = _table("Panoptic quality by class", "class", "kind", "PQ", "SQ", "RQ", "TP", "FP", "FN")
+    for row in sorted(used, key=lambda row: -row.tp - row.fn)[:CLASSES_SHOWN]:
+        ratios = [_number(0.0 if v is None else v) for v in (row.pq, row.sq, row.rq)]
+        kind = "thing" if row.thing else "stuff"
+        table.add_row(escape(row.name), kind, *ratios, str(row.tp), str(row.fp), str(row.fn))
+    return _more(table, len(used))
+
+
+def _semantic(sets: Sequence[tuple[str, Scores]]) -> Table | None:
+    if sets[0][1].semantic is None:
+        return None
+    table = _table(
+        "Classes of pixels", "", "mIoU", "weighted IoU", "pixel accuracy", "class accuracy", "pixels"
+    )
+    for name, scores in sets:
+        if (s := scores.semantic) is not None:
+            means = (s.mean_iou, s.weighted_iou, s.pixel_accuracy, s.class_accuracy)
+            table.add_row(escape(name), *map(_number, means), str(s.pixels))
+    return table
+
+
+def _semantic_classes(scores: Scores) -> Table | None:
+    if scores.semantic is None:
+        return None
+    used = [(name, iou) for name, iou in scores.semantic.iou.items() if iou is not None]
+    table = _table("Classes of pixels, one by one", "class", "IoU", "accuracy")
+    for name, iou in sorted(used, key=lambda row: -row[1])[:CLASSES_SHOWN]:
+        table.add_row(escape(name), _number(iou), _number(scores.semantic.accuracy[name] or 0.0))
+    return _more(table, len(used))
+
+
+def _more(table: Table, count: int) -> Table:
+    if count > CLASSES_SHOWN:
+        table.caption = f"{count - CLASSES_SHOWN} more classes in the saved report"
+    return table
+
+
 def _protocol(report: Report, console: Console) -> None:
     chosen = report.protocol
     lines = []
@@ -186,6 +243,10 @@ def _protocol(report: Report, console: Console) -> None:
             f"inexact: {crowd['inexact']}; neighbours: {crowd['neighbours']}; crowd: {crowd['crowd']}; "
             f"classes: {crowd['classes']}; {crowd['taken']}"
         )
+    for name in ("panoptic", "semantic"):
+        if part := chosen.get(name):
+            said = "; ".join(text if key == "definition" else f"{key}: {text}" for key, text in part.items())
+            lines.append(f"{name.capitalize()} protocol: {said}")
     for line in lines:
         console.print(escape(line), style="dim")
 

@@ -50,7 +50,7 @@ def panoptic(
 
 
 def _outputs(model: Segmenter, image: NDArray[Any], task: str) -> tuple[Any, Batch]:
-    if getattr(type(model), task) is getattr(Segmenter, task):
+    if task not in model.tasks:
         raise model.objects_alone(task)
     where = next((p.device for p in model.parameters()), "cpu")
     batch = collate([image], model.input).to(where)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 
@@ -50,6 +51,17 @@ class Predictions(ABC):
         Raises:
             InputError: what is stored for this image cannot be used.
         """
+
+    def check(self, task: str) -> None:
+        """Refuse a task, ``panoptic`` or ``semantic``, that these predictions do not have.
+
+        Raises:
+            InputError: objects alone.
+        """
+        raise InputError(
+            f"{self.source}: expected {task} results, got objects alone; give a folder that "
+            f"`delineate predict --task {task}` wrote"
+        )
 
     def results(self, image: ImageEntry) -> list[dict[str, Any]] | None:
         """The same as COCO results in full float64 precision, validated; None where there are no such."""

@@ -44,6 +44,15 @@ class MeanIoUReport:
     iou: dict[str, float | None]
     accuracy: dict[str, float | None]
 
+    @property
+    def protocol(self) -> dict[str, str]:
+        """The choices behind the numbers, in words."""
+        return {
+            "definition": "IoU of a class over the pixels of all images",
+            "mean": "over the classes that occur in the truth",
+            "void": "not judged in the truth, wrong in a prediction",
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Numbers and names only, for ``json.dumps``."""
         return asdict(self)

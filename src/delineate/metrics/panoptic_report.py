@@ -80,6 +80,16 @@ class PanopticReport:
         stuff = [row for row in rows if not row.thing]
         return cls(images, _mean(rows), _mean(things), _mean(stuff), tuple(rows))
 
+    @property
+    def protocol(self) -> dict[str, str]:
+        """The choices behind the numbers, in words."""
+        return {
+            "definition": "PQ = SQ x RQ (Kirillov et al. 2019), as COCO's evaluation",
+            "match": "same class, IoU above 0.5 without the truth's void",
+            "mean": "over the classes with a true or predicted segment",
+            "void": "what lies by more than half in void or in its class's crowd is not counted",
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Numbers and names only, for ``json.dumps``."""
         return asdict(self)

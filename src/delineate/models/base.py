@@ -17,8 +17,11 @@ from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
 from delineate.nn.norms import fold_norms
 
-WHOLE_IMAGE = ("mask2former", "maskdino", "dimaskdino")
-"""Families that say something of every pixel."""
+WHOLE_IMAGE = {
+    "semantic": ("semantic_fpn", "panoptic_fpn", "mask2former", "maskdino", "dimaskdino"),
+    "panoptic": ("panoptic_fpn", "mask2former", "maskdino", "dimaskdino"),
+}
+"""Models that say something of every pixel."""
 
 
 class Segmenter(nn.Module):
@@ -35,6 +38,14 @@ class Segmenter(nn.Module):
     input: InputSpec
     settings: dict[str, Any]
     family: str
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it can do of ``instance``, ``semantic`` and ``panoptic``.
+
+        Models of more than ``instance`` train on stuff too: their targets hold one object per class of stuff.
+        """
+        return ("instance",)
 
     def forward(self, images: Tensor) -> Any:
         """(B, 3, H, W) float32, normalised as ``input`` says -> raw outputs; the part that is exported."""
@@ -91,7 +102,7 @@ class Segmenter(nn.Module):
     def objects_alone(self, task: str) -> InputError:
         """What to raise where the family has no such task."""
         return InputError(
-            f"{task}: expected a model of the families {', '.join(WHOLE_IMAGE)}, got {self.family}, which "
+            f"{task}: expected a model such as {', '.join(WHOLE_IMAGE[task])}, got {self.family}, which "
             "finds objects alone; choose one of them, or the task instance"
         )
 

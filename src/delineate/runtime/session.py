@@ -155,6 +155,11 @@ class Session(Segmenter):
         self.settings, self.family = self.manifest.settings, self.manifest.family
         self.eval()
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """As the family's own."""
+        return self._borrowed[0].tasks
+
     def forward(self, images: Tensor) -> Any:
         """(B, 3, H, W) float32, normalised -> the family's outputs; B is 1 and the size fixed unless dynamic.
 

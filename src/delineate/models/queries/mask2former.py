@@ -64,6 +64,11 @@ class Mask2Former(Segmenter):
         self.decoder = decoder
         self.criterion = criterion
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """All three."""
+        return ("instance", "semantic", "panoptic")
+
     def forward(self, images: Tensor) -> Prediction:
         """(B, 3, H, W), sides multiples of 32 -> the last layer's prediction."""
         return self.predictions(images)[-1]
