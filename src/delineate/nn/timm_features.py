@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import timm
+from timm.models import model_entrypoint, split_model_name_tag
 
 from delineate.core.errors import InputError
+
+from .swin import SwinFeatures
 
 
 def timm_features(name: str, strides: Sequence[int], pretrained: bool = False) -> Any:
@@ -32,9 +35,7 @@ def timm_features(name: str, strides: Sequence[int], pretrained: bool = False) -
             "unset the variable or start from random weights"
         )
     try:
-        body: Any = timm.create_model(name, features_only=True)  # only to learn its strides
-        at = [i for i, stride in enumerate(body.feature_info.reduction()) if stride in strides]
-        body = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=at)
+        body = _features(name, strides, pretrained)
     except (RuntimeError, AttributeError, TypeError) as error:
         raise InputError(
             f"backbone {name!r}: expected a timm model that gives features, got an error ({error}); "
@@ -46,3 +47,13 @@ def timm_features(name: str, strides: Sequence[int], pretrained: bool = False) -
             f"got {body.feature_info.reduction()}; choose a ResNet or another four-stage network"
         )
     return body
+
+
+def _features(name: str, strides: Sequence[int], pretrained: bool) -> Any:
+    """The network; what it gives is not checked."""
+    if model_entrypoint(split_model_name_tag(name)[0]).__module__ == "timm.models.swin_transformer":
+        options = {"always_partition": True, "strict_img_size": False, "num_classes": 0}
+        return SwinFeatures(timm.create_model(name, pretrained=pretrained, **options), strides)
+    body: Any = timm.create_model(name, features_only=True)  # only to learn its strides
+    at = [i for i, stride in enumerate(body.feature_info.reduction()) if stride in strides]
+    return timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=at)

@@ -131,10 +131,14 @@ class Mask2Former(Segmenter):
         return [panoptic_of(ranking, outputs, batch, i, self.classes, *limits) for i in range(len(batch))]
 
     def load_published(self, weights: Mapping[str, Tensor]) -> bool:
-        """The original's checkpoints and Hugging Face's; see :mod:`.original_weights`."""
+        """The original's checkpoints and Hugging Face's.
+
+        See :mod:`.original_weights` and :mod:`.hugging_face_weights`.
+        """
+        from .hugging_face_weights import load_hugging_face
         from .original_weights import load_original
 
-        return load_original(self, weights)
+        return load_original(self, weights) or load_hugging_face(self, weights)
 
 
 def targets_of(batch: Batch) -> list[Targets]:

@@ -1,6 +1,6 @@
 """The originals' published weights, key by key into our names.
 
-Three spellings: the original's (detectron2), its older one (``static_query``), and Hugging Face's.
+Two spellings: the original's (detectron2) and its older one (``static_query``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ RESNET = (
     (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.norm\.", r"backbone.layer{0}.\2.bn\3."),
     (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.", r"backbone.layer{0}.\2.conv\3."),
 )
+SWIN = (
+    (r"backbone\.patch_embed\.", r"backbone.patch_embed."),
+    (r"backbone\.layers\.(\d)\.downsample\.", r"backbone.layers.{next}.downsample."),
+    (r"backbone\.layers\.(\d)\.", r"backbone.layers.\1."),
+    (r"backbone\.norm(\d)\.", r"backbone.norms.\1."),
+)  # fmt: skip
 _PIXEL = r"sem_seg_head\.pixel_decoder\."
 _ENCODER = _PIXEL + r"transformer\.encoder\.layers\."
 _PREDICTOR = r"sem_seg_head\.predictor\."
@@ -85,7 +91,8 @@ COPIES = re.compile(
     + r"(?:(?:decoder\.)?(?:bbox_embed\.\d+|norm|class_embed|mask_embed|query_guide_feature_update)"
     + r"|oldm\.(?:bbox_embed\.\d+|norm|class_embed)|oldm_bbox_embed\.\d+)\."
 )
-IGNORED = ("criterion.empty_weight",)  # the criterion's own constant, not a weight
+# Constants, not weights: of the criterion, and which row of a table two cells of a window share.
+IGNORED = re.compile(r"criterion\.empty_weight$|backbone\..*\.(?:relative_position_index|attn_mask)$")
 
 
 def our_name(key: str, order: tuple[int, ...]) -> str | None:
@@ -97,11 +104,13 @@ def our_name(key: str, order: tuple[int, ...]) -> str | None:
         >>> our_name("backbone.res2.0.shortcut.norm.bias", (32, 16, 8))
         'backbone.layer1.0.downsample.1.bias'
     """
-    for pattern, ours in (*RESNET, *PIXEL_DECODER, *MASKED_DECODER, *BOX_DECODER, *BALANCED_DECODER):
+    for pattern, ours in (*RESNET, *SWIN, *PIXEL_DECODER, *MASKED_DECODER, *BOX_DECODER, *BALANCED_DECODER):
         found = re.match(pattern, key)
         if found:
             if "{0}" in ours:
                 ours = ours.replace("{0}", str(int(found[1]) - 1))
+            elif "{next}" in ours:
+                ours = ours.replace("{next}", str(int(found[1]) + 1))
             elif "{stride}" in ours:
                 ours = ours.replace("{stride}", str(order[int(found[1])]))
             elif "{twice}" in ours:
@@ -129,7 +138,7 @@ def load_original(model: nn.Module, weights: Mapping[str, Tensor]) -> bool:
         name = our_name(key, order)  # type: ignore[arg-type]
         if name in own:
             named[name] = value
-        elif key not in IGNORED and not COPIES.match(key):
+        elif not IGNORED.match(key) and not COPIES.match(key):
             strangers.append(key)
     copy_translated(
         model, named, strangers, whose="original",

@@ -112,7 +112,7 @@ def instances_of(
         prediction: of the batch.
         batch: tells the frames.
         image: its index in the batch.
-        classes: K names.
+        classes: K names; stuff is no object.
         limit: so many pairs of query and class are considered.
         confidence: objects with a score above it are kept; empty masks never are.
 
@@ -124,7 +124,8 @@ def instances_of(
     size, original = batch.sizes[image], batch.originals[image]
     padded = (int(batch.images.shape[2]), int(batch.images.shape[3]))
     score, query, label = best_pairs(scores, limit)
-    near = score > confidence  # the mask's factor only lowers a score
+    things = torch.tensor(classes.things, device=label.device)
+    near = (score > confidence) & things[label]  # the mask's factor only lowers a score
     score, query, label = score[near], query[near], label[near]
     unique, which = torch.unique(query, return_inverse=True)
     logits = (
