@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,20 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             picture[:, 6 * t : 6 * t + 8] = 230
             writer.add(picture, t / 10)
     return tmp_path / "clip.mp4"
+
+
+def test_a_warning_of_every_frame_is_told_once(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    class Crowded(Bright):
+        def predict(self, pixels: np.ndarray, **settings: Any) -> Instances:
+            logging.getLogger("delineate").warning("kept the %d best of more", self.seen)
+            return super().predict(pixels, **settings)
+
+    monkeypatch.setattr("delineate.engine.load.load", lambda *_, **__: Crowded())
+    for name in ("one", "two"):  # each command tells it anew
+        assert main(["predict", str(clip), "--out", str(tmp_path / name)]) == 0
+        assert capsys.readouterr().err.count("kept the") == 1
 
 
 def test_overlay_and_frames(clip: Path, tmp_path: Path, capsys: Capture) -> None:

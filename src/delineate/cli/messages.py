@@ -48,6 +48,26 @@ def one_line_messages() -> Iterator[None]:
         LOG.propagate = propagate
 
 
+@contextlib.contextmanager
+def once_each() -> Iterator[None]:
+    """While it lasts, warnings that differ in their numbers only, as a video's frames give, are told once."""
+    told: set[object] = set()
+
+    def new(record: logging.LogRecord) -> bool:
+        known = record.levelno == logging.WARNING and record.msg in told
+        told.add(record.msg)
+        return not known
+
+    handlers = [handler for handler in LOG.handlers if isinstance(handler, _Lines)]
+    for handler in handlers:
+        handler.addFilter(new)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(new)
+
+
 def only_errors() -> None:
     """From here on, to the end of the command, warnings are kept quiet."""
     for handler in LOG.handlers:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from .messages import only_errors, say, tell
+from .messages import once_each, only_errors, say, tell
 
 if TYPE_CHECKING:
     from delineate.data.images import ImageFile
@@ -282,7 +282,8 @@ class _Run:
             )
         clip = Clip(source, self.names[source], outputs, self.reading)
         try:
-            clip.predict(self.model, frames, progress=tick, **self.finding)
+            with once_each():
+                clip.predict(self.model, frames, progress=tick, **self.finding)
         finally:  # an interrupt keeps what is done
             if clip.done:
                 self.images.append(clip.record())

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.core.errors import InputError, MissingDependencyError
+from delineate.core.errors import InputError
 
 from ..formats import coco_write
 from ..records import Sample
+from ..video import VideoWriter
 from ..write import atomic, write_label_tiff, write_png
 from .dataset import SyntheticDataset
 from .scene import Scene
@@ -120,8 +121,9 @@ def write_video(
             for _ in frames:
                 pass
         else:
-            with atomic(folder / "video.mp4") as movie:
-                write_mp4(movie, frames, rate)
+            with atomic(folder / "video.mp4") as movie, VideoWriter(movie, rate) as file:
+                for number, frame in enumerate(frames):
+                    file.add(frame, number / rate)
     return folder
 
 
@@ -139,29 +141,3 @@ def _written(
         table.writerows((t + 1, i, order, seen, whole) for order, (i, seen, whole) in enumerate(rows))
         tick()
         yield scene.image
-
-
-def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], rate: float) -> None:
-    """Pictures (H, W, 3) uint8 RGB as MP4, which holds no odd sides: a last row or column is left out then.
-
-    Raises:
-        MissingDependencyError: ``av`` is not installed.
-    """
-    try:
-        import av
-    except ImportError:
-        raise MissingDependencyError(
-            "video.mp4: expected the package av, got none; pip install 'delineate[video]'"
-        ) from None
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(str(path), "w", format="mp4") as file:
-        stream: Any = None
-        for frame in frames:
-            height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
-            if stream is None:
-                stream = file.add_stream(codec, rate=round(rate))
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
-            file.mux(stream.encode(picture))
-        if stream is not None:
-            file.mux(stream.encode())
