@@ -121,9 +121,9 @@ def write_video(
             for _ in frames:
                 pass
         else:
-            with atomic(folder / "video.mp4") as movie, VideoWriter(movie, rate) as file:
+            with atomic(folder / "video.mp4") as movie, VideoWriter(movie, rate) as writer:
                 for number, frame in enumerate(frames):
-                    file.add(frame, number / rate)
+                    writer.add(frame, number / rate)
     return folder
 
 
