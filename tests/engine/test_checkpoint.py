@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -30,7 +29,7 @@ EXPECTED = {
     "numpy_object_pickle.npy": "expected a checkpoint, got a NumPy array",
     "onnx_external_data_traversal.onnx": "got an ONNX graph",
     "onnx_truncated.onnx": "got an ONNX graph",
-    "pickle_os_system_raw.pkl": "a Python pickle, which could run code and is never read",
+    "pickle_os_system_raw.pkl": "expected a pickle of arrays in plain containers, got one with .*system",
     "pickle_os_system_torchzip.pt": "a pickle that would run code",
     "safetensors_header_len_2e63.safetensors": "a header of 9223372036854775808 bytes in a file of 89",
     "safetensors_offsets_overlap.safetensors": "tensors that overlap at 'b'",
@@ -211,10 +210,10 @@ def test_damage_is_an_error_or_harmless(saved: Path, tmp_path: Path, data: st.Da
         assert sum(t.nbytes for t in weights.values()) <= len(content)
 
 
-def test_pickles_of_any_kind_are_refused(tmp_path: Path) -> None:
+def test_pickles_of_other_things_are_refused(tmp_path: Path) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path = tmp_path / "x.pt"
-        path.write_bytes(pickle.dumps({"a": np.zeros(3)}, protocol=protocol))
+        path.write_bytes(pickle.dumps({"a": Path("x")}, protocol=protocol))
         with pytest.raises(CheckpointError):
             load(path)
 

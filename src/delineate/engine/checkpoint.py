@@ -1,8 +1,8 @@
 """Weights files: one safetensors file that knows which model it is, checked before it is believed.
 
 The header's JSON holds the builder's name and settings, the class names, the input, the licence and the
-training record. PyTorch files (state dicts) are read by ``torch.load(weights_only=True)``; other pickles
-never.
+training record. PyTorch files (state dicts) are read by ``torch.load(weights_only=True)``, pickles of NumPy
+arrays by :mod:`.plain_pickle`; other pickles never.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from delineate.core.labels import Labels
 from delineate.models.base import Segmenter
 
 from .atomic import write_atomically
+from .plain_pickle import read_arrays
 from .safetensors_header import check_header
 
 FORMAT = 1  # version of the header's JSON
@@ -169,13 +170,10 @@ def _read(path: Path, file: IO[bytes], start: bytes, size: int) -> tuple[Header 
         return None, _read_torch(path)
     if start.startswith(_LEGACY_TORCH):
         return None, _read_torch(path)
-    kinds = {
-        b"\x93NUMPY": "a NumPy array",
-        b"\x80": "a Python pickle, which could run code and is never read",
-    }
-    for magic, kind in kinds.items():
-        if start.startswith(magic) and start[8:9] != b"{":
-            raise CheckpointError(f"{path}: expected a checkpoint, got {kind}; save it as safetensors")
+    if start.startswith(b"\x93NUMPY"):
+        raise CheckpointError(f"{path}: expected a checkpoint, got a NumPy array; save it as safetensors")
+    if start.startswith(b"\x80") and start[8:9] != b"{":  # a safetensors header may be 128 bytes long
+        return None, _state_dict(path, read_arrays(path))
     if path.suffix.lower() == ".onnx":
         raise CheckpointError(
             f"{path}: expected a checkpoint, got an ONNX graph; give the .safetensors it came from"
@@ -238,7 +236,11 @@ def read_torch(path: Path) -> Any:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     """A state dict, plain or under one of the usual names."""
-    content = read_torch(path)
+    return _state_dict(path, read_torch(path))
+
+
+def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
+    """Tensors by name, which may lie under one of the usual names."""
     for name in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
 from delineate.data.limits import MAX_PIXELS
 from delineate.models.base import Segmenter
+from delineate.models.queries.variant import variant_of
 from delineate.models.zoo import build, find
 from delineate.runtime.session import ENDINGS, Session
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from .report import Report
 
 DEFAULT = "nuclei"
+CONFIG_LIMIT = 10_000_000  # bytes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -156,7 +159,8 @@ def load(
 
     Args:
         name: of the zoo, see ``delineate models``; default ``nuclei``. With ``weights`` it is needed only
-            for files that do not say which model they are for (bare state dicts, torchvision's included).
+            for files that do not say which model they are for (bare state dicts, torchvision's included);
+            published Mask2Former, Mask DINO and DI-MaskDINO are known by their weights.
         weights: your own file, as ``delineate train`` or ``delineate export`` writes it (``.onnx`` or
             ``.xml``); default the published ones, downloaded on first use where they are not part of the
             package.
@@ -185,15 +189,31 @@ def load(
         model = checkpoint.restore(path, name)
         licence, record = read.header.licence or licence, read.header.record
         return Model(model, name or read.header.family, licence, record, where)
+    settings: dict[str, Any] = {}
     if name is None:
-        raise CheckpointError(
-            f"{path}: expected a checkpoint that names its model, got bare weights; say which model: "
-            "load('maskrcnn_resnet50_fpn', weights=...)"
-        )
-    model = build(name)
+        known = variant_of(read.weights, _class_names(path))
+        if known is None:
+            raise CheckpointError(
+                f"{path}: expected a checkpoint that names its model, got bare weights; say which model: "
+                "load('maskrcnn_resnet50_fpn', weights=...)"
+            )
+        name, settings = known
+    model = build(name, **settings)
     if not model.load_published(read.weights):
         checkpoint.fill(model, read)
     return Model(model, name, licence, {}, where)
+
+
+def _class_names(weights: Path) -> list[str] | None:
+    """Of the ``config.json`` that Hugging Face publishes beside the weights; None where there is none."""
+    path = weights.with_name("config.json")
+    if not path.is_file() or path.stat().st_size > CONFIG_LIMIT:
+        return None
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["id2label"]
+        return [str(names[str(i)]) for i in range(len(names))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # some other program's file, which has nothing to say here
 
 
 def _exported(path: Path, name: str | None, device: str | torch.device | None) -> Model:

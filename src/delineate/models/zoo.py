@@ -198,6 +198,11 @@ ZOO: dict[str, Entry] = {
         builder="delineate.models.queries.build:mask2former",
         summary="Mask2Former, ResNet-50, as published for COCO instances; takes the original's weights",
     ),
+    "mask2former_swin_tiny": Entry(
+        builder="delineate.models.queries.build:mask2former",
+        summary="Mask2Former, Swin-T, as published for COCO instances; takes the original's weights",
+        kwargs={"backbone": "swin_tiny_patch4_window7_224"},
+    ),
     "maskdino": Entry(
         builder="delineate.models.queries.build:maskdino",
         summary="Mask DINO: queries with boxes and masks, trained also by denoising; any timm backbone",
@@ -213,6 +218,15 @@ ZOO: dict[str, Entry] = {
     "dimaskdino_resnet50": Entry(
         builder="delineate.models.queries.build:dimaskdino",
         summary="DI-MaskDINO, ResNet-50, as published for COCO; takes the original's weights",
+    ),
+    "panoptic_fpn": Entry(
+        builder=f"{_R_CNN}:mask_rcnn",
+        summary="Panoptic FPN: Mask R-CNN with a branch for stuff on the same pyramid, to be trained",
+        kwargs={"stuff": True},
+    ),
+    "semantic_fpn": Entry(
+        builder="delineate.models.semantic_fpn:semantic_fpn",
+        summary="the class of every pixel by a feature pyramid on any timm backbone, to be trained",
     ),
     "center_offset": Entry(
         builder="delineate.models.center_offset:center_offset",

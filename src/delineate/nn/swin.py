@@ -59,7 +59,7 @@ class SwinFeatures(nn.Module):
         x = self.patch_embed(images)  # (B, H / 4, W / 4, C)
         maps = []
         for i, stage in enumerate(self.layers):
-            x = stage.downsample(x)  # type: ignore[operator, union-attr]
+            x = stage.downsample(x)  # type: ignore[operator]
             size = (x.shape[1], x.shape[2])
             blocks: Any = stage.blocks
             apart = shift_mask(size, blocks[-1], x) if any(any(b.shift_size) for b in blocks) else None

@@ -36,7 +36,7 @@ def timm_features(name: str, strides: Sequence[int], pretrained: bool = False) -
         )
     try:
         body = _features(name, strides, pretrained)
-    except (RuntimeError, AttributeError, TypeError) as error:
+    except (RuntimeError, AttributeError, TypeError, KeyError) as error:
         raise InputError(
             f"backbone {name!r}: expected a timm model that gives features, got an error ({error}); "
             "choose one from timm.list_models('*resnet*')"
@@ -52,7 +52,7 @@ def timm_features(name: str, strides: Sequence[int], pretrained: bool = False) -
 def _features(name: str, strides: Sequence[int], pretrained: bool) -> Any:
     """The network; what it gives is not checked."""
     if model_entrypoint(split_model_name_tag(name)[0]).__module__ == "timm.models.swin_transformer":
-        options = {"always_partition": True, "strict_img_size": False, "num_classes": 0}
+        options: dict[str, Any] = {"always_partition": True, "strict_img_size": False, "num_classes": 0}
         return SwinFeatures(timm.create_model(name, pretrained=pretrained, **options), strides)
     body: Any = timm.create_model(name, features_only=True)  # only to learn its strides
     at = [i for i, stride in enumerate(body.feature_info.reduction()) if stride in strides]
