@@ -1,12 +1,16 @@
-"""How many neighbours one-stage models merge or lose in suppression, with each kind of suppression.
+"""How many neighbours one-stage models merge or lose, with each kind of suppression.
 
-python benchmarks/crowds.py dsb2018=WEIGHTS segmush=WEIGHTS synthetic=WEIGHTS [--precision 0.8]
+python benchmarks/crowds.py dsb2018=WEIGHTS,WEIGHTS segmush=WEIGHTS synthetic=WEIGHTS [--precision 0.8]
+python benchmarks/crowds.py ... --also "no ellipse:dsb2018=WEIGHTS,..."
 
-Needs DELINEATE_DATA (the folder that holds dsb2018/ and segmush/). The weights are trained by
-``delineate train recipes/crowds_DATA.toml``, on one core. The network runs once an image; every suppression
-then chooses among the same candidates, so that all else is equal. Each kind's parameters are chosen on
-images of the training split, as those with the highest mean recall at the given precision over all data
-sets; what is reported is the validation split, each kind at the confidence that reaches the precision.
+DELINEATE_DATA is the folder that holds dsb2018/ and segmush/ as the weights were trained on them: for those
+of families.py, its OUT/data. Synthetic crowds are made here; their weights come from
+``delineate train recipes/crowds_synthetic.toml``. Several weights of one data set are trainings that
+differ in the seed: numbers are means over them. The network runs once an image; every suppression then
+chooses among the same candidates, so that all else is equal. Each kind's parameters are chosen on images of
+the training split, as those with the highest mean recall at the given precision over all data sets; what is
+reported is the validation split, each kind at the confidence that reaches the precision. Models named by
+--also were trained otherwise and are given with box suppression and with the kind that is the default.
 Intervals are 95 % bootstrap over images of the difference from box suppression at an IoU of 0.7.
 """
 
@@ -18,7 +22,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -39,7 +43,7 @@ FLOOR = 0.05  # candidates score more than this
 CANDIDATES = 1000  # and are at most so many an image
 LIMIT = 400  # detections an image
 DOUBLED = ("duplicate", "merging", "part", "fragment")  # predictions where an object is, but wrong
-PLAIN = "box, IoU 0.7"
+PLAIN, DEFAULT = "box, IoU 0.7", "mask"
 SYNTHETIC = (
     "synthetic:crowds?images=600&val=60&crowding=0.5,0.7,0.9"
     "&shapes=ellipse&objects=28&radius=7,15&size=192&seed=7"
@@ -138,10 +142,13 @@ def propose(model: Any, samples: Iterable[Any]) -> list[Proposed]:
 
 @dataclass(frozen=True)
 class Row:
-    """One kind on one data set, at its confidence for the precision; arrays have a number an image."""
+    """One kind on one data set, at its confidence for the precision; arrays have a number an image.
+
+    Of several trainings the numbers are means.
+    """
 
     name: str
-    point: OperatingPoint
+    points: list[OperatingPoint]
     objects: np.ndarray
     matched: np.ndarray
     merged_pairs: np.ndarray
@@ -164,7 +171,7 @@ def measured(name: str, images: Sequence[Proposed], suppression: Suppression, pr
     reachable = [matches(i.found[i.found.scores >= np.float32(point.confidence)], i.truth) for i in images]
     matched = np.array([len(j.of_truth("matched")) for j in judged])
     return Row(
-        name, point,
+        name, [point],
         objects=np.array([len(j.truth) for j in judged]),
         matched=matched,
         merged_pairs=np.array([int(j.fates.merged_pair.sum()) for j in judged]),
@@ -173,6 +180,16 @@ def measured(name: str, images: Sequence[Proposed], suppression: Suppression, pr
         lost=np.maximum(np.array(reachable) - matched, 0),
         milliseconds=spent,
     )  # fmt: skip
+
+
+def mean(rows: Sequence[Row]) -> Row:
+    """Of the same kind on the same images, with trainings of different seeds."""
+    arrays = {
+        name: np.mean([getattr(row, name) for row in rows], axis=0)
+        for name in ("objects", "matched", "merged_pairs", "missed", "doubled", "lost")
+    }
+    spent = float(np.median([row.milliseconds for row in rows]))
+    return Row(rows[0].name, [row.points[0] for row in rows], **arrays, milliseconds=spent)
 
 
 def pairs_of(
@@ -197,7 +214,7 @@ def recall(images: Sequence[Proposed], suppression: Suppression, precision: floa
 
 
 def chosen(
-    tuning: dict[str, list[Proposed]], precision: float
+    tuning: dict[str, list[list[Proposed]]], precision: float
 ) -> tuple[dict[str, Suppression], list[tuple[str, Suppression, list[float]]]]:
     """The best parameters of each kind over all data sets, and all that was tried."""
     best: dict[str, Suppression] = {}
@@ -205,45 +222,57 @@ def chosen(
     for kind, settings in GRID.items():
         scores = []
         for one in settings:
-            each = [recall(images, one, precision) for images in tuning.values()]
+            each = [
+                float(np.mean([recall(images, one, precision) for images in trainings]))
+                for trainings in tuning.values()
+            ]
             scores.append(float(np.mean(each)))
             tried.append((kind, one, each))
         best[kind] = settings[int(np.argmax(scores))]
     return best, tried
 
 
-def interval(one: np.ndarray, other: np.ndarray, draws: int = 2000) -> tuple[int, int]:
+def interval(one: np.ndarray, other: np.ndarray, draws: int = 2000) -> str:
     """95 % bootstrap interval, over images, of the sum of one minus the sum of the other."""
     rng = np.random.default_rng(0)
     difference = one - other
     sums = difference[rng.integers(0, len(difference), (draws, len(difference)))].sum(axis=1)
     low, high = np.percentile(sums, (2.5, 97.5))
-    return round(low), round(high)
+    return f"{low:+.0f} to {high:+.0f}"
 
 
 def tables(
-    data: dict[str, list[Proposed]], best: dict[str, Suppression], precision: float
+    data: dict[str, dict[str, list[list[Proposed]]]], best: dict[str, Suppression], precision: float
 ) -> dict[str, list[Row]]:
-    """Print the rows of each data set; the interval is of merged pairs, against the first row."""
+    """Print the rows of each data set; the intervals are of the difference from the first row."""
     results = {}
-    for name, images in data.items():
-        rows = [measured(kind, images, one, precision) for kind, one in best.items()]
+    for name, models in data.items():
+        rows = []
+        for model, trainings in models.items():
+            for kind in best if not model else (PLAIN, DEFAULT):
+                each = [measured(kind, images, best[kind], precision) for images in trainings]
+                row = mean(each)
+                rows.append(replace(row, name=f"{model}, {kind}" if model else kind))
+        trainings = models[""]
         total = int(rows[0].objects.sum())
-        print(f"\n### {name}: {len(images)} images, {total} objects, precision {precision:g}\n")
-        print("| suppression | recall | merged pairs | difference | missed | lost | doubled | ms |")
-        print("|---|---|---|---|---|---|---|---|")
+        print(
+            f"\n### {name}: {len(trainings[0])} images, {total} objects, {len(trainings)} trainings, "
+            f"precision {precision:g}\n"
+        )
+        print("| | recall | merged pairs | difference | missed | difference | lost | doubled | ms |")
+        print("|---|---|---|---|---|---|---|---|---|")
         for row in rows:
-            low, high = interval(row.merged_pairs, rows[0].merged_pairs)
             numbers = [
                 f"{row.matched.sum() / total:.3f}",
-                row.merged_pairs.sum(),
-                f"{low:+d} to {high:+d}",
-                row.missed.sum(),
-                row.lost.sum(),
-                row.doubled.sum(),
+                f"{row.merged_pairs.sum():.0f}",
+                interval(row.merged_pairs, rows[0].merged_pairs),
+                f"{row.missed.sum():.0f}",
+                interval(row.missed, rows[0].missed),
+                f"{row.lost.sum():.0f}",
+                f"{row.doubled.sum():.0f}",
                 f"{row.milliseconds:.1f}",
             ]
-            print(f"| {row.name} | " + " | ".join(str(n) for n in numbers) + " |")
+            print(f"| {row.name} | " + " | ".join(numbers) + " |", flush=True)
         results[name] = rows
     return results
 
@@ -267,7 +296,7 @@ def pictures(
             views = [overlay(image.truth, image.image)]
             for row, (_, suppression) in ((one, before), (two, after)):
                 found = image.after(suppression)
-                found = found[found.scores >= np.float32(row.point.confidence)]
+                found = found[found.scores >= np.float32(row.points[0].confidence)]
                 views.append(marked(judge_image(found, image.truth), image.image))
             strips.append(strip(views, [f"{image.name[:16]} truth", before[0], after[0]]))
         Image.fromarray(np.vstack(strips)).save(folder / f"crowds_{name}.jpg", quality=85)
@@ -314,20 +343,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("weights", nargs="+", help="DATA=WEIGHTS, DATA of dsb2018, segmush, synthetic")
+    parser.add_argument(
+        "weights", nargs="+", help="DATA=WEIGHTS[,WEIGHTS...], DATA of dsb2018, segmush, synthetic"
+    )
+    parser.add_argument("--also", action="append", default=[], help="NAME:DATA=WEIGHTS[,WEIGHTS...]")
     parser.add_argument("--precision", type=float, default=0.8)
     parser.add_argument("--tuning", type=int, default=16, help="training images to choose parameters on")
     parser.add_argument("--images", type=int, default=10**6, help="at most so many images are reported on")
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    tuning, data = {}, {}
-    for pair in options.weights:
-        name, _, weights = pair.partition("=")
-        model = dl.load(weights=weights).segmenter.prepared()
+    tuning: dict[str, list[list[Proposed]]] = {}
+    data: dict[str, dict[str, list[list[Proposed]]]] = {}
+    for pair in (*options.weights, *options.also):
+        what, _, files = pair.partition("=")
+        model, _, name = what.rpartition(":")
         train, val = opened(name, "train"), opened(name, "val")
-        tuning[name] = propose(model, (train[i] for i in spread(len(train), options.tuning)))
-        data[name] = propose(model, (val[i] for i in spread(len(val), options.images)))
+        for weights in files.split(","):
+            network = dl.load(weights=weights).segmenter.prepared()
+            if not model:
+                images = propose(network, (train[i] for i in spread(len(train), options.tuning)))
+                tuning.setdefault(name, []).append(images)
+            images = propose(network, (val[i] for i in spread(len(val), options.images)))
+            data.setdefault(name, {}).setdefault(model, []).append(images)
     machine = platform.processor() or platform.machine()
     print(f"{datetime.date.today()}, {machine}, torch {torch.__version__}, one thread\n")
     best, tried = chosen(tuning, options.precision)
@@ -337,8 +375,8 @@ def main() -> None:
     print("\nchosen:", *(f"{kind}: {one}" for kind, one in best.items()), sep="\n    ")
     results = tables(data, best, options.precision)
     if options.pictures:
-        other = "mask" if "mask" in best else "box"
-        pictures(data, results, (PLAIN, best[PLAIN]), (other, best[other]), options.pictures)
+        first = {name: models[""][0] for name, models in data.items()}
+        pictures(first, results, (PLAIN, best[PLAIN]), (DEFAULT, best[DEFAULT]), options.pictures)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from delineate.core.errors import DatasetError
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
+from delineate.core.stuff import class_of_pixels
 from delineate.data.dataset import open_dataset
 from delineate.data.formats import coco_panoptic
 from delineate.data.records import Dataset
@@ -82,6 +84,14 @@ def test_quality_on_cocos_own_sample_as_hotcoco_has_it(sample: Dataset, tmp_path
         ours = getattr(found, name.lower())
         assert [ours.pq, ours.sq, ours.rq] == pytest.approx([wanted[name][k] for k in ("pq", "sq", "rq")])
         assert ours.classes == wanted[name]["n"]
+
+
+def test_training_sees_stuff_as_objects(sample: Dataset) -> None:
+    objects, things = sample.whole()[0].truth, sample[0].truth
+    assert len(objects) == len(sample.panoptic(0)) == 18
+    assert objects[sample.panoptic(0).things].boxes.tolist() == things.boxes.tolist()
+    assert np.array_equal(class_of_pixels(objects), sample.semantic(0).map)
+    pickle.loads(pickle.dumps(sample.whole()))  # for worker processes
 
 
 def test_small_ones(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core.instances import Instances
+from delineate.core.labels import Labels
 from delineate.core.masks import Masks
+from delineate.core.panoptic import Panoptic
+from delineate.core.stuff import whole
 from delineate.data.mixing import SEAM, copy_paste, mixup, mosaic, quarters, visible
 
 
@@ -135,3 +138,34 @@ def test_mixup_shows_and_keeps_both() -> None:
     assert image.shape == (40, 40, 3) and image.dtype == np.float32
     assert np.ptp(image) == 0 and 0.25 < image[0, 0, 0] < 0.75
     assert truth.masks.area.tolist() == [100] * 3 and len(truth.masks.intersection_pairs(truth.masks)[0]) == 5
+
+
+MEADOW = Labels(("cow", "grass"), things=(True, False))
+
+
+def meadow(size: int = 40) -> Instances:
+    """A cow in the grass."""
+    image = np.full((size, size), 2)
+    image[5:15, 5:15] = 1
+    return whole(Panoptic(image, labels=[0, 1], classes=MEADOW))
+
+
+def test_stuff_of_a_mosaic_is_one_object() -> None:
+    windows = [(0, 0, 20, 20), (20, 0, 40, 20), (0, 20, 20, 40), (20, 20, 40, 40)]
+    _, mixed = mosaic([(np.zeros((20, 20, 1), np.float32), meadow(20))] * 4, windows, 40)
+    assert mixed.names == ["cow", "grass", "cow", "cow", "cow"]
+    assert mixed.area.tolist() == [100, 1200, 100, 100, 100]
+    assert mixed.boxes[1].tolist() == [0, 0, 40, 40]
+
+
+def test_stuff_is_never_pasted_and_cut_by_what_is() -> None:
+    truth = meadow()
+    other = meadow().replace(masks=meadow().masks.shift(0, 20), boxes=None)  # type: ignore[union-attr]
+    for seed in range(5):
+        _, mixed = copy_paste(pixels(0), truth, pixels(1), other, np.random.default_rng(seed))
+        assert mixed.names == ["cow", "grass", "cow"] and mixed.area.tolist() == [100, 1400, 100]
+
+
+def test_stuff_of_two_blended_crops_is_one_object() -> None:
+    _, mixed = mixup((pixels(0), meadow()), (pixels(1), meadow()), np.random.default_rng(0))
+    assert mixed.names == ["cow", "grass", "cow"] and mixed.area.tolist() == [100, 1500, 100]

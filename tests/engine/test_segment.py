@@ -32,6 +32,7 @@ def test_all_three_outputs_of_one_model(family: str) -> None:
     semantic = model.semantic(IMAGE)
     assert semantic.size == (50, 70) and semantic.void == 0
     assert model.predict(IMAGE, confidence=1.0).size == (50, 70)
+    assert set(model.predict(IMAGE, confidence=0.0).names) == {"disc"}  # stuff is no object
 
 
 def test_other_families_refuse_before_they_compute() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import cv2
@@ -99,8 +99,16 @@ class InputSpec:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> InputSpec:
-        """The inverse of :meth:`to_dict`."""
-        return cls(**{**record, "mean": tuple(record["mean"]), "std": tuple(record["std"])})
+        """The inverse of :meth:`to_dict`; what is left out has its default.
+
+        Raises:
+            InputError: a field that is none, or a value out of its range.
+        """
+        strange = sorted(set(record) - {f.name for f in fields(cls)})
+        if strange:
+            known = ", ".join(f.name for f in fields(cls))
+            raise InputError(f"InputSpec: expected fields of {known}, got {', '.join(strange)}; correct them")
+        return cls(**record)
 
 
 def to_rgb_float(image: NDArray[Any], scaling: str = "range") -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
+from delineate.core.stuff import is_thing, joined
 
 EDGE = 1.0  # sigma in pixels of the soft edge between the pasted object and what lies under it
 SEAM = (0.2, 0.8)  # a mosaic's seams lie between these parts of its side
@@ -37,7 +38,8 @@ def mosaic(parts: Sequence[Crop], windows: Sequence[tuple[int, int, int, int]], 
         side: of the whole, in pixels.
 
     Returns:
-        The (side, side, 1 or 3) image, and the objects of all parts in its pixels, in their order.
+        The (side, side, 1 or 3) image, and the objects of all parts in its pixels, in their order; stuff of
+        one class is one object.
     """
     channels = max(image.shape[2] for image, _ in parts)
     whole = np.empty((side, side, channels), dtype=np.float32)
@@ -47,7 +49,7 @@ def mosaic(parts: Sequence[Crop], windows: Sequence[tuple[int, int, int, int]], 
         masks = None if truth.masks is None else truth.masks.shift(x0, y0, (side, side))
         boxes = truth.boxes + np.array([x0, y0, x0, y0], dtype=np.float32)
         moved.append(truth.replace(size=(side, side), masks=masks, boxes=boxes, ids=None, areas=None))
-    return whole, Instances.concatenate(moved)
+    return whole, joined(Instances.concatenate(moved))
 
 
 def mixup(crop: Crop, other: Crop, rng: np.random.Generator) -> Crop:
@@ -56,7 +58,7 @@ def mixup(crop: Crop, other: Crop, rng: np.random.Generator) -> Crop:
     image, second = _alike(image, second)
     share = np.float32(rng.beta(ALPHA, ALPHA))
     parts = [t.replace(ids=None, areas=None) for t in (truth, second_truth)]
-    return image * share + second * (1 - share), Instances.concatenate(parts)
+    return image * share + second * (1 - share), joined(Instances.concatenate(parts))
 
 
 def copy_paste(
@@ -73,14 +75,14 @@ def copy_paste(
         image: (S, S, 1 or 3) float32 in 0..1.
         truth: its objects; unchanged results where it has no masks.
         other: the crop that gives objects, of the same height and width.
-        other_truth: its objects; crowd regions are never pasted.
+        other_truth: its objects; crowd regions and stuff are never pasted.
         rng: where the choice comes from.
         min_area: objects with fewer visible pixels are dropped.
 
     Returns:
         The new image, and the visible rest of its own objects followed by the pasted ones.
     """
-    candidates = np.flatnonzero(~other_truth.crowd)
+    candidates = np.flatnonzero(~other_truth.crowd & is_thing(other_truth))
     if truth.masks is None or other_truth.masks is None or not len(candidates):
         return image, truth
     count = int(rng.integers(1, len(candidates) + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,6 +16,7 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
+from delineate.core.stuff import whole
 
 from .images import read
 
@@ -165,13 +167,26 @@ class Dataset(Sequence[Sample]):
         found = self._segmented(index)
         return found if isinstance(found, Semantic) else found.to_semantic()
 
+    def whole(self) -> Dataset:
+        """The same images whose truth has stuff too: each class of it in an image is one more object.
+
+        Raises:
+            DatasetError: the format has objects alone.
+        """
+        if self.segments is None:
+            raise self._objects_alone()
+        return replace(self, decode=partial(_whole, self.segments))
+
     def _segmented(self, index: int) -> Panoptic | Semantic:
         if self.segments is None:
-            raise DatasetError(
-                f"{self.source}: expected things and stuff of every pixel, got {self.format}, which has "
-                "objects alone; give a COCO panoptic file"
-            )
+            raise self._objects_alone()
         return self.segments(self.records[index], self.classes)
+
+    def _objects_alone(self) -> DatasetError:
+        return DatasetError(
+            f"{self.source}: expected things and stuff of every pixel, got {self.format}, which has "
+            "objects alone; give a COCO panoptic file"
+        )
 
     @property
     def names(self) -> list[str]:
@@ -228,6 +243,10 @@ class Dataset(Sequence[Sample]):
 
     def __repr__(self) -> str:
         return f"Dataset({self.describe()})"
+
+
+def _whole(segments: Segmented, record: Record, classes: Labels) -> tuple[Instances, tuple[str, ...]]:
+    return whole(segments(record, classes)), ()
 
 
 def concatenate(parts: Sequence[Dataset], source: Path) -> Dataset:

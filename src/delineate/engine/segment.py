@@ -51,7 +51,7 @@ def panoptic(
 
 def _outputs(model: Segmenter, image: NDArray[Any], task: str) -> tuple[Any, Batch]:
     if task not in model.tasks:
-        raise model.objects_alone(task)
+        raise model.without(task)
     where = next((p.device for p in model.parameters()), "cpu")
     batch = collate([image], model.input).to(where)
     if isinstance(model, Session):  # of one size: padded to it

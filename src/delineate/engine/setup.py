@@ -10,6 +10,7 @@ import torch
 
 from delineate.core.errors import InputError
 from delineate.data.loader import Source
+from delineate.data.records import Dataset
 from delineate.models.base import Segmenter
 from delineate.models.zoo import build
 
@@ -29,6 +30,11 @@ MAIN = (
     "cells/F1_50",
     "cells/PQ_50",
     "count/MAE",
+    "panoptic/PQ",
+    "panoptic/PQ_things",
+    "panoptic/PQ_stuff",
+    "semantic/mIoU",
+    "semantic/pACC",
 )
 
 
@@ -75,6 +81,13 @@ def model(recipe: Recipe, training: Source) -> Segmenter:
     return built
 
 
+def with_stuff(training: Source, model: Segmenter) -> Source:
+    """The training samples with stuff among their objects, where they have it and the model learns it."""
+    if model.tasks == ("instance",) or not isinstance(training, Dataset) or training.segments is None:
+        return training
+    return training.whole()
+
+
 def groups(training: Source, column: str) -> Sequence[str] | None:
     """One group name per image, or None where the recipe balances nothing.
 
@@ -107,18 +120,25 @@ def prepare_process(settings: Train, processes: Processes) -> None:
 def scorer(recipe: Recipe) -> Callable[[Segmenter, Source, torch.device], dict[str, float]]:
     """What scores a model on the validation samples: the same :func:`evaluate` that a user calls.
 
-    Only the family of the recipe's metric is computed, ``cells`` or COCO's AP, both where it names none. With
+    Only the family of the recipe's metric is computed, such as ``cells`` or ``panoptic``. Where it names
+    none, it is ``cells`` and COCO's AP, or for a model of more than objects what it says of every pixel. With
     ``balance`` the groups' main scores follow, as in ``cells/AP50 grey_fluorescence``.
     """
     family = recipe.train.metric.partition("/")[0]
-    metrics = {"cells": ["cells"], "count": ["cells"], "mask": ["coco"], "box": ["coco"]}.get(family)
+    known = {
+        "cells": ["cells"], "count": ["cells"], "mask": ["coco"], "box": ["coco"],
+        "panoptic": ["panoptic"], "semantic": ["semantic"],
+    }  # fmt: skip
 
     def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, float]:
         from .evaluate import METRICS, evaluate
 
         column = recipe.train.balance
         by = column if column in getattr(samples, "groups", {}) else None
-        report = evaluate(model, samples, metrics=metrics or METRICS, by=by, progress=False)
+        metrics: Sequence[str] = known.get(family, METRICS)
+        if family not in known and getattr(samples, "segments", None) is not None:
+            metrics = [task for task in ("panoptic", "semantic") if task in model.tasks] or METRICS
+        report = evaluate(model, samples, metrics=metrics, by=by, progress=False)
         for name, reason in report.failed:
             log.warning("validation image %s could not be scored: %s", name, reason)
         scores = {name: value for name, value in report.scores.items() if name in MAIN}

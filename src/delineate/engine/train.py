@@ -131,6 +131,7 @@ class _Run:
         setup.prepare_process(settings, processes)
         model = setup.model(recipe, training).to(processes.device)
         model = model.to(memory_format=torch.channels_last)  # half the time of a step on CPUs, less on GPUs
+        training = setup.with_stuff(training, model)
         groups = setup.groups(training, settings.balance)
         self.data = TrainingSet(
             training, model.input, recipe.augment, settings.seed, recipe.data.cache, groups

@@ -182,7 +182,7 @@ def _caller(predictor: Any, name: str, confidence: float | None) -> Callable[[An
     settings = {} if confidence is None or name == "semantic" else {"confidence": confidence}
     network = getattr(predictor, "segmenter", predictor)
     if hasattr(network, "losses") and name not in network.tasks:
-        raise network.objects_alone(name)
+        raise network.without(name)
     if hasattr(predictor, "predict") and hasattr(predictor, name):
         return lambda image: getattr(predictor, name)(image, **settings)
     if hasattr(predictor, "losses"):

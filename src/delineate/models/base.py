@@ -17,11 +17,12 @@ from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
 from delineate.nn.norms import fold_norms
 
-WHOLE_IMAGE = {
+MODELS_FOR = {
     "semantic": ("semantic_fpn", "panoptic_fpn", "mask2former", "maskdino", "dimaskdino"),
+    "instance": ("mask_rcnn", "panoptic_fpn", "yolo_seg_s", "mask2former"),
     "panoptic": ("panoptic_fpn", "mask2former", "maskdino", "dimaskdino"),
 }
-"""Models that say something of every pixel."""
+"""Models to choose for each task."""
 
 
 class Segmenter(nn.Module):
@@ -81,7 +82,7 @@ class Segmenter(nn.Module):
         Raises:
             InputError: the family finds objects alone.
         """
-        raise self.objects_alone("semantic")
+        raise self.without("semantic")
 
     def panoptic(
         self, outputs: Any, batch: Batch, *, confidence: float | None = None, visible: float | None = None
@@ -97,13 +98,16 @@ class Segmenter(nn.Module):
         Raises:
             InputError: the family finds objects alone.
         """
-        raise self.objects_alone("panoptic")
+        raise self.without("panoptic")
 
-    def objects_alone(self, task: str) -> InputError:
-        """What to raise where the family has no such task."""
+    def without(self, task: str) -> InputError:
+        """What to raise where the model has no such task."""
+        does = (
+            "finds objects alone" if self.tasks == ("instance",) else f"does {' and '.join(self.tasks)} alone"
+        )
         return InputError(
-            f"{task}: expected a model such as {', '.join(WHOLE_IMAGE[task])}, got {self.family}, which "
-            "finds objects alone; choose one of them, or the task instance"
+            f"{task}: expected a model such as {', '.join(MODELS_FOR[task])}, got {self.family}, which "
+            f"{does}; choose one of them, or the task {self.tasks[0]}"
         )
 
     def detect(

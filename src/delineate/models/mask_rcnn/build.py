@@ -12,6 +12,7 @@ from delineate.core.labels import Labels
 from delineate.nn.anchors import Anchors
 from delineate.nn.roi import PyramidRoiAlign
 
+from ..whole_image import StuffBranch
 from .backbone import STRIDES, Backbone
 from .boxes import BoxBranch, ConvHead, Limits, LinearHead, SamplingSettings
 from .coco import COCO
@@ -20,6 +21,7 @@ from .model import FasterRCNN, MaskRCNN
 from .proposals import ProposalNetwork, ProposalSettings
 
 T = TypeVar("T")
+_MASKS_ALONE = ("mask_width", "stuff", "stuff_width", "stuff_weight")
 M = TypeVar("M", bound=FasterRCNN)
 ClassesLike = Labels | Mapping[str, Any] | None
 InputLike = InputSpec | Mapping[str, Any] | None
@@ -48,6 +50,9 @@ def mask_rcnn(
     head_norm: str = "none",
     columns: Sequence[int] | None = None,
     limits: Limits | Mapping[str, Any] | None = None,
+    stuff: bool = False,
+    stuff_width: int = 128,
+    stuff_weight: float = 0.5,
 ) -> MaskRCNN:
     """Mask R-CNN on any timm backbone with strides 4 to 32; weights are random unless asked for.
 
@@ -73,6 +78,9 @@ def mask_rcnn(
         head_norm: of convolutional heads: "none", "batch" or "group".
         columns: output column of each class where weights have gaps; default 1..K.
         limits: default confidence, suppression and number of detections; see :class:`Limits`.
+        stuff: a branch for stuff on the same pyramid, which makes it Panoptic FPN (Kirillov et al. 2019).
+        stuff_width: channels of that branch.
+        stuff_weight: of its loss; 0.5 as published for COCO.
 
     Returns:
         A model in training mode whose ``settings`` build it again.
@@ -84,14 +92,15 @@ def mask_rcnn(
     parts = _parts(settings, _labels(classes), _spec(input))
     pool = PyramidRoiAlign(14, STRIDES, canonical_size=canonical_size)
     masks = MaskBranch(channels, parts["boxes"].columns.tolist(), pool, mask_width, head_norm)
-    return _finish(MaskRCNN(**parts, masks=masks), "mask_rcnn", settings)
+    branch = StuffBranch(parts["classes"], channels, 4, stuff_width, stuff_weight) if stuff else None
+    return _finish(MaskRCNN(**parts, masks=masks, stuff=branch), "mask_rcnn", settings)
 
 
 def faster_rcnn(
     backbone: str = "resnet50", classes: ClassesLike = None, input: InputLike = None, **settings: Any
 ) -> FasterRCNN:
-    """Faster R-CNN: :func:`mask_rcnn` without its mask branch; the same settings but ``mask_width``."""
-    defaults = {k: v for k, v in (mask_rcnn.__kwdefaults__ or {}).items() if k != "mask_width"}
+    """Faster R-CNN: :func:`mask_rcnn` without masks and stuff; the same settings but those of these two."""
+    defaults = {k: v for k, v in (mask_rcnn.__kwdefaults__ or {}).items() if k not in _MASKS_ALONE}
     unknown = sorted(set(settings) - set(defaults))
     if unknown:
         raise TypeError(f"faster_rcnn() got unexpected settings: {', '.join(unknown)}")

@@ -19,8 +19,9 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
+from delineate.core.stuff import things_of
 
-from ..base import Segmenter
+from ..whole_image import StuffBranch, WithStuff, objects_of
 from .backbone import Backbone
 from .boxes import BoxBranch, Found, Limits
 from .masks import MaskBranch, nothing
@@ -40,6 +41,7 @@ class Outputs(NamedTuple):
         counts: (B,) int64, how many rows of each image are filled.
         totals: (B,) int64, how many there were before the cut at D.
         masks: (B, D, 28, 28) float32 probabilities inside the boxes, or None without a mask branch.
+        stuff: (B, S + 1, H / 4, W / 4) logits of stuff and "other", or None without a branch for stuff.
     """
 
     boxes: Tensor
@@ -48,9 +50,10 @@ class Outputs(NamedTuple):
     counts: Tensor
     totals: Tensor
     masks: Tensor | None = None
+    stuff: Tensor | None = None
 
 
-class FasterRCNN(Segmenter):
+class FasterRCNN(WithStuff):
     """Boxes with classes.
 
     Args:
@@ -123,6 +126,8 @@ class FasterRCNN(Segmenter):
             losses |= self.boxes.losses(features, sampled, boxes, labels)
         else:
             losses |= {"class": nothing(self.boxes), "box": nothing(self.boxes)}
+        if self.stuff is not None:
+            losses |= self.stuff.losses(features, batch)
         return losses | self._mask_losses(features, sampled, truth, labels)
 
     def _mask_losses(
@@ -223,7 +228,7 @@ class FasterRCNN(Segmenter):
             masks = Masks.paste(_numpy(outputs.masks[image, rows]), boxes, size)
         labels = outputs.labels[image, rows].cpu().numpy()
         scores = _numpy(outputs.scores[image, rows])
-        return Instances(size, boxes, labels, scores, masks, classes=self.classes)
+        return things_of(Instances(size, boxes, labels, scores, masks, classes=self.classes))
 
 
 class MaskRCNN(FasterRCNN):
@@ -237,6 +242,7 @@ class MaskRCNN(FasterRCNN):
         boxes: proposals -> boxes with classes.
         limits: what counts as a detection, unless a call says otherwise.
         masks: boxes with classes -> masks.
+        stuff: pyramid -> scores of stuff; None: objects alone.
     """
 
     def __init__(
@@ -248,9 +254,11 @@ class MaskRCNN(FasterRCNN):
         boxes: BoxBranch,
         limits: Limits,
         masks: MaskBranch,
+        stuff: StuffBranch | None = None,
     ) -> None:
         super().__init__(classes, input, backbone, proposals, boxes, limits)
         self.masks = masks
+        self.stuff = stuff
 
     def forward(
         self,
@@ -262,10 +270,11 @@ class MaskRCNN(FasterRCNN):
         features, found = self._detect(images, sizes, limits)
         labels = torch.cat([f.labels for f in found])
         masks = self.masks.probabilities(features, [f.boxes for f in found], labels)
-        return _padded(found, (limits or self.limits).max_det, masks)
+        outputs = _padded(found, (limits or self.limits).max_det, masks)
+        return outputs if self.stuff is None else outputs._replace(stuff=self.stuff(features))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """``objectness``, ``proposal_box``, ``class``, ``box`` and ``mask`` of a batch with targets.
+        """``objectness``, ``proposal_box``, ``class``, ``box``, ``mask`` and maybe ``stuff`` of a batch.
 
         Raises:
             InputError: objects without masks.
@@ -280,14 +289,15 @@ class MaskRCNN(FasterRCNN):
 
 
 def truth_of(batch: Batch, masks: bool) -> list[Instances]:
-    """The objects of a batch that train: no crowds, none without area.
+    """The objects of a batch that train: no stuff, no crowds, none without area.
 
     Raises:
         InputError: no targets, or objects without masks where ``masks`` are asked for.
     """
     if batch.targets is None:
         raise InputError("losses: expected a batch with targets, got none; give targets to collate")
-    truth = [t[~t.crowd & (t.boxes[:, 2:] > t.boxes[:, :2]).all(1)] for t in batch.targets]
+    objects = objects_of(batch).targets or []
+    truth = [t[~t.crowd & (t.boxes[:, 2:] > t.boxes[:, :2]).all(1)] for t in objects]
     if masks and any(len(t) and t.masks is None for t in truth):
         raise InputError("losses: expected objects with masks, got boxes only; train a Faster R-CNN on boxes")
     return truth
