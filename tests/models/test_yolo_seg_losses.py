@@ -17,7 +17,8 @@ from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.models.yolo_seg import yolo_seg
 from delineate.models.yolo_seg.ellipse import absolute, coordinate_maps, quadratic
-from delineate.models.yolo_seg.losses import Scene, mask_losses
+from delineate.models.yolo_seg.contact import REACH, cell_weights, neighbourhood
+from delineate.models.yolo_seg.losses import LossSettings, Scene, mask_losses
 from delineate.models.yolo_seg.mask_cells import mask_cells
 from delineate.nn.task_aligned import Assignment, Truth
 
@@ -97,7 +98,7 @@ def test_mask_loss_is_the_mean_over_each_box() -> None:
     which = torch.arange(count)
     found = Assignment(image, torch.zeros_like(which), which, torch.ones(count))
     weights = torch.randn(count, 5)
-    entropy, dice = mask_losses(weights, boxes, found, scene, 10_000)
+    entropy, dice = mask_losses(weights, boxes, found, scene, LossSettings(mask_points=10_000))
     expected = torch.zeros(2)
     for i in range(count):
         (x, y), (w, h) = cells.corner[i].tolist(), cells.size[i].tolist()
@@ -108,8 +109,45 @@ def test_mask_loss_is_the_mean_over_each_box() -> None:
         expected[0] += F.binary_cross_entropy_with_logits(logits, target) / count
         expected[1] += (1 - (2 * shared + 1) / (whole + 1)) / count
     torch.testing.assert_close(torch.stack([entropy, dice]), expected)
-    sampled, _ = mask_losses(weights, boxes, found, scene, 12)
+    sampled, _ = mask_losses(weights, boxes, found, scene, LossSettings(mask_points=12))
     assert sampled == pytest.approx(float(entropy), rel=0.5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**31))
+def test_cells_near_neighbours_count_more(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scenes = []
+    for _ in range(2):
+        labels = np.zeros((64, 64), np.int32)
+        for i, (y, x, h, w) in enumerate(rng.integers(1, 40, (6, 4)).tolist()):
+            labels[y : y + h // 2 + 1, x : x + w // 2 + 1] = i + 1
+        scenes.append(Instances((64, 64), masks=Masks.from_label_image(labels), classes=ONE))
+    cells = mask_cells(scenes, 4, (16, 16))
+    image = torch.tensor([0] * len(scenes[0]) + [1] * len(scenes[1]))
+    found = neighbourhood(cells, image, (2, 16, 16))
+    for index, truth in enumerate(scenes):
+        assert truth.masks is not None
+        shares = truth.masks.dense().reshape(len(truth), 16, 4, 16, 4).mean((2, 4))  # (G, 16, 16)
+        covered = found.covered.view(2, 16, 16)[index].numpy()
+        np.testing.assert_allclose(covered, shares.sum(0), atol=1e-6)
+        for y, x in np.ndindex(16, 16):
+            window = shares[:, max(0, y - REACH) : y + REACH + 1, max(0, x - REACH) : x + REACH + 1]
+            several = ((window > 0.5).any((1, 2))).sum() > 1
+            assert found.meeting.view(2, 16, 16)[index, y, x] == several
+    place = torch.arange(512)
+    own = found.covered.clamp(max=0.5)
+    weights = cell_weights(found, place, own, 3.0)
+    expected = 1 + 3 * ((found.covered - own).clamp(0, 1) + found.meeting)
+    torch.testing.assert_close(weights, expected)
+
+
+def test_an_object_alone_counts_as_ever() -> None:
+    _, truth = discs(64, 0, 1)
+    cells = mask_cells([truth], 4, (16, 16))
+    found = neighbourhood(cells, torch.zeros(1, dtype=torch.long), (1, 16, 16))
+    weights = cell_weights(found, torch.arange(256), found.covered, 5.0)
+    torch.testing.assert_close(weights, torch.ones(256))
 
 
 @pytest.mark.parametrize("nms_free", [False, True])

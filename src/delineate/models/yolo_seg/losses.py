@@ -14,6 +14,7 @@ from delineate.nn.box_losses import complete_iou, distances_from_boxes, distribu
 from delineate.nn.normaliser import mean_count
 from delineate.nn.task_aligned import Assignment, Truth, assign
 
+from .contact import cell_weights, neighbourhood
 from .ellipse import TERMS, quadratic
 from .head import Head, Raw
 from .mask_cells import Cells
@@ -33,6 +34,8 @@ class LossSettings:
         alpha: exponent of the score in the assignment.
         beta: exponent of the complete IoU in it.
         mask_points: cells of an object's box that its mask loss looks at, at most; more are sampled.
+        neighbours: how much more a cell counts in the masks' cross entropy where a neighbour covers it or
+            where objects meet (see contact.py): fewer masks run into neighbours, and all are coarser.
 
     Raises:
         InputError: a negative value, or no points.
@@ -47,6 +50,7 @@ class LossSettings:
     alpha: float = 0.5
     beta: float = 6.0
     mask_points: int = 784
+    neighbours: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -106,24 +110,25 @@ def head_losses(head: Head, raw: Raw, scene: Scene, settings: LossSettings, one:
         target = distances_from_boxes(scene.points[found.point], true) / strides
         spread = distribution_focal_loss(raw.distances[at], target, head.bins)
         losses["distances"] = settings.distances * (spread * found.target).sum() / total
-    masks = mask_losses(raw.coefficients[at], predicted.detach(), found, scene, settings.mask_points)
+    masks = mask_losses(raw.coefficients[at], predicted.detach(), found, scene, settings)
     losses["mask"], losses["dice"] = settings.mask * masks[0], settings.dice * masks[1]
     return losses
 
 
 def mask_losses(
-    coefficients: Tensor, boxes: Tensor, found: Assignment, scene: Scene, most: int
+    coefficients: Tensor, boxes: Tensor, found: Assignment, scene: Scene, settings: LossSettings
 ) -> tuple[Tensor, Tensor]:
     """Binary cross entropy and Dice of the positives' masks inside their objects' boxes, means over them.
 
-    Only the cells of each box are computed, at most ``most`` of them, evenly spread where there are more.
+    Only the cells of each box are computed, at most ``settings.mask_points`` of them, evenly spread
+    where there are more.
 
     Args:
         coefficients: (P, C) of the positives.
         boxes: (P, 4) predicted by them, in which their ellipses lie.
         found: the positives.
         scene: prototypes and truth.
-        most: cells a positive.
+        settings: cells a positive, and how much neighbours count.
     """
     number = mean_count(torch.tensor(float(len(boxes)), device=boxes.device))
     if not len(boxes):
@@ -132,7 +137,7 @@ def mask_losses(
     images, count, height, width = scene.prototypes.shape
     first, size = scene.cells.corner[found.truth], scene.cells.size[found.truth]  # (P, 2)
     cells = size.prod(1)
-    looked = cells.clamp(max=most)
+    looked = cells.clamp(max=settings.mask_points)
     owner = torch.repeat_interleave(torch.arange(len(boxes), device=boxes.device), looked)  # (N,)
     ends = looked.cumsum(0)
     step = torch.arange(len(owner), device=boxes.device) - (ends - looked)[owner]
@@ -144,12 +149,16 @@ def mask_losses(
     y = place // size[owner, 0] + first[owner, 1]
     target = scene.cells.values[scene.cells.offsets[found.truth][owner] + place]
     flat = scene.prototypes.float().permute(0, 2, 3, 1).reshape(images * height * width, count)
-    features = F.embedding((found.image[owner] * height + y) * width + x, flat)  # (N, P)
+    spot = (found.image[owner] * height + y) * width + x
+    features = F.embedding(spot, flat)  # (N, P)
     logits = (features * F.embedding(owner, coefficients[:, :count])).sum(1)
     if coefficients.shape[1] == count + TERMS:
         places = (torch.stack([x, y], 1) + 0.5) * scene.stride
         logits = logits + quadratic(F.embedding(owner, coefficients[:, count:]), boxes[owner], places)
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none") / looked[owner]
+    if settings.neighbours:
+        near = neighbourhood(scene.cells, scene.truth.image, (images, height, width))
+        entropy = entropy * cell_weights(near, spot, target, settings.neighbours)
     probability = logits.sigmoid()
     sums = torch.zeros(len(boxes), 2, device=boxes.device)
     sums = sums.index_add(0, owner, torch.stack([probability * target, probability + target], 1))
