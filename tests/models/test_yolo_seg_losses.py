@@ -16,8 +16,8 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.models.yolo_seg import yolo_seg
-from delineate.models.yolo_seg.ellipse import absolute, coordinate_maps, quadratic
 from delineate.models.yolo_seg.contact import REACH, cell_weights, neighbourhood
+from delineate.models.yolo_seg.ellipse import absolute, coordinate_maps, quadratic
 from delineate.models.yolo_seg.losses import LossSettings, Scene, mask_losses
 from delineate.models.yolo_seg.mask_cells import mask_cells
 from delineate.nn.task_aligned import Assignment, Truth
