@@ -1,4 +1,4 @@
-"""Mask2Former against ``transformers``' with the same weights: the network, and from its outputs to instances.
+"""Mask2Former against ``transformers``' with the same weights: the network, and from outputs to instances.
 
     taskset -c 0 env OMP_NUM_THREADS=1 python benchmarks/queries.py IMAGE [--backbone resnet|swin] [--pairs 3]
 

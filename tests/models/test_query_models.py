@@ -128,3 +128,21 @@ def test_an_image_with_fewer_cells_than_queries(family: str) -> None:
     model = build(family, classes=Labels(("disc", "bar")), input=PLAIN, **settings, **more).eval()
     image = np.zeros((32, 32, 3), np.uint8)  # 16 + 4 + 1 + 1 cells
     assert model.detect(collate([image], PLAIN))[0].size == (32, 32)
+
+
+@families
+def test_checkpointing_changes_no_gradient(family: str) -> None:
+    image, truth = _scene()
+    batch = collate([image], PLAIN, [truth])
+    settings = SMALL | MORE[family] | {"frozen_norms": True, "classes": Labels(("disc", "bar"))}
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        model = build(family, input=PLAIN, **settings, checkpointing=checkpointing)
+        assert model.settings["checkpointing"] is checkpointing
+        model.train()
+        torch.manual_seed(1)
+        sum(model.losses(batch).values()).backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=name)

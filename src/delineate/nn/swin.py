@@ -13,7 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+
+from .recompute import recomputed
 
 BLOCKED = -100.0  # added to the attention between parts of a window that the shift brought together
 
@@ -65,10 +66,7 @@ class SwinFeatures(nn.Module):
             apart = shift_mask(size, blocks[-1], x) if any(any(b.shift_size) for b in blocks) else None
             for block in blocks:
                 mask = apart if any(block.shift_size) else None
-                if self.checkpointing and torch.is_grad_enabled():
-                    x = checkpoint(block_forward, block, x, mask, use_reentrant=False)
-                else:
-                    x = block_forward(block, x, mask)
+                x = recomputed(self.checkpointing, block_forward, block, x, mask)
             if str(i) in self.norms:
                 maps.append(self.norms[str(i)](x).permute(0, 3, 1, 2).contiguous())
         return maps

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from delineate.nn.deformable import DeformableAttention, Size
+from delineate.nn.recompute import recomputed
 from delineate.nn.sine_position import sine_of
 
 from .boxes import boxes_of_masks, inverse_sigmoid
@@ -134,6 +135,7 @@ class BoxDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.queries, self.boxes_from_masks = queries, boxes_from_masks
+        self.checkpointing = False
         self.select = nn.Sequential(nn.Linear(channels, channels), nn.LayerNorm(channels))
         self.layers = nn.ModuleList([BoxDecoderLayer(channels, levels, hidden) for _ in range(layers)])
         self.place = mlp(2 * channels, channels, channels, 2)
@@ -171,7 +173,8 @@ class BoxDecoder(nn.Module):
         reference = start.boxes.sigmoid()
         predictions = [self.predict(x, pyramid.masks, reference)]
         for layer in self.layers:
-            x = layer(x, self.code(reference.detach()), reference.detach(), memory, start.blocked)
+            seen = reference.detach()
+            x = recomputed(self.checkpointing, layer, x, self.code(seen), seen, memory, start.blocked)
             predictions.append(self.after_layer(x, reference, pyramid.masks))
             reference = self.moved(x, reference.detach())
         return predictions

@@ -8,6 +8,7 @@ from delineate.core.batch import InputSpec
 from delineate.core.labels import Labels
 from delineate.models.mask_rcnn.coco import COCO
 from delineate.nn.norms import freeze_batch_norm
+from delineate.nn.recompute import recompute
 from delineate.nn.timm_features import timm_features
 
 from .box_criterion import BoxCriterion
@@ -38,6 +39,7 @@ def mask2former(
     decoder_hidden: int = 2048,
     points: int = 12544,
     frozen_norms: bool = True,
+    checkpointing: bool = False,
     pretrained: bool = False,
     input: InputSpec | dict[str, Any] | None = None,
 ) -> Mask2Former:
@@ -55,6 +57,7 @@ def mask2former(
         points: points per mask at which masks are compared in training.
         frozen_norms: the backbone's batch norms keep their statistics, as published; False for training
             from scratch.
+        checkpointing: training keeps less and computes it again: the same gradients from less memory.
         pretrained: start from timm's ImageNet weights, which are downloaded.
         input: default: shorter side 800, longer at most 1333.
     """
@@ -70,10 +73,13 @@ def mask2former(
         Criterion(len(classes), Weights(), Points(points)),
         input,
     )
+    if checkpointing:
+        recompute(model)
     model.settings = {
         "backbone": backbone, "queries": queries, "encoder_layers": encoder_layers,
         "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
         "decoder_hidden": decoder_hidden, "points": points, "frozen_norms": frozen_norms,
+        "checkpointing": checkpointing,
     }  # fmt: skip
     return model
 
@@ -91,6 +97,7 @@ def maskdino(
     points: int = 12544,
     denoising: int = 100,
     frozen_norms: bool = True,
+    checkpointing: bool = False,
     pretrained: bool = False,
     input: InputSpec | dict[str, Any] | None = None,
 ) -> MaskDINO:
@@ -109,6 +116,7 @@ def maskdino(
         denoising: about so many denoising queries in training.
         frozen_norms: the backbone's batch norms keep their statistics, as published; False for training
             from scratch.
+        checkpointing: training keeps less and computes it again: the same gradients from less memory.
         pretrained: start from timm's ImageNet weights, which are downloaded.
         input: default: shorter side 800, longer at most 1333.
     """
@@ -118,7 +126,7 @@ def maskdino(
             "backbone": backbone, "queries": queries, "encoder_layers": encoder_layers,
             "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
             "decoder_hidden": decoder_hidden, "points": points, "denoising": denoising,
-            "frozen_norms": frozen_norms,
+            "frozen_norms": frozen_norms, "checkpointing": checkpointing,
         },
     )  # fmt: skip
 
@@ -138,6 +146,7 @@ def dimaskdino(
     selected: int = 600,
     guides: int = 50,
     frozen_norms: bool = True,
+    checkpointing: bool = False,
     pretrained: bool = False,
     input: InputSpec | dict[str, Any] | None = None,
 ) -> DIMaskDINO:
@@ -157,6 +166,7 @@ def dimaskdino(
         selected: cells of the first selection, from which the queries are selected.
         guides: queries that guide the update of the maps.
         frozen_norms: the backbone's batch norms keep their statistics.
+        checkpointing: training keeps less and computes it again: the same gradients from less memory.
         pretrained: start from timm's ImageNet weights, which are downloaded.
         input: default: shorter side 800, longer at most 1333.
     """
@@ -167,6 +177,7 @@ def dimaskdino(
             "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
             "decoder_hidden": decoder_hidden, "points": points, "denoising": denoising,
             "selected": selected, "guides": guides, "frozen_norms": frozen_norms,
+            "checkpointing": checkpointing,
         },
     )  # fmt: skip
 
@@ -204,6 +215,8 @@ def _with_boxes(
         input,
     )  # fmt: skip
     model.noise = Noise(settings["denoising"])
+    if settings["checkpointing"]:
+        recompute(model)
     model.settings = settings
     return model
 

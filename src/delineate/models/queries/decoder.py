@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from delineate.nn.recompute import recomputed
 from delineate.nn.sine_position import sine_position
 
 from .pixel_decoder import Pyramid
@@ -132,6 +133,7 @@ class MaskedDecoder(nn.Module):
         levels: int = 3,
     ) -> None:
         super().__init__()
+        self.checkpointing = False
         self.content = nn.Embedding(queries, channels)
         self.place = nn.Embedding(queries, channels)
         self.level_code = nn.Embedding(levels, channels)
@@ -156,7 +158,7 @@ class MaskedDecoder(nn.Module):
         for i, layer in enumerate(self.layers):
             at = i % len(keys)
             blocked = outside(predictions[-1].vectors.detach() @ small[at])
-            x = layer(x, place, keys[at], values[at], blocked)
+            x = recomputed(self.checkpointing, layer, x, place, keys[at], values[at], blocked)
             predictions.append(self.predict(x, pyramid.masks))
         return predictions
 

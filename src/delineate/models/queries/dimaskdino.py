@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from delineate.nn.recompute import recomputed
 from delineate.nn.sine_position import sine_position
 
 from .box_criterion import BoxCriterion
@@ -136,7 +137,7 @@ class BalancedDecoder(BoxDecoder):
                 own = min(self.queries, self.selected, memory.cells.shape[1])  # denoising queries come first
                 guides = x[:, -own:], place[:, -own:]
                 memory, features = self.updated(*guides, memory, features)
-            x = layer(x, place, seen, memory, start.blocked)
+            x = recomputed(self.checkpointing, layer, x, place, seen, memory, start.blocked)
             predictions.append(self.after_layer(x, reference, features))
             reference = self.moved(x, seen)
             seen = reference.detach()

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from delineate.nn.deformable import DeformableAttention, Size
+from delineate.nn.recompute import recomputed
 from delineate.nn.sine_position import sine_position
 
 
@@ -70,6 +71,7 @@ class PixelDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.order = order
+        self.checkpointing = False
         by_stride = dict(zip((4, 8, 16, 32), inputs, strict=True)) | {64: inputs[3]}
         self.project = nn.ModuleDict()
         for stride in order:
@@ -102,15 +104,20 @@ class PixelDecoder(nn.Module):
         position = torch.cat(codes)  # (S, C)
         references = torch.cat([centres(size, x) for size in sizes])[None]  # (1, S, 2)
         for layer in self.layers:
-            x = layer(x, position, references, sizes)
+            x = recomputed(self.checkpointing, layer, x, position, references, sizes)
         levels = [
             torch.unflatten(part.transpose(1, 2), 2, size)
             for part, size in zip(torch.split(x, [h * w for h, w in sizes], 1), sizes, strict=True)
         ]
         finest = levels[self.order.index(8)]
-        lateral = self.lateral(features[0])
-        raised = F.interpolate(finest, size=lateral.shape[2:], mode="bilinear", align_corners=False)
-        return Pyramid(levels, self.to_masks(self.smooth(lateral + raised)))
+        return Pyramid(levels, recomputed(self.checkpointing, self.mask_features, features[0], finest))
+
+    def mask_features(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """(B, C_0, H / 4, W / 4) features and the encoder's map of stride 8 -> (B, C, H / 4, W / 4)."""
+        lateral = self.lateral(fine)
+        raised = F.interpolate(coarse, size=lateral.shape[2:], mode="bilinear", align_corners=False)
+        result: Tensor = self.to_masks(self.smooth(lateral + raised))
+        return result
 
 
 def centres(size: Size, like: Tensor) -> Tensor:
