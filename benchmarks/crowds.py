@@ -38,12 +38,13 @@ from delineate.core.batch import collate
 from delineate.core.suppress import Suppression
 from delineate.metrics.crowd import JudgedImage, judge_image
 from delineate.metrics.operating_point import OperatingPoint, confidence_at_precision, operating_points
+from delineate.models.yolo_seg.build import SUPPRESSION
 
 FLOOR = 0.05  # candidates score more than this
 CANDIDATES = 1000  # and are at most so many an image
 LIMIT = 400  # detections an image
 DOUBLED = ("duplicate", "merging", "part", "fragment")  # predictions where an object is, but wrong
-PLAIN, DEFAULT = "box, IoU 0.7", "mask"
+PLAIN, DEFAULT = "box, IoU 0.7", "default"
 SYNTHETIC = (
     "synthetic:crowds?images=600&val=60&crowding=0.5,0.7,0.9"
     "&shapes=ellipse&objects=28&radius=7,15&size=192&seed=7"
@@ -51,6 +52,7 @@ SYNTHETIC = (
 
 GRID: dict[str, list[Suppression]] = {
     PLAIN: [Suppression("box", 0.7)],
+    DEFAULT: [SUPPRESSION],
     "box": [Suppression("box", t) for t in (0.2, 0.3, 0.4, 0.5)],
     "soft": [Suppression("soft", sigma=s) for s in (0.03, 0.06, 0.12, 0.25)],
     "mask": [

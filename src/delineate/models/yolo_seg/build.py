@@ -18,6 +18,10 @@ from .network import Backbone, Neck, Prototypes, Size
 
 T = TypeVar("T")
 
+SUPPRESSION = Suppression("mask", iou=0.4, box_iou=0.7)
+"""By what masks share: half the misses of boxes at 0.7, and no true pair of COCO's shares so much
+(docs/decisions/0009-suppression.md)."""
+
 SIZES = {
     "n": Size((16, 32, 64, 128, 256), (1, 1, 1, 1), 1, 64, 48),
     "s": Size((32, 64, 128, 256, 512), (1, 1, 1, 1), 1, 96, 64),
@@ -59,7 +63,8 @@ def yolo_seg(
         bins: of each distance's distribution; a side lies at most (bins - 1) strides from its point. 1: no
             distribution and no limit.
         ellipse: an ellipse in each object's box is part of its mask.
-        suppression: of the one-to-many head's candidates; see :class:`Suppression`.
+        suppression: of the one-to-many head's candidates; see :class:`Suppression`. Default: boxes above an
+            IoU of 0.7 are copies, and of the others those whose masks have an IoU above 0.4.
         limits: default confidence and number of detections; see :class:`Limits`.
         loss: see :class:`LossSettings`.
 
@@ -92,7 +97,7 @@ def yolo_seg(
         strides=strides,
         ellipse=ellipse,
         inference=inference,
-        suppression=_made(Suppression, suppression),
+        suppression=SUPPRESSION if suppression is None else _made(Suppression, suppression),
         limits=_made(Limits, limits),
         loss=_made(LossSettings, loss),
     )

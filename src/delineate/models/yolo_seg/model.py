@@ -219,7 +219,8 @@ class YoloSeg(Segmenter):
             outputs: of :meth:`forward`.
             batch: that ``forward`` saw.
             confidence: keep scores above it, 0..1; default the model's own limits.
-            iou: threshold of the suppression, 0..1; without meaning for the one-to-one head.
+            iou: threshold of the suppression, 0..1, of masks by default; without meaning for the one-to-one
+                head.
             max_det: at most so many an image; a cut is logged as a warning. The one-to-one head gives no
                 more than its own limit.
         """
@@ -241,8 +242,13 @@ class YoloSeg(Segmenter):
         stride = batch.images.shape[2] / prototypes.shape[1]  # pixels of the input a cell
         region = (batch.sizes[image][0] / stride, batch.sizes[image][1] / stride)
 
+        looked: dict[int, int] = {}  # candidates that suppression looked at, and their places in shapes
+        shapes: list[Masks] = []
+
         def masks(index: NDArray[np.int64]) -> Masks:
-            return assemble(prototypes, coefficients[index], boxes[index], size, region=region)
+            looked.update(zip(index.tolist(), range(len(index)), strict=True))
+            shapes.append(assemble(prototypes, coefficients[index], boxes[index], size, region=region))
+            return shapes[0]
 
         if isinstance(outputs, Chosen):
             suppression = Suppression("none", candidates=suppression.candidates)
@@ -257,7 +263,8 @@ class YoloSeg(Segmenter):
                 limits.max_det,
             )
             kept, scores = kept[: limits.max_det], scores[: limits.max_det]
-        found = Instances(size, boxes[kept], labels[kept], scores, masks(kept), classes=self.classes)
+        final = shapes[0][[looked[k] for k in kept.tolist()]] if shapes else masks(kept)
+        found = Instances(size, boxes[kept], labels[kept], scores, final, classes=self.classes)
         return found[found.area > 0]
 
 
