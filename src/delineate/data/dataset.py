@@ -9,7 +9,7 @@ from typing import Literal
 
 from delineate.core.errors import DatasetError
 
-from .formats import coco, coco_panoptic, label_image
+from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image
 from .records import SPLIT_NAMES as SPLIT_NAMES
 from .records import Dataset as Dataset
 from .records import Record as Record
@@ -21,7 +21,8 @@ from .synthetic.dataset import is_synthetic, open_synthetic
 Images = str | Path | Literal[False] | None
 
 _READ = (
-    "COCO JSON, a folder with images/ and labels/ (label images), or a folder with train/ and val/ of those"
+    "COCO JSON, a folder with images/ and labels/ (label images), a folder with train/ and val/ of those, "
+    "Cityscapes, or ADE20K"
 )
 _COCO_NAMES = (
     "_annotations.coco.json",
@@ -64,7 +65,8 @@ def open_dataset(
     Args:
         path: a COCO JSON file; a folder with COCO JSON (``annotations.json``, ``_annotations.coco.json``,
             ``train.json``, ``annotations/instances_train2017.json``, …); a folder with ``images/`` and
-            ``labels/`` (maybe ``split.csv``); or a folder with ``train/``, ``val/``, ``test/`` of those. Or
+            ``labels/`` (maybe ``split.csv``); or a folder with ``train/``, ``val/``, ``test/`` of those;
+            Cityscapes (``gtFine/``, ``leftImg8bit/``) or ADE20K (``training/``, ``validation/``). Or
             the name of a synthetic one, such as ``synthetic:crowds?images=500&crowding=0.7&seed=1``
             (see :func:`delineate.data.synthetic.dataset.open_synthetic`).
         split: only this one; ``val``, ``valid`` and ``validation`` mean the same. None takes all, and
@@ -153,6 +155,10 @@ def _open_folder(folder: Path, wanted: str | None, images: Images, skip_invalid:
         (folder / n).is_dir() and _has_pictures(folder / n) for n in label_image.LABEL_FOLDERS
     ):
         return label_image.read(folder, skip_invalid=skip_invalid)
+    if cityscapes.is_cityscapes(folder):
+        return cityscapes.read(folder, images, skip_invalid)
+    if ade20k.is_ade20k(folder):
+        return ade20k.read(folder, skip_invalid)
     parts = {
         SPLIT_NAMES[p.name.lower()]: p
         for p in sorted(folder.iterdir())

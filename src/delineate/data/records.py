@@ -185,7 +185,7 @@ class Dataset(Sequence[Sample]):
     def _objects_alone(self) -> DatasetError:
         return DatasetError(
             f"{self.source}: expected things and stuff of every pixel, got {self.format}, which has "
-            "objects alone; give a COCO panoptic file"
+            "objects alone; give COCO panoptic, Cityscapes or ADE20K"
         )
 
     @property

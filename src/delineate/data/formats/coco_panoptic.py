@@ -156,7 +156,7 @@ def segments(record: Record, classes: Labels) -> Panoptic:
     """
     annotation: Segments = record.annotation
     try:
-        found = Panoptic.from_coco(_colors(annotation.picture), annotation.rows, classes)
+        found = Panoptic.from_coco(read_colors(annotation.picture), annotation.rows, classes)
     except InputError as error:
         raise DatasetError(f"{annotation.picture}: {error}") from None
     if record.size is not None and found.size != record.size:
@@ -172,7 +172,7 @@ def decode(record: Record, classes: Labels) -> tuple[Instances, tuple[str, ...]]
     return segments(record, classes).to_instances(), ()
 
 
-def _colors(path: Path) -> NDArray[np.uint8]:
+def read_colors(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) bytes as stored, without any correction of colours."""
     try:
         data = path.read_bytes()
