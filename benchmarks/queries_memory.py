@@ -1,7 +1,7 @@
 """Peak memory of one training step of a query transformer on the CPU.
 
-    taskset -c 0 env OMP_NUM_THREADS=1 python benchmarks/queries_memory.py [--family mask2former] [--size 1024]
-        [--batch 2] [--objects 20] [--keep]
+    taskset -c 0 env OMP_NUM_THREADS=1 python benchmarks/queries_memory.py [--family mask2former] [--keep]
+        [--size 1024] [--batch 2] [--objects 20] [--backbone resnet50]
 
 Forward, losses, backward and AdamW on random images with ellipses for objects, in float32. What is printed is
 the process's highest resident size (``ru_maxrss``), libraries and optimiser's state included, and the CPU

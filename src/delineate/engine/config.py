@@ -66,7 +66,8 @@ class Train:
         steps: optimiser steps in all; 0 leaves it to ``epochs``.
         batch_size: images per step, over all processes together.
         lr: highest learning rate.
-        weight_decay: of weights with two or more dimensions; norms and biases have none.
+        backbone_lr: the backbone's learning rate as a part of ``lr``, 0..1; 0.1 where it is pretrained.
+        weight_decay: of weights with two or more dimensions; norms, biases and embeddings have none.
         optimizer: "adamw", "sgd" (momentum 0.9, Nesterov), or "muon" (orthogonal steps, AdamW's rates).
         schedule: "cosine" to ``final_lr``, "step" (a tenth at 3/4 and again at 11/12), or "constant".
         final_lr: where cosine ends, as a part of ``lr``.
@@ -95,6 +96,7 @@ class Train:
     steps: int = 0
     batch_size: int = 8
     lr: float = 1e-3
+    backbone_lr: float = 1.0
     weight_decay: float = 1e-4
     optimizer: str = "adamw"
     schedule: str = "cosine"
@@ -121,6 +123,7 @@ class Train:
         big = 10**9
         ranges = {
             "epochs": (1, big), "steps": (0, big), "batch_size": (1, 65536), "lr": (1e-9, 1e3),
+            "backbone_lr": (0, 1),
             "weight_decay": (0, 10), "final_lr": (0, 1), "warmup_steps": (0, big), "clip_norm": (0, big),
             "ema": (0, 0.999999), "seed": (0, 2**32 - 1), "workers": (0, 256), "threads": (0, 1024),
             "samples_per_epoch": (0, big), "balance_power": (0, 1), "evaluate_every": (0, big),

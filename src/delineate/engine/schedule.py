@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from delineate.core.errors import InputError
+
 from .config import Train
 from .muon import Muon
+
+POSITIONS = ("relative_position_bias_table", "pos_embed", "cls_token")
 
 
 def rate(settings: Train, step: int, progress: float) -> float:
@@ -36,15 +41,52 @@ def rate(settings: Train, step: int, progress: float) -> float:
 
 
 def optimizer(model: nn.Module, settings: Train) -> Optimizer:
-    """AdamW, Muon, or SGD with Nesterov momentum; no decay on norms and biases."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [g for g in groups if g["params"]]
+    """AdamW, Muon, or SGD with Nesterov momentum; no decay on norms, biases and embeddings.
+
+    Groups of parameters whose rate is not the recipe's say so by ``part``, the factor on it.
+
+    Raises:
+        InputError: a rate of its own for the backbone of a model without one.
+    """
+    still = undecayed(model)
+    body = backbone_of(model) if settings.backbone_lr != 1 else None
+    slow = {id(p) for p in body.parameters()} if body is not None else set()
+    groups: list[dict[str, Any]] = []
+    for part in (1.0, settings.backbone_lr) if slow else (1.0,):
+        chosen = [p for p in model.parameters() if p.requires_grad and (id(p) in slow) == (part != 1)]
+        for decay, parameters in (
+            (settings.weight_decay, [p for p in chosen if id(p) not in still]),
+            (0.0, [p for p in chosen if id(p) in still]),
+        ):
+            if parameters:
+                group = {"params": parameters, "weight_decay": decay}
+                groups.append(group if part == 1 else group | {"part": part})
     if settings.optimizer == "sgd":
         return SGD(groups, lr=settings.lr, momentum=0.9, nesterov=True)
     if settings.optimizer == "muon":
         return Muon(groups, lr=settings.lr)
     return AdamW(groups, lr=settings.lr)
+
+
+def undecayed(model: nn.Module) -> set[int]:
+    """Ids of the parameters that do not decay: of one dimension, embeddings, codes of positions."""
+    found = {id(p) for p in model.parameters() if p.ndim <= 1}
+    found |= {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    return found | {id(p) for name, p in model.named_parameters() if name.endswith(POSITIONS)}
+
+
+def backbone_of(model: nn.Module) -> nn.Module:
+    """The network that is pretrained on images' classes, without a neck behind it.
+
+    Raises:
+        InputError: the model has none.
+    """
+    backbone = getattr(model, "backbone", getattr(model, "body", None))
+    for name in ("body", "net"):  # a neck stands beside it
+        backbone = getattr(backbone, name, backbone)
+    if not isinstance(backbone, nn.Module):
+        raise InputError(
+            f"train.backbone_lr: expected a model with a backbone, got {type(model).__name__}, which has "
+            "none; leave it at 1"
+        )
+    return backbone

@@ -228,7 +228,7 @@ class _Run:
         seed_step(settings.seed, state.step, self.processes.rank)
         lr = rate(settings, state.step, progress)
         for group in state.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("part", 1.0)
         state.model.train()
         precision = PRECISION.get(settings.amp)
         with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
