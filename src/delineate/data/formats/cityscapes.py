@@ -1,8 +1,8 @@
 """Cityscapes (Cordts et al. 2016, "The Cityscapes Dataset"): ``leftImg8bit/`` and ``gtFine/``.
 
 A pixel of ``*_instanceIds.png`` is 1000 times the class and the object's number, or the class alone: stuff,
-or a group of objects that nobody told apart. The 19 evaluated classes are kept, everything else is void, as in
-the dataset's own ``createPanopticImgs.py``.
+or a group of objects that nobody told apart. The 19 evaluated classes are kept, all else is void, as in the
+dataset's own ``createPanopticImgs.py``.
 """
 
 from __future__ import annotations
