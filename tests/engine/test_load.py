@@ -58,6 +58,14 @@ def test_torchvisions_weights_find_their_places(tmp_path: Path) -> None:
     assert len(model.classes) == 80
 
 
+def test_a_file_in_place_of_a_name(small: Model, tmp_path: Path) -> None:
+    path = small.save(tmp_path / "mine.safetensors")
+    for given in (path, str(path)):
+        assert load(given, device="cpu").classes == small.classes
+    with pytest.raises(CheckpointError, match="none.safetensors: expected a weights file"):
+        load(str(tmp_path / "none.safetensors"))
+
+
 def test_what_cannot_be_loaded_is_told(small: Model, tmp_path: Path) -> None:
     for name in ("nuclej", "", "../nuclei"):
         if name:
@@ -84,6 +92,7 @@ def test_malformed_weights_are_refused_in_one_line(bad_inputs: Path) -> None:
         assert "\n" not in str(error.value), path
 
 
-def test_a_path_in_place_of_a_name_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"load\(weights=\.\.\.\)"):
-        load(tmp_path / "mine.safetensors")
+def test_what_is_no_name_and_no_file_is_told(tmp_path: Path) -> None:
+    for given in (tmp_path / "mine", 7):
+        with pytest.raises(InputError, match=r"load\(weights=\.\.\.\)"):
+            load(given)  # type: ignore[arg-type]

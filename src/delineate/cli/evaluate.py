@@ -27,7 +27,7 @@ Exit codes: 0 all images scored; 1 some images failed, the others are scored; 2 
 
 
 def evaluate_command(
-    model: Annotated[str, typer.Option(help="Name of the zoo; see `delineate models`.")] = "",
+    model: Annotated[str, typer.Option(help="Name of the zoo, or your weights file.")] = "",
     weights: Annotated[Optional[Path], typer.Option(help="Weights that `delineate train` wrote.")] = None,  # noqa: UP045
     predictions: Annotated[
         Optional[Path],  # noqa: UP045

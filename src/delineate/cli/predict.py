@@ -44,7 +44,8 @@ def predict_command(
         list[str], typer.Argument(help="Files, folders, patterns in quotes, or - for standard input.")
     ],
     model: Annotated[
-        str, typer.Option(help="Name of the zoo; see `delineate models`. Default: nuclei.")
+        str,
+        typer.Option(help="Name of the zoo (see `delineate models`), or your weights file. Default: nuclei."),
     ] = "",
     weights: Annotated[
         Optional[Path],  # noqa: UP045

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .report import Report
 
 DEFAULT = "nuclei"
+FILES = (".safetensors", ".pth", ".pt", ".pkl", *ENDINGS)  # a name that ends so is a file of weights
 CONFIG_LIMIT = 10_000_000  # bytes
 
 
@@ -151,14 +152,15 @@ class Model:
 
 
 def load(
-    name: str | None = None,
+    name: str | Path | None = None,
     weights: str | Path | None = None,
     device: str | torch.device | None = None,
 ) -> Model:
     """A model, ready to predict.
 
     Args:
-        name: of the zoo, see ``delineate models``; default ``nuclei``. With ``weights`` it is needed only
+        name: of the zoo, see ``delineate models``; default ``nuclei``. A path to a file of weights counts as
+            ``weights``. With ``weights`` it is needed only
             for files that do not say which model they are for (bare state dicts, torchvision's included);
             published Mask2Former, Mask DINO and DI-MaskDINO are known by their weights.
         weights: your own file, as ``delineate train`` or ``delineate export`` writes it (``.onnx`` or
@@ -172,6 +174,8 @@ def load(
         DownloadError: weights that cannot be had.
     """
     where = _device(device)
+    if weights is None and isinstance(name, str | Path) and Path(name).suffix.lower() in FILES:
+        name, weights = None, name
     if name is not None and not isinstance(name, str):
         raise InputError(
             f"load, name: expected a text, got {type(name).__name__}; give a file as load(weights=...)"
