@@ -114,6 +114,42 @@ def test_detectors_do_not_train_on_stuff() -> None:
     assert both["stuff"].item() != alone["stuff"].item()
 
 
+ONE_STAGE: dict[str, dict[str, Any]] = {
+    "yolo_seg_n": {"stuff": True},
+    "yolact": {"stuff": True, "backbone": "resnet10t", "channels": 32, "norm": "group", "mask_rating": True},
+}
+
+
+@pytest.mark.parametrize("family", ONE_STAGE)
+def test_one_stage_detectors_take_the_same_branch(family: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    settings = ONE_STAGE[family]
+    if family == "yolact":
+        settings = settings | {
+            "input": InputSpec(stretch=96, divisor=1)
+        }  # sides that are no doubles: 12, 6, 3
+    model = build(family, classes=CLASSES, **settings).train()
+    scenes = [scene(seed) for seed in range(2)]
+    images, truth = [image for image, _ in scenes], [whole(found) for _, found in scenes]
+    batch = collate(images, InputSpec(shortest_edge=90, longest_edge=200), truth)
+    torch.manual_seed(1)
+    losses = model.losses(batch)
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    assert model.stuff.head.scores.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+    batch.targets = [t[t.labels == 0] for t in truth]
+    torch.manual_seed(1)
+    alone = model.losses(batch)
+    assert losses.keys() == alone.keys() and "stuff" in losses
+    ready = Model(model, family)
+    image, whole_truth = scenes[0]
+    assert set(ready.predict(image, confidence=0.0, max_det=20).names) <= {"disc"}
+    found = ready.panoptic(image, confidence=0.0)
+    assert found.size == whole_truth.size and found.classes == CLASSES
+    again = load(weights=ready.save(tmp_path / "a.safetensors"))
+    assert again.semantic(image) == ready.semantic(image)
+    assert again.segmenter.tasks == ("instance", "semantic", "panoptic")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_both_learn(family: str) -> None:
     model = model_of(family).train()

@@ -84,8 +84,8 @@ class WithStuff(Segmenter):
 
     stuff: StuffBranch | None
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
         self.stuff = None
 
     @property

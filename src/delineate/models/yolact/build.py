@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
@@ -12,6 +13,7 @@ from delineate.core.labels import Labels
 from delineate.core.suppress import Suppression
 
 from ..mask_rcnn.coco import COCO
+from ..whole_image import StuffBranch
 from .choose import Limits
 from .head import PredictionHead
 from .losses import Training
@@ -19,6 +21,7 @@ from .model import Yolact
 from .neck import STRIDES, Body, Pyramid
 from .priors import Priors
 from .prototypes import MaskRater, PrototypeNet
+from .stuff import YolactStuff
 
 T = TypeVar("T")
 MEAN = (123.68 / 255, 116.78 / 255, 103.94 / 255)  # of the released ResNets, in RGB order
@@ -44,6 +47,7 @@ def yolact(
     limits: Limits | Mapping[str, Any] | None = None,
     suppression: Suppression | Mapping[str, Any] | None = None,
     training: Training | Mapping[str, Any] | None = None,
+    stuff: bool = False,
 ) -> Yolact:
     """YOLACT on DarkNet-53 or any timm backbone with strides 8, 16, 32; weights are random unless asked for.
 
@@ -69,6 +73,7 @@ def yolact(
         suppression: in place of Fast NMS, another rule with its own threshold and number of candidates; see
             :class:`Suppression`. None: Fast NMS, as published.
         training: loss weights, matching, limits of training; see :class:`Training`.
+        stuff: a branch for stuff on the levels of strides 8 to 32: semantic and panoptic results too.
 
     Returns:
         A model in training mode whose ``settings`` build it again.
@@ -81,7 +86,8 @@ def yolact(
     labels = _labels(classes)
     priors = _priors(anchor_sizes, anchor_ratios, square_anchors, anchor_steps, image_size)
     body = Body(backbone, backbone_norm, pretrained_backbone)
-    model = Yolact(
+    branch = StuffBranch(labels, channels, len(STRIDES)) if stuff else None
+    model = (Yolact if branch is None else partial(YolactStuff, stuff=branch))(
         labels,
         _spec(input, backbone, image_size),
         body,

@@ -102,20 +102,23 @@ class Yolact(Segmenter):
 
     def forward(self, images: Tensor) -> Outputs:
         """(B, 3, H, W) -> every prior's box, scores and coefficients, and the prototypes."""
-        raw, _ = self._raw(images)
+        return self._outputs(self._raw(images)[0])
+
+    def _outputs(self, raw: Raw) -> Outputs:
+        """What the network says, decoded."""
         count = raw.offsets.shape[0]
         priors = raw.priors.expand(count, -1, -1)
         boxes = decode(raw.offsets.reshape(-1, 4), priors.reshape(-1, 4), VARIANCES)
         scores = raw.logits.softmax(-1)[..., 1:]
         return Outputs(boxes.reshape(count, -1, 4), scores, raw.coefficients, raw.prototypes)
 
-    def _raw(self, images: Tensor) -> tuple[Raw, Tensor]:
-        """What the network says, and P3."""
+    def _raw(self, images: Tensor) -> tuple[Raw, list[Tensor]]:
+        """What the network says, and the pyramid, P3 first."""
         levels = self.neck(self.body(images))
         offsets, logits, coefficients = self.head(levels)
         grids = [(int(level.shape[2]), int(level.shape[3])) for level in levels]
         priors = self.priors.boxes(grids, (int(images.shape[2]), int(images.shape[3])), images.device)
-        return Raw(priors, offsets, logits, coefficients, self.prototypes(levels[0])), levels[0]
+        return Raw(priors, offsets, logits, coefficients, self.prototypes(levels[0])), levels
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """``class``, ``box``, ``mask``, ``semantic`` and, with a rater, ``rating`` of a batch with targets.
@@ -123,10 +126,14 @@ class Yolact(Segmenter):
         Raises:
             InputError: no targets, or objects without masks.
         """
+        raw, levels = self._raw(batch.images)
+        return self._losses(batch, raw, levels[0])
+
+    def _losses(self, batch: Batch, raw: Raw, finest: Tensor) -> dict[str, Tensor]:
+        """The losses of what the network says of a batch; ``finest`` is P3."""
         settings = self.training_settings
         truth = truth_of(batch.targets, settings.least_side, batch.images.device)
         frame = (int(batch.images.shape[2]), int(batch.images.shape[3]))
-        raw, finest = self._raw(batch.images)
         losses = detection_losses(raw, truth, frame, settings, self.rater)
         if settings.semantic:
             logits = self.semantic_head(finest).float()

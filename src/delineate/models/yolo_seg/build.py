@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
@@ -11,10 +12,12 @@ from delineate.core.errors import InputError
 from delineate.core.labels import Labels
 from delineate.core.suppress import Suppression
 
+from ..whole_image import StuffBranch
 from .head import Head
 from .losses import LossSettings
 from .model import Limits, Parts, YoloSeg
 from .network import Backbone, Neck, Prototypes, Size
+from .stuff import YoloSegStuff
 
 T = TypeVar("T")
 
@@ -46,6 +49,7 @@ def yolo_seg(
     suppression: Suppression | Mapping[str, Any] | None = None,
     limits: Limits | Mapping[str, Any] | None = None,
     loss: LossSettings | Mapping[str, Any] | None = None,
+    stuff: bool = False,
 ) -> YoloSeg:
     """One-stage segmenter of the YOLO family; random weights.
 
@@ -67,6 +71,7 @@ def yolo_seg(
             IoU of 0.7 are copies, and of the others those whose masks have an IoU above 0.4.
         limits: default confidence and number of detections; see :class:`Limits`.
         loss: see :class:`LossSettings`.
+        stuff: a branch for stuff on the neck's levels: semantic and panoptic results too.
 
     Returns:
         A model in training mode whose ``settings`` build it again.
@@ -90,7 +95,8 @@ def yolo_seg(
         Head(channels, len(labels), **head),
         Head(channels, len(labels), **head) if nms_free else None,
     )
-    model = YoloSeg(
+    branch = StuffBranch(labels, channels, len(strides)) if stuff else None
+    model = (YoloSeg if branch is None else partial(YoloSegStuff, stuff=branch))(
         labels,
         _spec(input, image_size),
         parts,
@@ -107,7 +113,7 @@ def yolo_seg(
         "inference": inference, "prototypes": prototypes, "prototype_stride": prototype_stride, "bins": bins,
         "ellipse": ellipse, "suppression": asdict(model.suppression), "limits": asdict(model.limits),
         "loss": asdict(model.loss),
-    }  # fmt: skip
+    } | ({"stuff": True} if stuff else {})  # fmt: skip
     return model
 
 

@@ -152,7 +152,10 @@ class YoloSeg(Segmenter):
         Returns:
             :class:`Dense`, or :class:`Chosen` where ``inference`` is "one_to_one".
         """
-        levels, prototypes = self.features(images)
+        return self._detect(*self.features(images))
+
+    def _detect(self, levels: list[Tensor], prototypes: Tensor) -> Dense | Chosen:
+        """The head that detects, on the neck's levels."""
         head = self.one if self.inference == "one_to_one" and self.one is not None else self.many
         raw = head(levels)
         points, strides = anchor_points(levels, self.strides)
@@ -187,9 +190,12 @@ class YoloSeg(Segmenter):
         Raises:
             InputError: no targets, or objects without masks.
         """
+        return self._losses(batch, *self.features(batch.images))
+
+    def _losses(self, batch: Batch, levels: list[Tensor], prototypes: Tensor) -> dict[str, Tensor]:
+        """The heads' losses on the neck's levels."""
         truth = truth_of(batch)
         device = batch.images.device
-        levels, prototypes = self.features(batch.images)
         cells = mask_cells(truth, self.prototypes.stride, (prototypes.shape[2], prototypes.shape[3]))
         points, strides = anchor_points(levels, self.strides)
         scene = Scene(
