@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
@@ -9,7 +10,7 @@ from delineate.core.labels import Labels
 from delineate.models.mask_rcnn.coco import COCO
 from delineate.nn.norms import freeze_batch_norm
 from delineate.nn.recompute import recompute
-from delineate.nn.timm_features import timm_features
+from delineate.nn.timm_features import normalisation, timm_features
 
 from .box_criterion import BoxCriterion
 from .box_decoder import BoxDecoder
@@ -47,7 +48,8 @@ def mask2former(
 
     Args:
         classes: the things to find; default COCO's 80.
-        backbone: a timm network with features at strides 4, 8, 16 and 32.
+        backbone: a timm network with features at strides 4, 8, 16 and 32 (ResNet, ConvNeXt, Swin), or a
+            plain vision transformer of 16-pixel patches.
         queries: how many; at most so many objects an image can hold.
         encoder_layers: of the pixel decoder.
         decoder_layers: of the queries.
@@ -59,9 +61,9 @@ def mask2former(
             from scratch.
         checkpointing: training keeps less and computes it again: the same gradients from less memory.
         pretrained: start from timm's ImageNet weights, which are downloaded.
-        input: default: shorter side 800, longer at most 1333.
+        input: default: shorter side 800, longer at most 1333; normalised as timm says where ``pretrained``.
     """
-    classes, input = _given(classes, input)
+    classes, input = _given(classes, input, backbone if pretrained else None)
     body = timm_features(backbone, STRIDES, pretrained)
     if frozen_norms:
         freeze_batch_norm(body)
@@ -105,7 +107,8 @@ def maskdino(
 
     Args:
         classes: the things to find; default COCO's 80.
-        backbone: a timm network with features at strides 4, 8, 16 and 32.
+        backbone: a timm network with features at strides 4, 8, 16 and 32 (ResNet, ConvNeXt, Swin), or a
+            plain vision transformer of 16-pixel patches.
         queries: how many; at most so many objects an image can hold.
         encoder_layers: of the pixel decoder.
         decoder_layers: of the queries.
@@ -118,7 +121,7 @@ def maskdino(
             from scratch.
         checkpointing: training keeps less and computes it again: the same gradients from less memory.
         pretrained: start from timm's ImageNet weights, which are downloaded.
-        input: default: shorter side 800, longer at most 1333.
+        input: default: shorter side 800, longer at most 1333; normalised as timm says where ``pretrained``.
     """
     return _with_boxes(
         MaskDINO, BoxDecoder, BoxCriterion, classes, input, pretrained,
@@ -154,7 +157,8 @@ def dimaskdino(
 
     Args:
         classes: as :func:`maskdino`, and likewise the rest but:
-        backbone: a timm network with features at strides 4, 8, 16 and 32.
+        backbone: a timm network with features at strides 4, 8, 16 and 32 (ResNet, ConvNeXt, Swin), or a
+            plain vision transformer of 16-pixel patches.
         queries: how many; at most so many objects an image can hold.
         encoder_layers: of the pixel decoder.
         decoder_layers: of the queries.
@@ -168,7 +172,7 @@ def dimaskdino(
         frozen_norms: the backbone's batch norms keep their statistics.
         checkpointing: training keeps less and computes it again: the same gradients from less memory.
         pretrained: start from timm's ImageNet weights, which are downloaded.
-        input: default: shorter side 800, longer at most 1333.
+        input: default: shorter side 800, longer at most 1333; normalised as timm says where ``pretrained``.
     """
     return _with_boxes(
         DIMaskDINO, BalancedDecoder, BalancedCriterion, classes, input, pretrained,
@@ -192,7 +196,7 @@ def _with_boxes(
     settings: dict[str, Any],
 ) -> Model:
     """A model of Mask DINO's line from its settings."""
-    classes, input = _given(classes, input)
+    classes, input = _given(classes, input, settings["backbone"] if pretrained else None)
     body = timm_features(settings["backbone"], STRIDES, pretrained)
     if settings["frozen_norms"]:
         freeze_batch_norm(body)
@@ -222,15 +226,18 @@ def _with_boxes(
 
 
 def _given(
-    classes: Labels | dict[str, Any] | None, input: InputSpec | dict[str, Any] | None
+    classes: Labels | dict[str, Any] | None, input: InputSpec | dict[str, Any] | None, pretrained: str | None
 ) -> tuple[Labels, InputSpec]:
-    """Classes and input as objects, with their defaults."""
+    """Classes and input as objects, with their defaults; ``pretrained`` names timm's weights, if any."""
     if classes is None:
         classes = COCO
     elif isinstance(classes, dict):
         classes = Labels.from_dict(classes)
-    if input is None:
-        input = InputSpec()
-    elif isinstance(input, dict):
+    if isinstance(input, dict):
         input = InputSpec.from_dict(input)
+    elif input is None:
+        input = InputSpec()
+        if pretrained is not None:
+            mean, std = normalisation(pretrained)
+            input = dataclasses.replace(input, mean=mean, std=std)
     return classes, input
