@@ -149,3 +149,10 @@ def test_stretch_gives_a_square_whatever_the_aspect_and_boxes_come_back() -> Non
     assert batch.images.shape == (1, 3, 64, 64)
     whole = np.array([[0, 0, 64, 64]], np.float32)
     assert batch.boxes_to_original(0, whole).tolist() == [[0, 0, 90, 30]]
+
+
+def test_a_spec_from_a_recipe_may_leave_fields_out() -> None:
+    assert InputSpec.from_dict({"shortest_edge": 64}) == InputSpec(shortest_edge=64)
+    assert InputSpec.from_dict({"mean": [0, 0, 0]}).mean == (0, 0, 0)
+    with pytest.raises(InputError, match=r"InputSpec: expected fields of shortest_edge, .*, got size"):
+        InputSpec.from_dict({"size": 64})

@@ -12,6 +12,7 @@ from hotcoco.panoptic import PanopticEval
 from typer.testing import CliRunner
 
 from delineate.cli import app
+from delineate.core.batch import InputSpec
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
@@ -102,6 +103,7 @@ def test_a_model_is_asked_for_each_task(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "backbone": "resnet10t", "queries": 8, "encoder_layers": 1, "decoder_layers": 2, "channels": 64,
         "encoder_hidden": 64, "decoder_hidden": 64, "frozen_norms": False,
+        "input": InputSpec(shortest_edge=64, longest_edge=96),
     }  # fmt: skip
     model = Model(build("mask2former", classes=CLASSES, **settings))
     sure = evaluate(model, samples, metrics=WHOLE, confidence=1.0)
