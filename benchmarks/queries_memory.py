@@ -20,7 +20,7 @@ import torch
 from delineate.core.batch import Batch
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
-from delineate.models.mask_rcnn.coco import COCO
+from delineate.models.coco import COCO
 from delineate.models.zoo import build
 
 

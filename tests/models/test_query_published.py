@@ -12,7 +12,7 @@ import torch
 
 import delineate as dl
 from delineate.core.errors import CheckpointError
-from delineate.models.mask_rcnn.coco import COCO
+from delineate.models.coco import COCO
 from delineate.models.queries import hugging_face_weights, original_weights
 from delineate.models.queries.build import mask2former
 from delineate.models.queries.variant import variant_of

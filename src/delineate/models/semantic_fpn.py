@@ -20,8 +20,8 @@ from delineate.core.semantic import Semantic
 from delineate.nn.semantic_head import SemanticHead
 
 from .base import Segmenter
+from .coco import COCO
 from .mask_rcnn.backbone import STRIDES, Backbone
-from .mask_rcnn.coco import COCO
 from .whole_image import best_classes, pixel_loss
 
 

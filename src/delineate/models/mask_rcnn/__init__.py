@@ -1,5 +1,6 @@
 """Faster R-CNN and Mask R-CNN (Ren et al. 2015; He et al. 2017) on a feature pyramid."""
 
+from ..coco import COCO
 from .build import (
     faster_rcnn,
     fasterrcnn_resnet50_fpn,
@@ -8,7 +9,6 @@ from .build import (
     maskrcnn_resnet50_fpn,
     maskrcnn_resnet50_fpn_v2,
 )
-from .coco import COCO
 from .model import FasterRCNN, MaskRCNN, Outputs
 from .torchvision_weights import load_torchvision_state_dict
 

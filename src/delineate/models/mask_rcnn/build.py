@@ -12,10 +12,10 @@ from delineate.core.labels import Labels
 from delineate.nn.anchors import Anchors
 from delineate.nn.roi import PyramidRoiAlign
 
+from ..coco import COCO
 from ..whole_image import StuffBranch
 from .backbone import STRIDES, Backbone
 from .boxes import BoxBranch, ConvHead, Limits, LinearHead, SamplingSettings
-from .coco import COCO
 from .masks import MaskBranch
 from .model import FasterRCNN, MaskRCNN
 from .proposals import ProposalNetwork, ProposalSettings

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
 from delineate.core.labels import Labels
-from delineate.models.mask_rcnn.coco import COCO
+from delineate.models.coco import COCO
 from delineate.nn.norms import freeze_batch_norm
 from delineate.nn.recompute import recompute
 from delineate.nn.timm_features import normalisation, timm_features

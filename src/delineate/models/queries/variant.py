@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from delineate.core.labels import Labels
-from delineate.models.mask_rcnn.coco import COCO
+from delineate.models.coco import COCO
 
 from .hugging_face_weights import our_name as ours_of_hugging_face
 from .original_weights import our_name as ours_of_original

@@ -12,7 +12,7 @@ from delineate.core.errors import InputError
 from delineate.core.labels import Labels
 from delineate.core.suppress import Suppression
 
-from ..mask_rcnn.coco import COCO
+from ..coco import COCO
 from ..whole_image import StuffBranch
 from .choose import Limits
 from .head import PredictionHead
