@@ -45,7 +45,7 @@ class LossSettings:
     box: float = 7.5
     distances: float = 1.5
     mask: float = 5.0
-    dice: float = 1.0
+    dice: float = 3.0
     points: int = 10
     alpha: float = 0.5
     beta: float = 6.0
