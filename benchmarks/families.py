@@ -4,8 +4,9 @@
     python benchmarks/families.py runs/families --table
 
 Every run is a folder METHOD-DATA-SEED with predictions.json (COCO results at original size) and result.json.
-A second call does only what is missing, and does again what lost more than a tenth of its budget to others. All methods get the same 8-bit images (see families_data.py), train from random weights on one thread,
-and are scored from their predictions by `delineate.evaluate`. Pin it to a core:
+A second call does only what is missing, and does again what lost more than a tenth of its budget to others.
+All methods get the same 8-bit images (see families_data.py), train from random weights on one thread, and are
+scored from their predictions by `delineate.evaluate`. Pin it to a core:
 `taskset -c 1 env OMP_NUM_THREADS=1 python ...`.
 """
 
