@@ -113,5 +113,7 @@ def test_other_families_say_who_can() -> None:
     model.family = "yolact"
     empty = Batch(torch.zeros(0, 3, 4, 4), [], [])
     for task in (model.semantic, model.panoptic):
-        with pytest.raises(InputError, match=r"expected a model such as .*panoptic_fpn, mask2former, .*got yolact"):
+        with pytest.raises(
+            InputError, match=r"expected a model such as .*panoptic_fpn, mask2former, .*got yolact"
+        ):
             task(None, empty)

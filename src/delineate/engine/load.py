@@ -123,7 +123,8 @@ class Model:
         Args:
             source: as for :meth:`predict`.
             confidence: what is surer takes part, 0..1; None is the family's default.
-            visible: leave out what wins less than this part of its own mask, 0..1; None: the default, 0.8.
+            visible: leave out what wins less than this part of its own mask, 0..1; None: the family's
+                default.
             reading: ``channels``, ``page`` and ``max_pixels``, as for :meth:`predict`.
 
         Raises:
@@ -160,9 +161,9 @@ def load(
 
     Args:
         name: of the zoo, see ``delineate models``; default ``nuclei``. A path to a file of weights counts as
-            ``weights``. With ``weights`` it is needed only
-            for files that do not say which model they are for (bare state dicts, torchvision's included);
-            published Mask2Former, Mask DINO and DI-MaskDINO are known by their weights.
+            ``weights``. With ``weights`` it is needed only for files that do not say which model they are for
+            (bare state dicts, torchvision's included); published Mask2Former, Mask DINO and DI-MaskDINO are
+            known by their weights.
         weights: your own file, as ``delineate train`` or ``delineate export`` writes it (``.onnx`` or
             ``.xml``); default the published ones, downloaded on first use where they are not part of the
             package.
