@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import collections
 import io
 import os
@@ -90,6 +91,34 @@ def test_programs(tmp_path: Path, program: bytes) -> None:
     path.write_bytes(program)
     with pytest.raises(CheckpointError):
         checkpoint.load(path)
+
+
+FROM_BUFFER = np.arange(3).__reduce_ex__(5)[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (codecs.encode, "a" * 2**16, "latin1"),
+        (FROM_BUFFER, bytearray(2**16), np.dtype("u1"), (2**16,), "C"),
+    ],
+)
+def test_little_that_would_become_much(tmp_path: Path, arguments: tuple[Any, ...]) -> None:
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps([Attack(*arguments) for _ in range(1000)], protocol=5))
+    assert path.stat().st_size < 2**17
+    with pytest.raises(CheckpointError, match="more numbers than its own bytes hold"):
+        read_arrays(path)
+
+
+def test_what_is_named_many_times_is_read_once(tmp_path: Path) -> None:
+    content: Any = np.ones(3, np.float32)
+    for _ in range(15):
+        content = [content] * 100  # 100 ** 15 arrays, were each its own
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps(content))
+    found = read_arrays(path)
+    assert found[0] is found[99]
 
 
 def test_a_shape_that_the_bytes_do_not_fill(tmp_path: Path) -> None:

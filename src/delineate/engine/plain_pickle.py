@@ -3,7 +3,8 @@
 A pickle is a program: it may name any function and call it. This reader knows a handful of names, each of
 which stands for a few lines below, and not one of NumPy's own functions; any other name ends the reading.
 Python's own unpickler in Python is used, whose memory follows the file's size; the one in C can be made to
-take gigabytes by one number in the file.
+take gigabytes by one number in the file. Bytes and arrays that the program makes may not exceed twice
+the file's size, and what it names many times is turned into tensors once.
 """
 
 from __future__ import annotations
@@ -104,6 +105,22 @@ _Python: Any = pickle._Unpickler
 
 
 class _Unpickler(_Python):  # type: ignore[misc]
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self.left = 2 * len(content)  # protocol 2 makes bytes first and an array of them then
+
+    def spend(self, made: Any) -> None:
+        """One text in the file can be asked for as bytes, or one array be copied, a million times."""
+        made = made.values if isinstance(made, _Array) else made
+        self.left -= len(made) if isinstance(made, bytes) else getattr(made, "nbytes", 0)
+        if self.left < 0:
+            raise pickle.UnpicklingError("more numbers than its own bytes hold")
+
+    def load_reduce(self) -> None:
+        """What is called makes bytes, an array, or something small."""
+        super().load_reduce()
+        self.spend(self.stack[-1])
+
     def find_class(self, module: str, name: str) -> Any:
         """Ours for the few names that arrays need."""
         if (module, name) not in _NAMES:
@@ -115,8 +132,9 @@ class _Unpickler(_Python):  # type: ignore[misc]
         if not isinstance(self.stack[-2], _Array | _Type):
             raise pickle.UnpicklingError(f"a state for {type(self.stack[-2]).__name__}")
         super().load_build()
+        self.spend(self.stack[-1])
 
-    dispatch = dict(_Python.dispatch) | {pickle.BUILD[0]: load_build}
+    dispatch = dict(_Python.dispatch) | {pickle.BUILD[0]: load_build, pickle.REDUCE[0]: load_reduce}
 
     def persistent_load(self, pid: Any) -> Any:
         """No file of arrays refers to others."""
@@ -130,7 +148,7 @@ def read_arrays(path: Path) -> Any:
         CheckpointError: damaged, or it names anything but arrays and plain containers.
     """
     try:
-        return _as_tensors(_Unpickler(io.BytesIO(path.read_bytes())).load(), 0)
+        return _as_tensors(_Unpickler(path.read_bytes()).load(), {}, 0)
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0][:120]
         raise CheckpointError(
@@ -144,18 +162,23 @@ def read_arrays(path: Path) -> Any:
         ) from None
 
 
-def _as_tensors(content: Any, depth: int) -> Any:
-    """Arrays within dictionaries and lists as tensors."""
+def _as_tensors(content: Any, done: dict[int, Any], depth: int) -> Any:
+    """Arrays within dictionaries and lists as tensors; ``done`` has results by their content's id."""
     if depth > DEPTH:
         raise pickle.UnpicklingError("containers too deep")
-    if isinstance(content, _Array):
-        content = content.values
-    if isinstance(content, np.ndarray):
-        native = content.astype(content.dtype.newbyteorder("="))
-        tensor: Tensor = torch.from_numpy(np.ascontiguousarray(native).reshape(content.shape))
+    if id(content) not in done:
+        done[id(content)] = _converted(content, done, depth)
+    return done[id(content)]
+
+
+def _converted(content: Any, done: dict[int, Any], depth: int) -> Any:
+    values = content.values if isinstance(content, _Array) else content
+    if isinstance(values, np.ndarray):
+        native = values.astype(values.dtype.newbyteorder("="))
+        tensor: Tensor = torch.from_numpy(np.ascontiguousarray(native).reshape(values.shape))
         return tensor
-    if isinstance(content, dict):
-        return {name: _as_tensors(value, depth + 1) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_as_tensors(value, depth + 1) for value in content]
-    return content
+    if isinstance(values, dict):
+        return {name: _as_tensors(value, done, depth + 1) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_as_tensors(value, done, depth + 1) for value in values]
+    return values
