@@ -283,3 +283,29 @@ def test_the_log_widens_and_forgets(tmp_path: Path) -> None:
         assert next(csv.reader(file)) == ["step", "loss", "loss_new"]
     Log(tmp_path, step=2).close()
     assert [r["loss"] for r in read_table(tmp_path / "steps.csv")] == [1.0, 0.5]
+
+
+class Halves(tiny.Tiny):
+    """The first convolution stands for a backbone."""
+
+    @property
+    def backbone(self) -> torch.nn.Module:
+        return self.inner
+
+
+@pytest.mark.parametrize("part", [0.1, 0.0])
+def test_the_backbone_learns_at_its_part_of_the_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: float
+) -> None:
+    monkeypatch.setattr(tiny, "Tiny", Halves)
+    values = tiny.recipe(backbone_lr=part, steps=3, schedule="constant", warmup_steps=2)
+    tiny.start(values, str(tmp_path))
+    state = torch.load(tmp_path / "last.state.pt", weights_only=True)
+    rates = {group.get("part", 1.0): group["lr"] for group in state["optimizer"]["param_groups"]}
+    assert rates == {1.0: 0.01, part: pytest.approx(0.01 * part)}
+    torch.manual_seed(values["train"]["seed"])
+    before = Halves(0.1).state_dict()
+    moved = {name for name, weight in state["model"].items() if not torch.equal(weight, before[name])}
+    assert {"outer.weight", "outer.bias"} <= moved
+    assert ("inner.weight" in moved) == (part > 0)
+    assert {row["lr"] for row in read_table(tmp_path / "steps.csv")} == {0.005, 0.01}
