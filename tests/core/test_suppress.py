@@ -196,6 +196,22 @@ def test_neighbours_with_one_box_stay_by_mask() -> None:
     assert strict.choose(box, score, [0, 0, 0], limit=9, masks=masks.__getitem__)[0].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("kind", ["box", "mask", "prototype"])
+def test_above_one_everything_stays(kind: str) -> None:
+    box = np.tile([0, 0, 9, 9], (3, 1))
+    masks = Masks.from_dense(np.ones((3, 9, 9), bool))
+
+    def choose(suppression: Suppression) -> list[int]:
+        return suppression.choose(
+            box, [0.9, 0.8, 0.7], [0, 0, 0], limit=9, masks=masks.__getitem__, coefficients=box
+        )[0].tolist()
+
+    one = Suppression(kind, 0.4, box_iou=0.7)  # type: ignore[arg-type]
+    assert choose(one) == choose(one.above(0.8)) == [0]
+    assert one.above(0.8).box_iou == 0.8 and one.above(0.5).box_iou == 0.7
+    assert choose(one.above(1.0)) == [0, 1, 2]
+
+
 def test_candidates_and_confidence() -> None:
     box = np.array([[0, 0, 4, 4], [9, 9, 12, 12], [20, 0, 24, 4]])
     score = [0.2, 0.4, 0.9]

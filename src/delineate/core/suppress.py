@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -87,6 +87,16 @@ class Suppression:
                 )
         return cls(**record)
 
+    @property
+    def _all_stay(self) -> bool:
+        """No overlap is large enough for anything to go."""
+        boxes = self.box_iou if self.kind == "mask" else self.iou
+        return self.kind == "none" or (self.kind != "soft" and min(self.iou, boxes) >= 1)
+
+    def above(self, iou: float) -> Suppression:
+        """The same with another threshold: objects that overlap less than it all stay; 1: all stay."""
+        return replace(self, iou=iou, box_iou=max(self.box_iou, iou))
+
     def choose(
         self,
         boxes: ArrayLike,
@@ -135,7 +145,7 @@ class Suppression:
         order = np.argsort(-score, kind="stable")
         order = order[score[order] > confidence][: self.candidates]
         ranked = Ranked(corners[order], score[order], label[order])
-        if self.kind == "none":
+        if self._all_stay:
             kept, final = np.arange(min(limit, len(order))), ranked.scores
         elif self.kind == "soft":
             kept, final = ranked.soft(limit, self.sigma, confidence)

@@ -9,7 +9,7 @@ head with one point an object, which needs no suppression (Wang et al. 2024, "YO
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -234,7 +234,7 @@ class YoloSeg(Segmenter):
             self.limits.confidence if confidence is None else confidence,
             self.limits.max_det if max_det is None else max_det,
         )
-        suppression = self.suppression if iou is None else replace(self.suppression, iou=iou)
+        suppression = self.suppression if iou is None else self.suppression.above(iou)
         return [self._one_image(outputs, batch, i, limits, suppression) for i in range(len(batch))]
 
     def _one_image(
