@@ -2,10 +2,8 @@ import pytest
 import timm
 import torch
 
-from delineate.core.batch import InputSpec
 from delineate.core.errors import InputError
-from delineate.models.queries import build
-from delineate.nn.timm_features import timm_features
+from delineate.nn.timm_features import normalisation, timm_features
 
 
 def test_maps_of_the_strides_asked_for():
@@ -83,11 +81,8 @@ def test_weights_that_cannot_be_had_are_told_in_one_line(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_weights_come_with_their_normalisation(monkeypatch):
-    monkeypatch.setattr(build, "timm_features", lambda name, strides, _: timm_features(name, strides))
-    settings = {"encoder_layers": 1, "decoder_layers": 1, "channels": 64}
-    vit = build.mask2former(backbone="vit_tiny_patch16_224", pretrained=True, **settings)
-    assert vit.input.mean == vit.input.std == (0.5, 0.5, 0.5)
-    given = InputSpec(mean=(0.1, 0.1, 0.1))
-    assert build.maskdino(backbone="resnet10t", pretrained=True, input=given, **settings).input == given
-    assert build.maskdino(backbone="resnet10t", **settings).input == InputSpec()
+@pytest.mark.parametrize("name", ["no_such_net", "resnet18.no_such_weights"])
+def test_no_normalisation_without_weights(name):
+    with pytest.raises(InputError, match="expected one with pretrained weights in timm") as caught:
+        normalisation(name)
+    assert "\n" not in str(caught.value)

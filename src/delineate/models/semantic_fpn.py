@@ -6,7 +6,6 @@ each class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from delineate.core.semantic import Semantic
 from delineate.nn.semantic_head import SemanticHead
 
 from .base import Segmenter
-from .coco import COCO
+from .given import ClassesLike, InputLike, classes_of, input_of
 from .mask_rcnn.backbone import STRIDES, Backbone
 from .whole_image import best_classes, pixel_loss
 
@@ -90,8 +89,8 @@ class SemanticFPN(Segmenter):
 
 def semantic_fpn(
     backbone: str = "resnet50",
-    classes: Labels | Mapping[str, Any] | None = None,
-    input: InputSpec | Mapping[str, Any] | None = None,
+    classes: ClassesLike = None,
+    input: InputLike = None,
     *,
     channels: int = 256,
     width: int = 128,
@@ -105,7 +104,7 @@ def semantic_fpn(
     Args:
         backbone: timm's name, for example "resnet18", "resnet50".
         classes: things and stuff; default COCO's 80 things.
-        input: default 800 to 1333 pixels.
+        input: default 800 to 1333 pixels; normalised as the pretrained weights were, if any.
         channels: of the pyramid.
         width: channels of the head.
         norm: of the backbone: "frozen" (for pretrained weights) or "batch" (trained).
@@ -117,10 +116,8 @@ def semantic_fpn(
         InputError: an unknown backbone or norm.
     """
     settings = {k: v for k, v in locals().items() if k not in ("classes", "input", "pretrained_backbone")}
-    labels = COCO if classes is None else classes
-    labels = labels if isinstance(labels, Labels) else Labels.from_dict(dict(labels))
-    spec = InputSpec() if input is None else input
-    spec = spec if isinstance(spec, InputSpec) else InputSpec.from_dict(dict(spec))
+    labels = classes_of(classes)
+    spec = input_of(input, InputSpec(), backbone if pretrained_backbone else None)
     body = Backbone(
         backbone,
         channels,

@@ -61,11 +61,20 @@ def timm_features(name: str, strides: Sequence[int], pretrained: bool = False) -
 def normalisation(name: str) -> tuple[Colour, Colour]:
     """Mean and standard deviation, of RGB in 0..1, for which timm's weights of that name were trained.
 
+    Raises:
+        InputError: timm has no weights of that name.
+
     Example:
         >>> normalisation("vit_small_patch16_224")
         ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     """
-    known: Any = timm.get_pretrained_cfg(name)
+    try:
+        known: Any = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as error:
+        raise InputError(
+            f"backbone {name!r}: expected one with pretrained weights in timm, got none ({error}); choose "
+            "one from timm.list_pretrained(), or start from random weights"
+        ) from None
     (r, g, b), (dr, dg, db) = known.mean, known.std
     return (r, g, b), (dr, dg, db)
 

@@ -13,6 +13,7 @@ from delineate.nn.anchors import Anchors
 from delineate.nn.roi import PyramidRoiAlign
 
 from ..coco import COCO
+from ..given import ClassesLike, InputLike, classes_of, input_of
 from ..whole_image import StuffBranch
 from .backbone import STRIDES, Backbone
 from .boxes import BoxBranch, ConvHead, Limits, LinearHead, SamplingSettings
@@ -23,8 +24,6 @@ from .proposals import ProposalNetwork, ProposalSettings
 T = TypeVar("T")
 _MASKS_ALONE = ("mask_width", "stuff", "stuff_width", "stuff_weight")
 M = TypeVar("M", bound=FasterRCNN)
-ClassesLike = Labels | Mapping[str, Any] | None
-InputLike = InputSpec | Mapping[str, Any] | None
 
 
 def mask_rcnn(
@@ -59,7 +58,8 @@ def mask_rcnn(
     Args:
         backbone: timm's name, for example "resnet18", "resnet50", "convnext_tiny".
         classes: what to find; default COCO's 80 things.
-        input: how images become the input; default 800 to 1333 pixels, as the paper.
+        input: how images become the input; default 800 to 1333 pixels, as the paper. Its mean and std are
+            the pretrained weights', if any, where they are not given.
         channels: of the pyramid.
         norm: of the backbone: "frozen" (fixed batch norm; for pretrained weights) or "batch" (trained).
         norm_eps: of the backbone's batch norms; None: timm's own.
@@ -89,7 +89,7 @@ def mask_rcnn(
         InputError: an unknown backbone, norm or head, or anchors that do not fit.
     """
     settings = {k: v for k, v in locals().items() if k not in ("classes", "input")}
-    parts = _parts(settings, _labels(classes), _spec(input))
+    parts = _parts(settings, classes_of(classes), input)
     pool = PyramidRoiAlign(14, STRIDES, canonical_size=canonical_size)
     masks = MaskBranch(channels, parts["boxes"].columns.tolist(), pool, mask_width, head_norm)
     branch = StuffBranch(parts["classes"], channels, 4, stuff_width, stuff_weight) if stuff else None
@@ -105,7 +105,7 @@ def faster_rcnn(
     if unknown:
         raise TypeError(f"faster_rcnn() got unexpected settings: {', '.join(unknown)}")
     settings = {**defaults, **settings, "backbone": backbone}
-    return _finish(FasterRCNN(**_parts(settings, _labels(classes), _spec(input))), "faster_rcnn", settings)
+    return _finish(FasterRCNN(**_parts(settings, classes_of(classes), input)), "faster_rcnn", settings)
 
 
 def maskrcnn_resnet50_fpn(
@@ -201,16 +201,17 @@ def _named(
     limits: Limits | Mapping[str, Any] | None,
     numbers: Mapping[str, Any],
 ) -> M:
-    labels = _labels(classes)
+    labels = classes_of(classes)
     columns = COCO.ids if labels == COCO else None
     given = {"norm_eps": norm_eps, "trainable_stages": trainable_stages, "limits": limits}
     model = builder(classes=labels, input=input, columns=columns, **given, **numbers)
     return _finish(model, family, given)
 
 
-def _parts(settings: Mapping[str, Any], classes: Labels, spec: InputSpec) -> dict[str, Any]:
+def _parts(settings: Mapping[str, Any], classes: Labels, input: InputLike) -> dict[str, Any]:
     """What Faster and Mask R-CNN share."""
     channels = settings["channels"]
+    weights = settings["backbone"] if settings["pretrained_backbone"] else None
     columns = settings["columns"] or range(1, len(classes) + 1)
     if len(columns) != len(classes):
         raise InputError(
@@ -231,7 +232,7 @@ def _parts(settings: Mapping[str, Any], classes: Labels, spec: InputSpec) -> dic
     proposing = _record(ProposalSettings, settings["proposals"])
     return {
         "classes": classes,
-        "input": spec,
+        "input": input_of(input, InputSpec(), weights),
         "backbone": Backbone(
             settings["backbone"],
             channels,
@@ -265,18 +266,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(v) for v in value]
     return value
-
-
-def _labels(classes: ClassesLike) -> Labels:
-    if classes is None:
-        return COCO
-    return classes if isinstance(classes, Labels) else Labels.from_dict(dict(classes))
-
-
-def _spec(input: InputLike) -> InputSpec:
-    if input is None:
-        return InputSpec()
-    return input if isinstance(input, InputSpec) else InputSpec.from_dict(dict(input))
 
 
 def _record(kind: type[T], value: T | Mapping[str, Any] | None) -> T:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
-from delineate.core.labels import Labels
-from delineate.models.coco import COCO
+from delineate.models.given import ClassesLike, InputLike, classes_of, input_of
 from delineate.nn.norms import freeze_batch_norm
 from delineate.nn.recompute import recompute
-from delineate.nn.timm_features import normalisation, timm_features
+from delineate.nn.timm_features import timm_features
 
 from .box_criterion import BoxCriterion
 from .box_decoder import BoxDecoder
@@ -29,7 +27,7 @@ Model = TypeVar("Model", bound=MaskDINO)
 
 
 def mask2former(
-    classes: Labels | dict[str, Any] | None = None,
+    classes: ClassesLike = None,
     backbone: str = "resnet50",
     *,
     queries: int = 100,
@@ -42,7 +40,7 @@ def mask2former(
     frozen_norms: bool = True,
     checkpointing: bool = False,
     pretrained: bool = False,
-    input: InputSpec | dict[str, Any] | None = None,
+    input: InputLike = None,
 ) -> Mask2Former:
     """Mask2Former; random weights. 44 million parameters as published, with ResNet-50.
 
@@ -63,17 +61,17 @@ def mask2former(
         pretrained: start from timm's ImageNet weights, which are downloaded.
         input: default: shorter side 800, longer at most 1333; normalised as timm says where ``pretrained``.
     """
-    classes, input = _given(classes, input, backbone if pretrained else None)
+    labels, spec = classes_of(classes), input_of(input, InputSpec(), backbone if pretrained else None)
     body = timm_features(backbone, STRIDES, pretrained)
     if frozen_norms:
         freeze_batch_norm(body)
     model = Mask2Former(
-        classes,
+        labels,
         body,
         PixelDecoder(body.feature_info.channels(), channels, encoder_layers, encoder_hidden),
-        MaskedDecoder(len(classes), queries, decoder_layers, channels, decoder_hidden),
-        Criterion(len(classes), Weights(), Points(points)),
-        input,
+        MaskedDecoder(len(labels), queries, decoder_layers, channels, decoder_hidden),
+        Criterion(len(labels), Weights(), Points(points)),
+        spec,
     )
     if checkpointing:
         recompute(model)
@@ -87,7 +85,7 @@ def mask2former(
 
 
 def maskdino(
-    classes: Labels | dict[str, Any] | None = None,
+    classes: ClassesLike = None,
     backbone: str = "resnet50",
     *,
     queries: int = 300,
@@ -101,7 +99,7 @@ def maskdino(
     frozen_norms: bool = True,
     checkpointing: bool = False,
     pretrained: bool = False,
-    input: InputSpec | dict[str, Any] | None = None,
+    input: InputLike = None,
 ) -> MaskDINO:
     """Mask DINO; random weights. 52 million parameters as published, with ResNet-50.
 
@@ -135,7 +133,7 @@ def maskdino(
 
 
 def dimaskdino(
-    classes: Labels | dict[str, Any] | None = None,
+    classes: ClassesLike = None,
     backbone: str = "resnet50",
     *,
     queries: int = 300,
@@ -151,7 +149,7 @@ def dimaskdino(
     frozen_norms: bool = True,
     checkpointing: bool = False,
     pretrained: bool = False,
-    input: InputSpec | dict[str, Any] | None = None,
+    input: InputLike = None,
 ) -> DIMaskDINO:
     """DI-MaskDINO; random weights. 52 million parameters as published, with ResNet-50.
 
@@ -190,54 +188,37 @@ def _with_boxes(
     kind: type[Model],
     decoder: type[BoxDecoder],
     criterion: type[BoxCriterion],
-    classes: Labels | dict[str, Any] | None,
-    input: InputSpec | dict[str, Any] | None,
+    classes: ClassesLike,
+    input: InputLike,
     pretrained: bool,
     settings: dict[str, Any],
 ) -> Model:
     """A model of Mask DINO's line from its settings."""
-    classes, input = _given(classes, input, settings["backbone"] if pretrained else None)
+    labels = classes_of(classes)
+    spec = input_of(input, InputSpec(), settings["backbone"] if pretrained else None)
     body = timm_features(settings["backbone"], STRIDES, pretrained)
     if settings["frozen_norms"]:
         freeze_batch_norm(body)
     order = (8, 16, 32, 64)
     more = {name: settings[name] for name in ("selected", "guides") if name in settings}
     model = kind(
-        classes,
+        labels,
         body,
         PixelDecoder(
             body.feature_info.channels(), settings["channels"], settings["encoder_layers"],
             settings["encoder_hidden"], order,
         ),
         decoder(
-            len(classes), settings["queries"], settings["decoder_layers"], settings["channels"],
+            len(labels), settings["queries"], settings["decoder_layers"], settings["channels"],
             settings["decoder_hidden"], len(order), **more,
         ),
         criterion(
-            len(classes), Weights(classes=4, mask=5, dice=5, box=5, giou=2), Points(settings["points"])
+            len(labels), Weights(classes=4, mask=5, dice=5, box=5, giou=2), Points(settings["points"])
         ),
-        input,
+        spec,
     )  # fmt: skip
     model.noise = Noise(settings["denoising"])
     if settings["checkpointing"]:
         recompute(model)
     model.settings = settings
     return model
-
-
-def _given(
-    classes: Labels | dict[str, Any] | None, input: InputSpec | dict[str, Any] | None, pretrained: str | None
-) -> tuple[Labels, InputSpec]:
-    """Classes and input as objects, with their defaults; ``pretrained`` names timm's weights, if any."""
-    if classes is None:
-        classes = COCO
-    elif isinstance(classes, dict):
-        classes = Labels.from_dict(classes)
-    if isinstance(input, dict):
-        input = InputSpec.from_dict(input)
-    elif input is None:
-        input = InputSpec()
-        if pretrained is not None:
-            mean, std = normalisation(pretrained)
-            input = dataclasses.replace(input, mean=mean, std=std)
-    return classes, input

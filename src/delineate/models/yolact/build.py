@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 from delineate.core.batch import InputSpec
 from delineate.core.errors import InputError
-from delineate.core.labels import Labels
 from delineate.core.suppress import Suppression
 
-from ..coco import COCO
+from ..given import ClassesLike, InputLike, classes_of, input_of
 from ..whole_image import StuffBranch
 from .choose import Limits
 from .head import PredictionHead
@@ -30,8 +29,8 @@ STD = (58.40 / 255, 57.12 / 255, 57.38 / 255)
 
 def yolact(
     backbone: str = "resnet50",
-    classes: Labels | Mapping[str, Any] | None = None,
-    input: InputSpec | Mapping[str, Any] | None = None,
+    classes: ClassesLike = None,
+    input: InputLike = None,
     *,
     image_size: int = 550,
     channels: int = 256,
@@ -55,7 +54,7 @@ def yolact(
         backbone: "darknet53" or timm's name, for example "resnet18", "resnet50", "resnet101".
         classes: what to find; default COCO's 80 things.
         input: how images become the input; default: stretched to a square of ``image_size``, normalised as
-            the original does (DarkNet-53: only divided by 255).
+            the original does (DarkNet-53: only divided by 255), or as the pretrained weights were.
         image_size: side of that square; the default anchors grow with it.
         channels: of the pyramid and the heads.
         prototypes: how many prototype masks are mixed.
@@ -83,13 +82,13 @@ def yolact(
     """
     settings = {k: v for k, v in locals().items() if k not in ("classes", "input", "pretrained_backbone")}
     _check(channels=channels, prototypes=prototypes, image_size=image_size, anchor_steps=anchor_steps)
-    labels = _labels(classes)
+    labels = classes_of(classes)
     priors = _priors(anchor_sizes, anchor_ratios, square_anchors, anchor_steps, image_size)
     body = Body(backbone, backbone_norm, pretrained_backbone)
     branch = StuffBranch(labels, channels, len(STRIDES)) if stuff else None
     model = (Yolact if branch is None else partial(YolactStuff, stuff=branch))(
         labels,
-        _spec(input, backbone, image_size),
+        input_of(input, _default_input(backbone, image_size), backbone if pretrained_backbone else None),
         body,
         Pyramid(body.channels, channels, len(priors.sizes), norm),
         PredictionHead(channels, priors.per_location, len(labels) + 1, prototypes),
@@ -128,17 +127,7 @@ def _priors(
     return Priors(every, tuple(ratios), square)
 
 
-def _labels(classes: Labels | Mapping[str, Any] | None) -> Labels:
-    if classes is None:
-        return COCO
-    return classes if isinstance(classes, Labels) else Labels.from_dict(dict(classes))
-
-
-def _spec(input: InputSpec | Mapping[str, Any] | None, backbone: str, image_size: int) -> InputSpec:
-    if isinstance(input, InputSpec):
-        return input
-    if input is not None:
-        return InputSpec.from_dict(dict(input))
+def _default_input(backbone: str, image_size: int) -> InputSpec:
     dark = backbone == "darknet53"
     return InputSpec(
         stretch=image_size,
