@@ -1,20 +1,17 @@
 """Weights files: one safetensors file that knows which model it is, checked before it is believed.
 
 The header's JSON holds the builder's name and settings, the class names, the input, the licence and the
-training record. PyTorch files (state dicts) are read by ``torch.load(weights_only=True)``, pickles of NumPy
-arrays by :mod:`.plain_pickle`; other pickles never.
+training record. Files of others, which have no such header, are read too; see :mod:`.weights_file`.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
 import warnings
-import zipfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -26,13 +23,10 @@ from delineate.core.labels import Labels
 from delineate.models.base import Segmenter
 
 from .atomic import write_atomically
-from .plain_pickle import read_arrays
-from .safetensors_header import check_header
+from .weights_file import check_finite, read_weights
 
 FORMAT = 1  # version of the header's JSON
 KEY = "delineate"  # where the header's metadata holds it
-_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch.save before 1.6 begins so
-_TENSOR_LIMIT = 100_000  # tensors in one file
 
 
 @dataclass(frozen=True)
@@ -144,122 +138,9 @@ def load(path: str | Path) -> Checkpoint:
             run code, or weights that are not finite.
     """
     path = Path(path)
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(64)
-            header, weights = _read(path, file, start, size)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: expected a weights file, got {error.strerror or error}; check the path"
-        ) from None
-    check_finite(weights, str(path))
+    weights, texts = read_weights(path)
+    header = Header.from_json(texts[KEY], str(path)) if KEY in texts else None
     return Checkpoint(weights, header, path)
-
-
-def _read(path: Path, file: IO[bytes], start: bytes, size: int) -> tuple[Header | None, dict[str, Tensor]]:
-    """By the file's first bytes, which do not lie as its name may."""
-    if not start:
-        raise CheckpointError(f"{path}: expected weights, got an empty file; download it again")
-    if start.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
-            f"{path}: expected weights, got a Git LFS pointer, not the weights themselves; run `git lfs pull`"
-        )
-    if start.startswith(b"PK\x03\x04"):
-        _check_archive(path, size)
-        return None, _read_torch(path)
-    if start.startswith(_LEGACY_TORCH):
-        return None, _read_torch(path)
-    if start.startswith(b"\x93NUMPY"):
-        raise CheckpointError(f"{path}: expected a checkpoint, got a NumPy array; save it as safetensors")
-    if start.startswith(b"\x80") and start[8:9] != b"{":  # a safetensors header may be 128 bytes long
-        return None, _state_dict(path, read_arrays(path))
-    if path.suffix.lower() == ".onnx":
-        raise CheckpointError(
-            f"{path}: expected a checkpoint, got an ONNX graph; give the .safetensors it came from"
-        )
-    metadata = check_header(file, size, str(path))
-    try:
-        weights = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, ValueError, RuntimeError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: expected safetensors, got a damaged file ({error}); download it again"
-        ) from None
-    header = Header.from_json(metadata[KEY], str(path)) if KEY in metadata else None
-    return header, weights
-
-
-def _check_archive(path: Path, size: int) -> None:
-    """A ZIP archive as torch.save writes it: a pickle, and nothing compressed that could swell.
-
-    Raises:
-        CheckpointError: damaged, or another archive.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise CheckpointError(
-            f"{path}: expected a PyTorch file, got a damaged one ({error}); download it again"
-        ) from None
-    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
-        raise CheckpointError(
-            f"{path}: expected a PyTorch file, got another ZIP archive; unpack it, name the weights in it"
-        )
-    if sum(entry.file_size for entry in entries) > size:
-        raise CheckpointError(
-            f"{path}: expected a PyTorch file, got a compressed archive; save it anew with torch.save"
-        )
-
-
-def read_torch(path: Path) -> Any:
-    """Tensors and plain values from a PyTorch file, by ``weights_only=True``.
-
-    Raises:
-        CheckpointError: damaged, or holding anything that would run code.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old files use deprecated storage classes
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path}: expected tensors only, got a pickle that would run code, or a damaged one; "
-            "nothing was run, save it as safetensors"
-        ) from None
-    except Exception as error:  # the unpickler raises whatever it likes on damaged data
-        reason = str(error).strip().split("\n")[0][:120]
-        raise CheckpointError(
-            f"{path}: expected a PyTorch file, got a damaged one ({reason}); download it again"
-        ) from None
-
-
-def _read_torch(path: Path) -> dict[str, Tensor]:
-    """A state dict, plain or under one of the usual names."""
-    return _state_dict(path, read_torch(path))
-
-
-def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
-    """Tensors by name, which may lie under one of the usual names."""
-    for name in ("state_dict", "model", "model_state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
-    if not isinstance(content, dict) or not content or len(content) > _TENSOR_LIMIT:
-        raise CheckpointError(
-            f"{path}: expected a state dict, got {type(content).__name__}; save model.state_dict()"
-        )
-    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        raise CheckpointError(f"{path}: expected tensors by name, got other values; save model.state_dict()")
-    return dict(content)
-
-
-def check_finite(weights: dict[str, Tensor], where: str) -> None:
-    """Raises :class:`CheckpointError` where a weight is NaN or infinite."""
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(
-                f"{where}: expected finite weights, got NaN or infinity in {name!r}; use an earlier one"
-            )
 
 
 def fill(model: nn.Module, checkpoint: Checkpoint, *, partial: bool = False) -> list[str]:

@@ -6,11 +6,7 @@ Augmentation's settings stand beside what they configure, in :mod:`delineate.dat
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import os
-import re
 import tomllib
-import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +16,7 @@ from delineate.core.errors import InputError
 from delineate.data.augment import Augment
 from delineate.data.formats.json_file import load_json, show
 
-_HUGE = 2**1000  # still a float
+from .dataclass_from_table import expand, from_table
 
 
 @dataclass(frozen=True)
@@ -238,7 +234,7 @@ def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
         delineate.core.errors.InputError: recipe: train: unknown key 'leaning_rate'; ...
     """
     try:
-        built = _build(Recipe, _expand(values, where), where)
+        built = from_table(Recipe, expand(values, where), where)
     except InputError as error:  # of a dataclass that checks its own ranges: it does not know the file
         told = str(error)
         raise InputError(told if told.startswith(where) else f"{where}: {told}") from None
@@ -267,87 +263,3 @@ def _parsed(change: str) -> tuple[str, Any]:
         return name, tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # not TOML: a word
         return name, text.strip()
-
-
-def _build(kind: type[Any], values: Any, where: str) -> Any:
-    """A dataclass from a table; nested dataclasses from nested tables."""
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: expected a table of settings, got {show(values)}")
-    hints = typing.get_type_hints(kind)
-    for key in values:
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), _synonyms(hints), n=1, cutoff=0.5)
-            hint = (
-                f"did you mean '{_synonyms(hints)[near[0]]}'?"
-                if near
-                else f"it may be one of {', '.join(hints)}"
-            )
-            raise InputError(f"{where}: unknown key '{key}'; {hint}")
-    built = {}
-    for key, value in values.items():
-        place = f"{where}: {key}" if ":" not in where.split("/")[-1] else f"{where}.{key}"
-        built[key] = _build(hints[key], value, place) if dataclasses.is_dataclass(hints[key]) else _cast(
-            hints[key], value, place
-        )  # fmt: skip
-    return kind(**built)
-
-
-def _synonyms(hints: dict[str, Any]) -> dict[str, str]:
-    """What people write -> the setting it means."""
-    others = {"learning_rate": "lr", "batch": "batch_size", "decay": "weight_decay", "num_workers": "workers"}
-    others = {name: key for name, key in others.items() if key in hints}
-    return {**others, **{name: name for name in hints}}
-
-
-def _cast(hint: Any, value: Any, where: str) -> Any:
-    """The value as the setting's type; whole numbers serve as floats, numbers written as text are read."""
-    origin = typing.get_origin(hint)
-    if origin is dict:
-        if isinstance(value, dict):
-            return dict(value)
-    elif origin is tuple:
-        if isinstance(value, list | tuple) and all(_is_number(v) and abs(v) < _HUGE for v in value):
-            return tuple(float(v) for v in value)
-    elif hint is bool or hint is str:
-        if isinstance(value, hint):
-            return value
-    elif _is_number(value) or isinstance(value, str):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            number = float("nan")
-        if hint is float and number == number:
-            return number
-        if hint is int and number == number and number.is_integer():
-            return int(number)
-    name = {tuple: "a list of numbers", dict: "a table"}.get(origin, getattr(hint, "__name__", str(hint)))
-    raise InputError(f"{where}: expected {name}, got {_short(value)}; correct the value")
-
-
-def _short(value: Any) -> str:
-    text = "a huge number" if _is_number(value) and abs(value) > _HUGE else repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool | types.NoneType)
-
-
-def _expand(values: Any, where: str) -> Any:
-    """``${NAME}`` in every text replaced by the environment variable."""
-    if isinstance(values, dict):
-        return {key: _expand(value, where) for key, value in values.items()}
-    if isinstance(values, list):
-        return [_expand(value, where) for value in values]
-    if not isinstance(values, str):
-        return values
-
-    def variable(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in os.environ:
-            raise InputError(
-                f"{where}: expected the environment variable {name} to be set; export {name}=..."
-            )
-        return os.environ[name]
-
-    return re.sub(r"\$\{(\w+)\}", variable, values)

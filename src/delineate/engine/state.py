@@ -21,8 +21,8 @@ from delineate.core.errors import CheckpointError
 from delineate.models.base import Segmenter
 
 from .atomic import write_atomically
-from .checkpoint import read_torch
 from .ema import Average
+from .weights_file import read_torch
 
 FORMAT = 1
 
