@@ -57,6 +57,13 @@ def test_a_neck_is_no_backbone(name: str) -> None:
     assert "layer1.0.conv1.weight" in body.state_dict()
 
 
+@pytest.mark.parametrize("name", ["mask2former", "semantic_fpn", "yolact"])
+def test_a_pyramid_on_a_transformer_is_no_backbone(name: str) -> None:
+    small = SMALL if name == "mask2former" else {"channels": 32}
+    body = backbone_of(build(name, **{**small, "backbone": "test_vit"}))
+    assert "blocks.0.attn.qkv.weight" in body.state_dict()
+
+
 def test_a_model_without_a_backbone_is_told() -> None:
     with pytest.raises(InputError, match="expected a model with a backbone"):
         optimizer(build("center_offset", channels=(8, 8)), dataclasses.replace(Train(), backbone_lr=0.1))

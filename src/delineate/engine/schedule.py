@@ -82,8 +82,8 @@ def backbone_of(model: nn.Module) -> nn.Module:
         InputError: the model has none.
     """
     backbone = getattr(model, "backbone", getattr(model, "body", None))
-    for name in ("body", "net"):  # a neck stands beside it
-        backbone = getattr(backbone, name, backbone)
+    while (inner := getattr(backbone, "body", getattr(backbone, "net", None))) is not None:
+        backbone = inner  # a neck, or a pyramid made from its last map, stands beside it
     if not isinstance(backbone, nn.Module):
         raise InputError(
             f"train.backbone_lr: expected a model with a backbone, got {type(model).__name__}, which has "
