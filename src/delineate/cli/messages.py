@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -51,11 +52,12 @@ def one_line_messages() -> Iterator[None]:
 @contextlib.contextmanager
 def once_each() -> Iterator[None]:
     """While it lasts, warnings that differ in their numbers only, as a video's frames give, are told once."""
-    told: set[object] = set()
+    told: set[str] = set()
 
     def new(record: logging.LogRecord) -> bool:
-        known = record.levelno == logging.WARNING and record.msg in told
-        told.add(record.msg)
+        text = re.sub(r"\d+", "0", record.getMessage())
+        known = record.levelno == logging.WARNING and text in told
+        told.add(text)
         return not known
 
     handlers = [handler for handler in LOG.handlers if isinstance(handler, _Lines)]
