@@ -55,7 +55,8 @@ def evaluate_command(
     confidence: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            help="Score detections from it on. Default: AP takes all, the other metrics from 0.5 on."
+            help="Score detections from it on. Default: AP takes all, cells and crowd from 0.5 on, panoptic "
+            "the model's own."
         ),
     ] = None,
     max_det: Annotated[

@@ -1,7 +1,7 @@
 """Activations computed again in the backward pass in place of being kept.
 
 Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Results and gradients are the same; a step
-takes one more forward pass.
+takes one more forward pass, in which batch norms that learn their statistics see the batch a second time.
 """
 
 from __future__ import annotations
