@@ -23,6 +23,8 @@ from delineate.data.formats import coco_panoptic
 from delineate.data.write import write_png
 from delineate.engine.evaluate import evaluate
 from delineate.engine.load import Model
+from delineate.engine.stored import ImageEntry
+from delineate.engine.stored_segments import ClassPictures
 from delineate.engine.whole_image_scores import pixels_in_classes, segments_in_classes
 from delineate.metrics.panoptic_quality import PanopticQuality
 from delineate.models.zoo import build
@@ -129,8 +131,11 @@ def test_pictures_of_classes(tmp_path: Path) -> None:
     judged = [samples.semantic(i).area.sum() for i in range(3)]
     assert report.scores["semantic/pACC"] == pytest.approx(sum(judged[:2]) / sum(judged))
     assert report.notes == ("1 of 3 images have no prediction and count as void",)
-    with pytest.raises(InputError, match="expected panoptic results, got objects alone"):
+    with pytest.raises(InputError, match="expected panoptic results, got classes of pixels"):
         evaluate(folder, samples, metrics=["panoptic"])
+    alike = [ImageEntry(1, "a/0.png", (2, 2)), ImageEntry(2, "b/0.png", (2, 2))]
+    with pytest.raises(InputError, match="expected a picture for one image, got 2 images of that name"):
+        ClassPictures(folder, alike, samples.classes)
     (folder / "semantic.json").write_text('{"categories": [{"id": 3}]}')
     with pytest.raises(InputError, match="expected categories with id, name and isthing"):
         evaluate(folder, samples, metrics=["semantic"])

@@ -42,3 +42,5 @@ def test_other_families_refuse_before_they_compute() -> None:
             task(IMAGE)
     with pytest.raises(InputError, match=r"confidence: expected a number in 0\.\.1"):
         model.panoptic(IMAGE, confidence=2.0)
+    with pytest.raises(InputError, match=r"visible: expected a number in 0\.\.1"):
+        model.panoptic(IMAGE, visible=-1.0)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from delineate.core.batch import Batch, collate
+from delineate.core.errors import InputError
 from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
 from delineate.models.base import Segmenter
@@ -45,6 +46,8 @@ def panoptic(
         InputError: a model of another family, a setting out of range, or not an image.
     """
     check_settings(confidence)
+    if visible is not None and not 0 <= visible <= 1:
+        raise InputError(f"panoptic, visible: expected a number in 0..1, got {visible}; give for example 0.5")
     outputs, batch = _outputs(model, image, "panoptic")
     return model.panoptic(outputs, batch, confidence=confidence, visible=visible)[0]
 

@@ -102,13 +102,19 @@ class ClassPictures(Predictions):
         classes: the dataset's classes.
 
     Raises:
-        InputError: a malformed file, or none of the images has a picture.
+        InputError: a malformed file, images of different folders that share a name, or none with a picture.
     """
 
     def __init__(self, folder: Path, images: Sequence[ImageEntry], classes: Labels) -> None:
         self._own = _classes(folder / SEMANTIC_FILE)
         at = {image.id: folder / f"{Path(image.name).stem}{CLASSES_ENDING}" for image in images}
         self._files = {image: path for image, path in at.items() if path.is_file()}
+        path, count = Counter(self._files.values()).most_common(1)[0] if self._files else (folder, 1)
+        if count > 1:
+            raise InputError(
+                f"{path}: expected a picture for one image, got {count} images of that name; predict and "
+                "evaluate each folder of images by itself"
+            )
         if not self._files and images:
             raise InputError(
                 f"{folder}: expected {Path(images[0].name).stem}{CLASSES_ENDING} and so on, got none; "
@@ -119,9 +125,16 @@ class ClassPictures(Predictions):
         super().__init__(folder, classes, notes)
 
     def check(self, task: str) -> None:
-        """Classes of pixels make no segments."""
+        """Classes of pixels make no segments.
+
+        Raises:
+            InputError: another task than ``semantic``.
+        """
         if task != "semantic":
-            super().check(task)
+            raise InputError(
+                f"{self.source}: expected {task} results, got classes of pixels; give a folder that "
+                f"`delineate predict --task {task}` wrote"
+            )
 
     def semantic(self, image: ImageEntry) -> Semantic:
         """The class of every pixel, in the folder's own classes."""
