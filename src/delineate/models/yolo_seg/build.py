@@ -137,7 +137,7 @@ def _check(
 
 def _labels(classes: Labels | Mapping[str, Any] | None) -> Labels:
     if classes is None:
-        from ..mask_rcnn.coco import COCO
+        from ..coco import COCO
 
         return COCO
     return classes if isinstance(classes, Labels) else Labels.from_dict(dict(classes))
