@@ -129,7 +129,7 @@ def main() -> None:
         if "yolo_seg_n" in ZOO:
             torch.manual_seed(0)
             model = Model(build("yolo_seg_n"), "yolo_seg_n")
-            compare("yolo_seg_n", model, 640, Path(name), pairs, count, confidence=0.0, max_det=100)
+            compare("yolo_seg_n", model, 640, Path(name), pairs, count, confidence=0.0, iou=1.0, max_det=100)
     for length in (20, 20) if arguments.quick else (20, 200):
         command = [sys.executable, __file__, "--peak", str(length)]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout

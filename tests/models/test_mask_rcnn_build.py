@@ -89,7 +89,7 @@ def test_a_backbone_that_is_no_resnet():
     ("settings", "message"),
     [
         ({"backbone": "resnet1800"}, "backbone 'resnet1800'"),
-        ({"backbone": "vit_tiny_patch16_224"}, "strides"),
+        ({"backbone": "vit_small_patch14_dinov2"}, "strides"),
         ({"norm": "layer"}, "norm: expected one of frozen, batch"),
         ({"head_norm": "layer"}, "norm: expected one of none, batch, group"),
         ({"box_head": "deep"}, "box_head: expected linear or conv"),

@@ -190,12 +190,12 @@ class YoloSeg(Segmenter):
         Raises:
             InputError: no targets, or objects without masks.
         """
-        return self._losses(batch, *self.features(batch.images))
-
-    def _losses(self, batch: Batch, levels: list[Tensor], prototypes: Tensor) -> dict[str, Tensor]:
-        """The heads' losses on the neck's levels."""
         truth = truth_of(batch)
-        device = batch.images.device
+        return self._losses(truth, *self.features(batch.images))
+
+    def _losses(self, truth: list[Instances], levels: list[Tensor], prototypes: Tensor) -> dict[str, Tensor]:
+        """The heads' losses on the neck's levels."""
+        device = prototypes.device
         cells = mask_cells(truth, self.prototypes.stride, (prototypes.shape[2], prototypes.shape[3]))
         points, strides = anchor_points(levels, self.strides)
         scene = Scene(

@@ -12,6 +12,7 @@ from delineate.core.stuff import things_of
 
 from ..whole_image import StuffBranch, WithStuff, objects_of
 from .model import Chosen, Dense, YoloSeg
+from .truth import truth_of
 
 
 class DenseStuff(NamedTuple):
@@ -58,8 +59,9 @@ class YoloSegStuff(WithStuff, YoloSeg):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """As :meth:`YoloSeg.losses` of the things, and ``stuff``."""
+        truth = truth_of(objects_of(batch))
         levels, prototypes = self.features(batch.images)
-        losses = self._losses(objects_of(batch), levels, prototypes)
+        losses = self._losses(truth, levels, prototypes)
         return losses | self.stuff.losses(levels, batch)
 
     def instances(self, outputs: Any, batch: Batch, **settings: Any) -> list[Instances]:
