@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import logging
 import os
 import platform
 import resource
@@ -23,8 +24,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
+from realtime import settle
 
 from delineate.apply.draw import overlay
 from delineate.data.synthetic.layout import SceneSettings
@@ -116,6 +119,7 @@ def main() -> None:
         peak(arguments.peak)
         return
     torch.set_num_threads(1)
+    logging.getLogger("delineate").setLevel(logging.ERROR)  # says that more than 100 were found
     pairs, count = (1, 8) if arguments.quick else (5, 40)
     today = datetime.datetime.now(tz=datetime.UTC).date()
     print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads, "
@@ -128,7 +132,10 @@ def main() -> None:
         compare("nuclei", load(), 128, Path(name), pairs, count)
         if "yolo_seg_n" in ZOO:
             torch.manual_seed(0)
-            model = Model(build("yolo_seg_n"), "yolo_seg_n")
+            network = build("yolo_seg_n")
+            scenes = crowd_video(1, SceneSettings(size=(640, 640)), frames=2)
+            settle(network, [cv2.imencode(".png", np.asarray(scene.image))[1].tobytes() for scene in scenes])
+            model = Model(network, "yolo_seg_n")
             compare("yolo_seg_n", model, 640, Path(name), pairs, count, confidence=0.0, iou=1.0, max_det=100)
     for length in (20, 20) if arguments.quick else (20, 200):
         command = [sys.executable, __file__, "--peak", str(length)]
