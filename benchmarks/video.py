@@ -52,7 +52,7 @@ def clip(path: Path, count: int, side: int) -> Path:
     return path
 
 
-def run(find: Callable[..., Any], source: Path, out: Path, ahead: int, **settings: Any) -> float:
+def run(find: Model, source: Path, out: Path, ahead: int, **settings: Any) -> float:
     """Seconds for the whole of a clip, outlines drawn and encoded."""
     begin = time.perf_counter()
     pictures = frames(source)
@@ -85,12 +85,12 @@ def compare(
 ) -> None:
     """One row: stages, both ways, their ratio."""
     source, out = clip(folder / f"{side}.mp4", count, side), folder / "out.mp4"
-    run(model.predict, source, out, 2, **settings)  # warm
+    run(model, source, out, 2, **settings)  # warm
     each = stages(model.predict, source, out, **settings)
     rows = []
     for turn in range(pairs):
         order = (0, 2) if turn % 2 else (2, 0)  # whoever comes second finds another machine
-        took = {ahead: run(model.predict, source, out, ahead, **settings) for ahead in order}
+        took = {ahead: run(model, source, out, ahead, **settings) for ahead in order}
         rows.append((took[0], took[2]))
     after, beside = (count / statistics.median(column) for column in zip(*rows, strict=True))
     ratio = statistics.median(a / b for a, b in rows)
@@ -106,7 +106,7 @@ def peak(count: int) -> None:
     model = load()
     with tempfile.TemporaryDirectory() as name:
         source = clip(Path(name) / "clip.mp4", count, 128)
-        run(model.predict, source, Path(name) / "out.mp4", 2)
+        run(model, source, Path(name) / "out.mp4", 2)
     print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
