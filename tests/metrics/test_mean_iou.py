@@ -34,7 +34,7 @@ def test_table(pred: Semantic, truth: Semantic, expected: tuple[float, ...]) -> 
     metric = MeanIoU()
     metric.update(pred, truth)
     found = metric.compute()
-    assert tuple(found.scores().values()) == pytest.approx(expected)
+    assert tuple(found.scores.values()) == pytest.approx(expected)
     json.dumps(found.to_dict(), allow_nan=False)
     assert str(found).startswith("mIoU ")
 

@@ -66,7 +66,7 @@ def test_no_images() -> None:
 
 def test_the_text_and_the_names() -> None:
     found = report([(rows("11112222", [0, 2]), rows("11112222", [0, 2]))])
-    assert found.scores()["PQ things"] == 1.0 and len(found.scores()) == 9
+    assert found.scores["PQ things"] == 1.0 and len(found.scores) == 9
     assert str(found).splitlines()[1].split() == ["all", "1.000", "1.000", "1.000", "2"]
     assert found.by_class[1].pq is None
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from delineate.engine.metric_registry import DEFAULT, help_text
+
 if TYPE_CHECKING:
     from delineate.data.dataset import Dataset
     from delineate.engine.report import Report
@@ -47,11 +49,8 @@ def evaluate_command(
     by: Annotated[str, typer.Option(help="Scores for each value of this column too, such as modality.")] = "",
     metrics: Annotated[
         str,
-        typer.Option(
-            help="coco: box and mask AP; cells: AP as in cell papers, counts; "
-            "crowd: objects merged, split, missed; panoptic: PQ, SQ, RQ; semantic: mean IoU."
-        ),
-    ] = "coco,cells",
+        typer.Option(help=f"Some of these, by commas. {help_text()}"),
+    ] = ",".join(DEFAULT),
     confidence: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
 from delineate.core.errors import DelineateError, InputError
 from delineate.core.instances import Instances
-from delineate.metrics.average_precision import MAX_DETS, AveragePrecision
-from delineate.metrics.cell_matching import CellMatching
-from delineate.metrics.counting import CountingError
-from delineate.metrics.crowd import CrowdErrors
+from delineate.metrics.average_precision import MAX_DETS
 
 from .crowd_pictures import WorstPictures
-from .evaluation_inputs import Truth, caller, in_classes, name_of
-from .predictions import ImageEntry, Predictions, read_predictions
+from .evaluation_inputs import Truth, name_of
+from .metric_registry import DEFAULT as METRICS
+from .metric_registry import Part, chosen_parts
+from .object_scores import ObjectScores
+from .predictions import Predictions, read_predictions
 from .remarks import Remarks, remarks_of_one_image
-from .report import Report, Scores
-from .whole_image_scores import WHOLE_METRICS, WholeImages, WholeImageScores
+from .report import Report
+from .scores import MetricGroup
+from .whole_image_scores import WHOLE_METRICS, WholeImages
 
-METRICS = ("coco", "cells")
-"""Those computed unasked."""
-ALL_METRICS = (*METRICS, "crowd", *WHOLE_METRICS)
 OPERATING_POINT = 0.5
 """Score from which a detection counts in cell and crowd metrics, where no confidence is given."""
-
-Kind = Literal["mask", "box"]
 
 
 def evaluate(
@@ -92,25 +88,23 @@ def evaluate(
     if isinstance(predictor, str | Path):
         entries = [truth.entry(index) for index in range(len(truth))]
         predictor = read_predictions(predictor, entries, truth.classes)
-    run = _Run(truth, predictor, confidence, metrics, max_det, None if pictures is None else WorstPictures())
+    worst = None if pictures is None else WorstPictures()
+    run = _Run(truth, predictor, chosen_parts(metrics), confidence=confidence, max_det=max_det, worst=worst)
     console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
     for index in track(range(len(truth)), "evaluating", console=console, transient=True):
         run.image(index)
     if len(run.failed) == len(truth):
         name, reason = run.failed[0]
         raise InputError(f"{truth.where}: no image could be scored; the first, {name}: {reason}")
-    if run.pictures is not None and pictures is not None:
-        run.pictures.save(pictures)
+    if worst is not None and pictures is not None:
+        worst.save(pictures)
     return run.report(time.monotonic() - started, by)
 
 
 def _check_settings(
     confidence: float | None, metrics: Sequence[str], max_det: int | None, pictures: str | Path | None
 ) -> None:
-    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(ALL_METRICS):
-        raise InputError(
-            f"evaluate, metrics: expected some of {list(ALL_METRICS)}, got {metrics!r}; choose from these"
-        )
+    chosen_parts(metrics)
     if confidence is not None and not 0 <= confidence <= 1:
         raise InputError(
             f"evaluate, confidence: expected a number in 0..1, got {confidence}; give for example 0.5"
@@ -126,35 +120,6 @@ def _check_settings(
         )
 
 
-class _Metrics:
-    """The metrics of one group of images."""
-
-    def __init__(self, truth: Truth, max_dets: tuple[int, ...], metrics: Sequence[str]) -> None:
-        self.mask = AveragePrecision("mask", truth.classes, max_dets=max_dets)
-        self.box = AveragePrecision("box", truth.classes, max_dets=max_dets)
-        self.cells, self.counting, self.crowd = CellMatching(), CountingError(), CrowdErrors()
-        self.whole = WholeImageScores(metrics)
-
-    def merge(self, other: _Metrics) -> None:
-        self.mask.merge(other.mask)
-        self.box.merge(other.box)
-        self.cells.merge(other.cells)
-        self.counting.merge(other.counting)
-        self.crowd.merge(other.crowd)
-        self.whole.merge(other.whole)
-
-    def scores(self, kinds: set[Kind], matched: set[str]) -> Scores:
-        return Scores(
-            mask=self.mask.compute() if "mask" in kinds else None,
-            box=self.box.compute() if "box" in kinds else None,
-            cells=self.cells.compute() if "cells" in matched else None,
-            counting=self.counting.compute() if "cells" in matched else None,
-            crowd=self.crowd.compute() if "crowd" in matched else None,
-            panoptic=self.whole.panoptic,
-            semantic=self.whole.semantic,
-        )
-
-
 class _Run:
     """Metrics fed image by image, by group, and what went wrong on the way."""
 
@@ -162,25 +127,35 @@ class _Run:
         self,
         truth: Truth,
         predictor: Any,
+        parts: Sequence[Part],
+        *,
         confidence: float | None,
-        metrics: Sequence[str],
         max_det: int | None,
-        pictures: WorstPictures | None,
+        worst: WorstPictures | None,
     ) -> None:
-        self.truth, self.predictor, self.confidence = truth, predictor, confidence
-        self.metrics, self.pictures = metrics, pictures
-        self.whole = WholeImages(truth, predictor, metrics, confidence)
-        self.call: Callable[[Any], Instances] | None = None
-        if not isinstance(predictor, Predictions) and set(metrics) - set(WHOLE_METRICS):
-            self.call = caller(predictor, confidence, max_det)
+        self.truth, self.predictor, self.parts, self.worst = truth, predictor, parts, worst
+        self.confidence = confidence
+        self.operating_point = OPERATING_POINT if confidence is None else confidence
         last = MAX_DETS[-1] if max_det is None else max_det
-        self.max_dets = (*(limit for limit in MAX_DETS if limit < last), last)
-        self.kinds: set[Kind] = {"mask", "box"} if "coco" in metrics else set()
-        self.matched = set(metrics) & {"cells", "crowd"}  # those that match masks at the operating point
-        self.groups: dict[str, _Metrics] = {}
+        self.given = {
+            "classes": truth.classes,
+            "max_dets": (*(limit for limit in MAX_DETS if limit < last), last),
+            "confidence": self.operating_point,
+            "dataset": truth.samples,
+        }
+        self.groups: dict[str, MetricGroup] = {}
         self.failed: list[tuple[str, str]] = []
-        self.foreign = 0
         self.remarks = Remarks()
+        self.whole = WholeImages(truth, predictor, {part.needs for part in parts}, confidence)
+        self.objects = ObjectScores(
+            truth,
+            predictor,
+            [part for part in parts if part.needs not in WHOLE_METRICS],
+            confidence=confidence,
+            operating_point=self.operating_point,
+            max_det=max_det,
+            remarks=self.remarks,
+        )
 
     def image(self, index: int) -> None:
         """Predict and score one image; a failure is kept, not raised."""
@@ -195,116 +170,56 @@ class _Run:
         """Feed one image to the metrics; all is checked before the first one counts it."""
         entry = self.truth.entry(index)
         pairs = self.whole.pairs(index, entry)
-        if set(self.metrics) - set(WHOLE_METRICS):
-            self.score_objects(index, entry)
-        self.of_group(index).whole.update(pairs, entry.id)
+        if self.objects.asked:
+            compared = self.objects.update(lambda: self.group(index), index, entry)
+            if self.worst is not None and compared is not None:
+                self.picture(*compared, index)
+        for part in self.parts:
+            if part.needs in WHOLE_METRICS:
+                pair = pairs[part.needs]
+                self.group(index)[part.name].update(pair.pred, pair.truth, entry.id)
 
-    def of_group(self, index: int) -> _Metrics:
+    def picture(self, found: Instances, truth: Instances, index: int) -> None:
+        """Draw an image where it is among the worst."""
+        if self.worst is not None and any(part.name == "crowd" for part in self.objects.parts):
+            entry = self.truth.entry(index)
+            self.worst.add(found, truth, self.truth.image(index), entry.id, entry.name)
+
+    def group(self, index: int) -> MetricGroup:
         """The metrics of an image's group."""
-        new = _Metrics(self.truth, self.max_dets, self.metrics)
-        return self.groups.setdefault(self.truth.groups[index], new)
-
-    def score_objects(self, index: int, entry: ImageEntry) -> None:
-        """Feed one image's objects to their metrics."""
-        truth = self.truth.truth(index)
-        exact = self.predictor.results(entry) if isinstance(self.predictor, Predictions) else None
-        # Masks of stored results are decoded only where they are matched: COCO's AP takes the run lengths.
-        found = self.found(index, entry) if exact is None or self.matched else None
-        if found is not None and found.size != truth.size:
-            raise InputError(
-                f"expected a prediction of {truth.size} pixels (height, width), got {found.size}; "
-                "predict on the original image"
-            )
-        self.give_up_masks("truth", len(truth) > 0 and truth.masks is None)
-        if exact is not None:
-            self.give_up_masks("predictions", any("segmentation" not in r for r in exact))
-        elif found is not None:
-            self.give_up_masks("predictions", len(found) > 0 and found.masks is None)
-        metrics = self.of_group(index)
-        for kind in self.kinds:
-            self.score_coco(metrics.mask if kind == "mask" else metrics.box, index, truth, exact or found)
-        if self.matched and found is not None:
-            floor = OPERATING_POINT if self.confidence is None else self.confidence
-            objects = found[found.scores >= floor]
-            if "cells" in self.matched:
-                metrics.cells.update(objects, truth, entry.id)
-                metrics.counting.update(objects, truth, entry.id)
-            if "crowd" in self.matched:
-                metrics.crowd.update(objects, truth, entry.id)
-                if self.pictures is not None:
-                    self.pictures.add(objects, truth, self.truth.samples[index].image, entry.id, entry.name)
-
-    def score_coco(
-        self,
-        metric: AveragePrecision,
-        index: int,
-        truth: Instances,
-        found: Instances | list[dict[str, Any]] | None,
-    ) -> None:
-        """One image's records to COCO's AP, boxes and scores in the precision of their files."""
-        entry = self.truth.entry(index)
-        true = metric.to_coco(truth, entry.id, scored=False)
-        if metric.kind == "box":
-            for record, box in zip(true, self.truth.exact_boxes(index), strict=False):
-                record["bbox"] = record["bbox"] if box is None else box
-        results = (
-            metric.to_coco(found, entry.id, scored=True) if isinstance(found, Instances) else found or []
-        )
-        floor = self.confidence or 0.0
-        image = {"id": entry.id, "height": truth.size[0], "width": truth.size[1]}
-        metric.update_coco([image], true, [r for r in results if r["score"] >= floor])
-
-    def found(self, index: int, entry: ImageEntry) -> Instances:
-        """The predicted objects in the dataset's classes."""
-        if self.call is None:
-            found = self.predictor.instances(entry)
-        else:
-            found, foreign = in_classes(self.call(self.truth.samples[index].image), self.truth.classes)
-            self.foreign += foreign
-        nothing = not len(found) and found.masks is None
-        return Instances.empty(found.size, self.truth.classes) if nothing else found
-
-    def give_up_masks(self, side: str, boxes_only: bool) -> None:
-        """Boxes only on one side: mask scores are given up for the whole set, and the report says so."""
-        if boxes_only and ("mask" in self.kinds or self.matched):
-            self.kinds.discard("mask")
-            names = ["masks", *sorted(self.matched)]
-            told = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-            self.matched = set()
-            self.remarks.add(f"the {side} have boxes only: {told} are not scored")
-        if not self.kinds and not self.matched:
-            raise InputError(
-                "cells, crowd: expected masks in truth and predictions, got boxes only; "
-                "choose metrics=['coco']"
-            )
+        name = self.truth.groups[index]
+        if name not in self.groups:
+            self.groups[name] = MetricGroup(self.parts, self.given)
+        return self.groups[name]
 
     def report(self, seconds: float, by: str | None) -> Report:
         """What came out."""
-        total = _Metrics(self.truth, self.max_dets, self.metrics)
+        total = MetricGroup(self.parts, self.given)
         for metrics in self.groups.values():
             total.merge(metrics)
+        kept = {part.name for part in self.parts if part.needs in WHOLE_METRICS or part in self.objects.parts}
         named = {name: self.groups[name] for name in sorted(self.groups) if name} if by else {}
-        notes = [
-            *self.truth.notes,
-            *(self.predictor.notes if isinstance(self.predictor, Predictions) else ()),
-        ]
-        notes += self.remarks.texts()
-        if self.foreign:
-            notes.append(f"{self.foreign} detections of classes that the data does not have were not scored")
-        if self.whole.foreign:
-            notes.append(
-                f"{self.whole.foreign} segments of classes that the data does not have count as void"
-            )
         return Report(
             predictor=name_of(self.predictor),
             data=self.truth.describe(),
             images=len(self.truth) - len(self.failed),
-            total=total.scores(self.kinds, self.matched),
-            groups={name: metrics.scores(self.kinds, self.matched) for name, metrics in named.items()},
+            total=total.compute(kept),
+            groups={name: metrics.compute(kept) for name, metrics in named.items()},
             by=by,
             confidence=self.confidence,
-            cell_confidence=OPERATING_POINT if self.confidence is None else self.confidence,
+            cell_confidence=self.operating_point,
             failed=tuple(self.failed),
-            notes=tuple(notes),
+            notes=tuple(self.notes()),
             seconds=seconds,
         )
+
+    def notes(self) -> list[str]:
+        """What a reader of the numbers must know."""
+        notes = [*self.truth.notes]
+        notes += self.predictor.notes if isinstance(self.predictor, Predictions) else ()
+        notes += self.remarks.texts()
+        if lost := self.objects.foreign:
+            notes.append(f"{lost} detections of classes that the data does not have were not scored")
+        if lost := self.whole.foreign:
+            notes.append(f"{lost} segments of classes that the data does not have count as void")
+        return notes

@@ -15,81 +15,14 @@ from rich.console import Console
 
 from delineate import __version__
 from delineate.core.errors import InputError, MissingDependencyError
-from delineate.metrics.average_precision_report import AveragePrecisionReport
-from delineate.metrics.cell_report import CellMatchingReport, CellScores
-from delineate.metrics.counting import CountingReport
-from delineate.metrics.crowd_report import CrowdReport
-from delineate.metrics.mean_iou import MeanIoUReport
-from delineate.metrics.panoptic_report import PanopticReport
+from delineate.metrics.metric import notes_of, per_class_of, protocol_of
 
 from .atomic import write_atomically
+from .metric_registry import METRICS, PARTS, Takes
 from .report_text import render
+from .scores import Scores
 
 _MAIN = ("mask/AP", "box/AP", "cells/AP50", "panoptic/PQ", "semantic/mIoU")
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """The metrics of one set of images; None for those not asked for, or not possible with boxes only."""
-
-    mask: AveragePrecisionReport | None = None
-    box: AveragePrecisionReport | None = None
-    cells: CellMatchingReport | None = None
-    counting: CountingReport | None = None
-    crowd: CrowdReport | None = None
-    panoptic: PanopticReport | None = None
-    semantic: MeanIoUReport | None = None
-
-    def flat(self) -> dict[str, float]:
-        """Every number by a short name: ``mask/AP50``, ``cells/AP``, ``cells/F1_50``, ``count/bias``,
-        ``crowd/merged_pairs``, ``panoptic/PQ``, ``panoptic/PQ_things``, ``semantic/mIoU``, ..
-
-        ``cells/AP`` is the accuracy averaged over the thresholds, ``cells/AP50`` that at IoU 0.5, pooled over
-        the images; ``cells/AP_by_image`` and ``cells/AP50_by_image`` are averaged over the images.
-        """
-        numbers: dict[str, float] = {}
-        for kind, report in (("mask", self.mask), ("box", self.box)):
-            numbers |= {f"{kind}/{name}": value for name, value in report.scores.items()} if report else {}
-        if self.cells is not None:
-            numbers["cells/AP"] = self.cells.mean_accuracy
-            numbers |= dict(_cell_numbers(self.cells.pooled, ""))
-            numbers["cells/AP_by_image"] = self.cells.mean_accuracy_by_image
-            numbers |= dict(_cell_numbers(self.cells.by_image, "_by_image"))
-        if self.counting is not None:
-            numbers["count/bias"] = self.counting.bias
-            numbers["count/MAE"] = self.counting.mean_absolute_error
-        if self.crowd is not None:
-            numbers |= {f"crowd/{name}": value for name, value in self.crowd.scores.items()}
-        if self.panoptic is not None:
-            scores = self.panoptic.scores()
-            numbers |= {f"panoptic/{name.replace(' ', '_')}": value for name, value in scores.items()}
-        if self.semantic is not None:
-            numbers |= {f"semantic/{name}": value for name, value in self.semantic.scores().items()}
-        return numbers
-
-    def to_dict(self) -> dict[str, Any]:
-        """All numbers as plain values, ready for JSON."""
-        parts = {
-            "mask": self.mask,
-            "box": self.box,
-            "cells": self.cells,
-            "counting": self.counting,
-            "crowd": self.crowd,
-            "panoptic": self.panoptic,
-            "semantic": self.semantic,
-        }
-        return {name: part.to_dict() for name, part in parts.items() if part is not None}
-
-
-def _cell_numbers(scores: tuple[CellScores, ...], ending: str) -> Iterator[tuple[str, float]]:
-    for s in scores:
-        at = f"{round(100 * s.threshold)}{ending}"
-        yield f"cells/AP{at}", s.accuracy
-        if s is scores[0]:
-            yield f"cells/precision_{at}", s.precision
-            yield f"cells/recall_{at}", s.recall
-            yield f"cells/F1_{at}", s.f1
-            yield f"cells/PQ_{at}", s.panoptic_quality
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,36 +63,32 @@ class Report:
     @property
     def protocol(self) -> dict[str, Any]:
         """The choices behind the numbers, by metric."""
-        total = self.total
-        coco = total.mask or total.box
         chosen: dict[str, Any] = {}
-        if coco is not None:
-            taken = "all detections" if self.confidence is None else f"detections from {self.confidence:g} on"
-            chosen["coco"] = {**coco.protocol, "taken": taken}
-            chosen["coco"]["overlap"] = [r.kind for r in (total.mask, total.box) if r is not None]
-            chosen["coco"]["detection_area"] = "of the mask for masks, of the box for boxes"
-        if total.cells is not None:
-            chosen["cells"] = {
-                **total.cells.protocol,
-                "taken": f"detections from {self.cell_confidence:g} on",
-            }
-        if total.crowd is not None:
-            chosen["crowd"] = {
-                **total.crowd.protocol,
-                "taken": f"detections from {self.cell_confidence:g} on",
-            }
-        chosen |= {"panoptic": total.panoptic.protocol} if total.panoptic is not None else {}
-        chosen |= {"semantic": total.semantic.protocol} if total.semantic is not None else {}
+        for name, entry in METRICS.items():
+            parts = [part for part in entry.parts if part.name in self.total]
+            if parts:
+                chosen[name] = protocol_of(self.total[parts[0].name])
+                if parts[0].needs in ("boxes", "masks"):
+                    chosen[name]["taken"] = self._taken(parts[0].takes)
+            if parts and name == "coco":
+                chosen[name]["overlap"] = [part.name for part in parts]
+                chosen[name]["detection_area"] = "of the mask for masks, of the box for boxes"
         return chosen
+
+    def _taken(self, takes: Takes) -> str:
+        floor = self.cell_confidence if takes == "confident" else self.confidence
+        return "all detections" if floor is None else f"detections from {floor:g} on"
 
     @property
     def all_notes(self) -> tuple[str, ...]:
         """The notes, with what was not scored for lying beyond max_det."""
         kinds: dict[str, list[str]] = {}
-        for report in filter(None, (self.total.mask, self.total.box)):
-            for note in report.notes:
-                kinds.setdefault(note, []).append(report.kind)
-        return (*self.notes, *(f"{' and '.join(names)} AP: {note}" for note, names in kinds.items()))
+        for part in self.total:
+            name = f"{part} AP" if part in ("mask", "box") else part
+            for note in notes_of(self.total[part]):
+                kinds.setdefault(note, []).append(name)
+        told = {note: " and ".join(names).replace(" AP and ", " and ") for note, names in kinds.items()}
+        return (*self.notes, *(f"{names}: {note}" for note, names in told.items()))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON; undefined numbers are None."""
@@ -189,10 +118,11 @@ class Report:
         rows.writerow(["group", "class", "score", "value"])
         for group, scores in (("", self.total), *self.groups.items()):
             rows.writerows([_text(group), "", name, _cell(value)] for name, value in scores.flat().items())
-            for kind, report in (("mask", scores.mask), ("box", scores.box)):
-                for label, row in (report.per_class if report else {}).items():
+            for part in scores:
+                prefix = PARTS[part].prefix or part
+                for label, row in per_class_of(scores[part]).items():
                     rows.writerows(
-                        [_text(group), _text(label), f"{kind}/{k}", _cell(v)] for k, v in row.items()
+                        [_text(group), _text(label), f"{prefix}/{k}", _cell(v)] for k, v in row.items()
                     )
             if scores.crowd is not None:
                 rows.writerows([_text(group), "", *row] for row in scores.crowd.rows())

@@ -10,13 +10,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from delineate.metrics.metric import per_class_of, tables_of
+
+from .metric_registry import METRICS, metric_of
+
 if TYPE_CHECKING:
     from delineate.metrics.cell_report import CellScores
     from delineate.metrics.crowd_report import CrowdRow
 
-    from .report import Report, Scores
+    from .report import Report
+    from .scores import Scores
 
 CLASSES_SHOWN = 20
+WIDEST = 12  # with more scores than this there is a line for each
+_OWN_TABLES = ("mask", "box", "cells", "counting", "crowd", "panoptic", "semantic")
 
 
 def render(report: Report, console: Console) -> None:
@@ -31,7 +38,8 @@ def render(report: Report, console: Console) -> None:
         _semantic(sets),
         _semantic_classes(report.total),
     )
-    for table in (_coco(sets), _classes(report.total), *cells, *crowd, *whole):
+    rest = (table for part in report.total if part not in _OWN_TABLES for table in _any(part, sets))
+    for table in (_coco(sets), _classes(report.total), *cells, *crowd, *whole, *rest):
         if table is not None:
             console.print(table)
     _protocol(report, console)
@@ -214,6 +222,38 @@ def _semantic_classes(scores: Scores) -> Table | None:
     return _more(table, len(used))
 
 
+def _any(part: str, sets: Sequence[tuple[str, Scores]]) -> Iterator[Table]:
+    """The scores, the classes and the own tables of any metric."""
+    title = METRICS[metric_of(part)].summary
+    names = list(sets[0][1][part].scores)
+    if len(names) <= WIDEST:
+        table = _table(title, "", *names)
+        for name, scores in sets:
+            if part in scores:
+                table.add_row(escape(name), *map(_value, scores[part].scores.values()))
+    else:
+        shown = [(name, scores[part].scores) for name, scores in sets if part in scores]
+        table = _table(title, "", *(escape(name) for name, _ in shown))
+        for name in names:
+            table.add_row(escape(name), *(_value(numbers[name]) for _, numbers in shown))
+    yield table
+    classes = per_class_of(sets[0][1][part])
+    if len(classes) > 1:
+        columns = list(next(iter(classes.values())))
+        table = _table(f"{title}, by class", "class", *columns)
+        for name, row in list(classes.items())[:CLASSES_SHOWN]:
+            table.add_row(escape(name), *(_value(row[column]) for column in columns))
+        yield _more(table, len(classes))
+    for own in tables_of(sets[0][1][part]):
+        table = _table(escape(own.title), *map(escape, own.columns))
+        for cells in own.rows[:CLASSES_SHOWN]:
+            table.add_row(*(escape(c) if isinstance(c, str) else _value(c) for c in cells))
+        more = f"{len(own.rows) - CLASSES_SHOWN} more rows in the saved report"
+        told = [escape(own.caption)] * bool(own.caption) + [more] * (len(own.rows) > CLASSES_SHOWN)
+        table.caption, table.caption_justify = "\n".join(told) or None, "left"
+        yield table
+
+
 def _more(table: Table, count: int) -> Table:
     if count > CLASSES_SHOWN:
         table.caption = f"{count - CLASSES_SHOWN} more classes in the saved report"
@@ -243,10 +283,11 @@ def _protocol(report: Report, console: Console) -> None:
             f"inexact: {crowd['inexact']}; neighbours: {crowd['neighbours']}; crowd: {crowd['crowd']}; "
             f"classes: {crowd['classes']}; {crowd['taken']}"
         )
-    for name in ("panoptic", "semantic"):
-        if part := chosen.get(name):
-            said = "; ".join(text if key == "definition" else f"{key}: {text}" for key, text in part.items())
-            lines.append(f"{name.capitalize()} protocol: {said}")
+    for name in (n for n in chosen if n not in ("coco", "cells", "crowd")):
+        said = "; ".join(
+            str(text) if key == "definition" else f"{key}: {text}" for key, text in chosen[name].items()
+        )
+        lines.append(f"{name.capitalize()} protocol: {said}")
     for line in lines:
         console.print(escape(line), style="dim")
 
@@ -265,6 +306,13 @@ def _table(title: str, first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _value(value: float | None) -> str:
+    """A ratio with three digits, a whole number as it is."""
+    if value is None or value != value:
+        return "-"
+    return str(value) if isinstance(value, int) else _number(value)
 
 
 def _percent(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Scores of what is said of every pixel: panoptic quality and mean IoU, image by image."""
+"""Prediction and truth of every pixel, image by image, for panoptic quality, mean IoU and their like."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from delineate.core.errors import InputError
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import VOID, Semantic
-from delineate.metrics.mean_iou import MeanIoU, MeanIoUReport
-from delineate.metrics.panoptic_quality import PanopticQuality
-from delineate.metrics.panoptic_report import PanopticReport
 
 from .evaluation_inputs import Truth, index_of_classes
 from .stored import ImageEntry, Predictions
 
 WHOLE_METRICS = ("panoptic", "semantic")
+"""What can be known of every pixel, as a registry entry ``needs`` it."""
 
 
 @dataclass(frozen=True)
@@ -31,49 +29,13 @@ class Pair:
     truth: Any
 
 
-class WholeImageScores:
-    """Both metrics of one group of images.
-
-    Args:
-        metrics: some of :data:`WHOLE_METRICS`; other names are passed over.
-    """
-
-    def __init__(self, metrics: Collection[str]) -> None:
-        self.quality = PanopticQuality() if "panoptic" in metrics else None
-        self.iou = MeanIoU() if "semantic" in metrics else None
-
-    def update(self, pairs: dict[str, Pair], image_id: int) -> None:
-        """Count one image."""
-        if self.quality is not None:
-            self.quality.update(pairs["panoptic"].pred, pairs["panoptic"].truth, image_id)
-        if self.iou is not None:
-            self.iou.update(pairs["semantic"].pred, pairs["semantic"].truth, image_id)
-
-    def merge(self, other: WholeImageScores) -> None:
-        """Take over the images of another group."""
-        if self.quality is not None and other.quality is not None:
-            self.quality.merge(other.quality)
-        if self.iou is not None and other.iou is not None:
-            self.iou.merge(other.iou)
-
-    @property
-    def panoptic(self) -> PanopticReport | None:
-        """Panoptic quality so far; None where it was not asked for."""
-        return None if self.quality is None else self.quality.compute()
-
-    @property
-    def semantic(self) -> MeanIoUReport | None:
-        """Mean IoU so far; None where it was not asked for."""
-        return None if self.iou is None else self.iou.compute()
-
-
 class WholeImages:
     """Who predicts, and what is true.
 
     Args:
         truth: the dataset.
         predictor: a model, a callable to :class:`Panoptic` or :class:`Semantic`, or stored predictions.
-        metrics: those asked for; other names than :data:`WHOLE_METRICS` are passed over.
+        needs: what metrics need; other names than :data:`WHOLE_METRICS` are passed over.
         confidence: passed on to a model's panoptic results; None leaves it its default.
 
     Raises:
@@ -81,28 +43,28 @@ class WholeImages:
     """
 
     def __init__(
-        self, truth: Truth, predictor: Any, metrics: Collection[str], confidence: float | None
+        self, truth: Truth, predictor: Any, needs: Collection[str], confidence: float | None
     ) -> None:
-        self.truth, self.metrics = truth, [name for name in WHOLE_METRICS if name in metrics]
+        self.truth, self.needs = truth, [name for name in WHOLE_METRICS if name in needs]
         self.predictor = predictor
         self.foreign = 0
-        if self.metrics:
-            truth.check_segments(self.metrics)
+        if self.needs:
+            truth.check_segments(self.needs)
         self.calls: dict[str, Callable[[Any], Any]] = {}
-        for name in self.metrics:
+        for name in self.needs:
             if isinstance(predictor, Predictions):
                 predictor.check(name)
             else:
                 self.calls[name] = _caller(predictor, name, confidence)
 
     def pairs(self, index: int, entry: ImageEntry) -> dict[str, Pair]:
-        """Prediction and truth of an image for each metric, checked.
+        """Prediction and truth of an image for each need, checked.
 
         Raises:
             InputError: sizes differ, no class in common, or either side cannot be read.
         """
         pairs = {}
-        for name in self.metrics:
+        for name in self.needs:
             true = self.truth.panoptic(index) if name == "panoptic" else self.truth.semantic(index)
             found = self._found(name, index, entry)
             if found.size != true.size:

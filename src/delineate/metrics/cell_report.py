@@ -140,6 +140,13 @@ class CellMatchingReport:
         return float(np.mean([scores.accuracy for scores in self.by_image]))
 
     @property
+    def scores(self) -> dict[str, float]:
+        """``AP`` (mean accuracy over the thresholds), ``AP50``, .. pooled, and ``_by_image``; at the first
+        threshold precision, recall, F1 and PQ too."""
+        pooled, by_image = _named(self.pooled, ""), _named(self.by_image, "_by_image")
+        return {"AP": self.mean_accuracy, **pooled, "AP_by_image": self.mean_accuracy_by_image, **by_image}
+
+    @property
     def protocol(self) -> dict[str, Any]:
         """The choices behind the numbers, JSON-able."""
         return {
@@ -162,6 +169,17 @@ class CellMatchingReport:
             "by_image": [asdict(scores) for scores in self.by_image],
             "groups": {name: group.to_dict() for name, group in self.groups.items()},
         }
+
+
+def _named(scores: tuple[CellScores, ...], ending: str) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for s in scores:
+        at = f"{round(100 * s.threshold)}{ending}"
+        numbers[f"AP{at}"] = s.accuracy
+        if s is scores[0]:
+            numbers |= {f"precision_{at}": s.precision, f"recall_{at}": s.recall}
+            numbers |= {f"F1_{at}": s.f1, f"PQ_{at}": s.panoptic_quality}
+    return numbers
 
 
 def _ratio(part: float, whole: float) -> float:

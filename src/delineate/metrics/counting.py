@@ -35,6 +35,20 @@ class CountingReport:
     exact: float
     worst: tuple[tuple[int, int], ...]
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """``bias`` and ``MAE``, in objects an image."""
+        return {"bias": self.bias, "MAE": self.mean_absolute_error}
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """The choices behind the numbers, in words."""
+        return {
+            "definition": "predicted minus true number of objects, image by image",
+            "crowd": "crowd regions of the truth are not counted",
+            "classes": "not looked at",
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, ready for JSON."""
         return asdict(self)

@@ -57,13 +57,14 @@ class MeanIoUReport:
         """Numbers and names only, for ``json.dumps``."""
         return asdict(self)
 
+    @property
     def scores(self) -> dict[str, float]:
         """The four means by name: ``mIoU``, ``fwIoU``, ``pACC``, ``mACC``."""
         means = (self.mean_iou, self.weighted_iou, self.pixel_accuracy, self.class_accuracy)
         return dict(zip(("mIoU", "fwIoU", "pACC", "mACC"), means, strict=True))
 
     def __str__(self) -> str:
-        return "  ".join(f"{name} {value:.3f}" for name, value in self.scores().items())
+        return "  ".join(f"{name} {value:.3f}" for name, value in self.scores.items())
 
 
 class MeanIoU:

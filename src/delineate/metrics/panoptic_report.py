@@ -94,6 +94,7 @@ class PanopticReport:
         """Numbers and names only, for ``json.dumps``."""
         return asdict(self)
 
+    @property
     def scores(self) -> dict[str, float]:
         """The means by name: ``PQ``, ``SQ``, ``RQ``, ``PQ things`` and so on."""
         parts = {"": self.all, " things": self.things, " stuff": self.stuff}

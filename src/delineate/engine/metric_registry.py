@@ -1,0 +1,125 @@
+"""Every metric by name: who computes it, what it needs to see, what it is.
+
+Looking a name up imports no metric: a factory is written ``"module:name"`` below ``delineate.metrics`` and
+found when it is called. A new metric is its file and one entry here; `--metrics`, `--help`, the text, JSON,
+CSV and HTML reports follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from delineate.core.errors import InputError
+
+if TYPE_CHECKING:
+    from delineate.metrics.metric import Metric
+
+Needs = Literal["boxes", "masks", "panoptic", "semantic"]
+Takes = Literal["all", "confident"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One metric. A name of the registry stands for one or several of them.
+
+    Attributes:
+        name: what the report calls it: its key in JSON's ``details`` and in ``report.total``.
+        factory: ``"module:name"`` below ``delineate.metrics``; called with ``settings`` and
+            what it ``wants``.
+        settings: given to the factory as they are.
+        wants: the settings of the evaluation to give it too, by keyword: some of ``classes`` (the dataset's
+            :class:`Labels`), ``max_dets`` (ascending limits), ``confidence`` (of the operating point) and
+            ``dataset`` (as given to ``evaluate``).
+        needs: what its ``update`` compares: objects with boxes at least, objects with masks, things and
+            stuff, or the class of every pixel.
+        takes: all detections, as for a ranking by score, or those from the operating point's confidence on.
+        prefix: what stands before its scores' names, ``prefix/AP``; default: its name.
+    """
+
+    name: str
+    factory: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    wants: tuple[str, ...] = ()
+    needs: Needs = "masks"
+    takes: Takes = "confident"
+    prefix: str = ""
+
+    def make(self, given: Mapping[str, Any]) -> Metric[Any]:
+        """A fresh metric; ``given`` are the settings of the evaluation."""
+        module, name = self.factory.split(":")
+        factory = getattr(import_module(f"delineate.metrics.{module}"), name)
+        made: Metric[Any] = factory(**self.settings, **{key: given[key] for key in self.wants})
+        return made
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of the registry.
+
+    Attributes:
+        summary: one line for people.
+        parts: the metrics behind the name.
+    """
+
+    summary: str
+    parts: tuple[Part, ...]
+
+
+def _one(name: str, factory: str, summary: str, **settings: Any) -> Entry:
+    """An entry with one part of the same name."""
+    return Entry(summary, (Part(name, factory, **settings),))
+
+
+_COCO = {"factory": "average_precision:AveragePrecision", "wants": ("classes", "max_dets"), "takes": "all"}
+
+METRICS: dict[str, Entry] = {
+    "coco": Entry(
+        "COCO's AP and AR of boxes and masks",
+        (
+            Part("mask", settings={"kind": "mask"}, needs="masks", **_COCO),  # type: ignore[arg-type]
+            Part("box", settings={"kind": "box"}, needs="boxes", **_COCO),  # type: ignore[arg-type]
+        ),
+    ),
+    "cells": Entry(
+        "AP as in cell papers, counting error",
+        (
+            Part("cells", "cell_matching:CellMatching"),
+            Part("counting", "counting:CountingError", prefix="count"),
+        ),
+    ),
+    "crowd": _one("crowd", "crowd:CrowdErrors", "objects merged, split, missed"),
+    "panoptic": _one("panoptic", "panoptic_quality:PanopticQuality", "PQ, SQ, RQ", needs="panoptic"),
+    "semantic": _one("semantic", "mean_iou:MeanIoU", "mean IoU of the pixels' classes", needs="semantic"),
+}
+"""A line per metric, in the order of the report."""
+
+PARTS: dict[str, Part] = {part.name: part for entry in METRICS.values() for part in entry.parts}
+DEFAULT = ("coco", "cells")
+"""Those computed unasked."""
+
+
+def chosen_parts(names: Iterable[str]) -> tuple[Part, ...]:
+    """The parts behind ``names``, in the order of the registry.
+
+    Raises:
+        InputError: a name that is none of :data:`METRICS`, or no name at all.
+    """
+    asked = [] if isinstance(names, str) else list(names)
+    if not asked or not set(asked) <= set(METRICS):
+        raise InputError(
+            f"evaluate, metrics: expected some of {list(METRICS)}, got {names!r}; choose from these"
+        )
+    return tuple(part for name, entry in METRICS.items() if name in asked for part in entry.parts)
+
+
+def metric_of(part: str) -> str:
+    """The name of the registry that a part belongs to."""
+    return next(name for name, entry in METRICS.items() if any(p.name == part for p in entry.parts))
+
+
+def help_text() -> str:
+    """One line on all names, for `--help`."""
+    return "; ".join(f"{name}: {entry.summary}" for name, entry in METRICS.items()) + "."
