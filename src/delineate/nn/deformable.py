@@ -3,8 +3,7 @@
 Zhu et al. 2021, "Deformable DETR", section 4.1 and appendix A. Each query looks at P points on each of L
 maps; where they lie and how much they weigh is read off the query. The usual way samples each map with
 ``grid_sample`` and adds up what it found. Here the four cells around every point are rows of one table, and
-a query's answer is one weighted sum of rows, which is what ``embedding_bag`` computes without storing the
-rows.
+a query's answer is one weighted sum of rows (:mod:`.weighted_rows`), computed without storing the rows.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .weighted_rows import weighted_rows
 
 Size = tuple[int, int]
 
@@ -133,7 +134,7 @@ def sample_by_rows(table: Tensor, x: Tensor, y: Tensor, weights: Tensor, sizes: 
     upper = weights - lower
     upper_right, lower_right = upper * right, lower * right
     share = _by_bag((upper - upper_right, upper_right, lower - lower_right, lower_right), heads)
-    found = F.embedding_bag(index, rows.view(-1, channels), per_sample_weights=share, mode="sum")
+    found = weighted_rows(rows.view(-1, channels), index, share)
     return found.view(batch, count, heads * channels)
 
 
