@@ -96,6 +96,7 @@ def maskdino(
     decoder_hidden: int = 2048,
     points: int = 12544,
     denoising: int = 100,
+    boxes_from_masks: bool = True,
     frozen_norms: bool = True,
     checkpointing: bool = False,
     pretrained: bool = False,
@@ -115,6 +116,8 @@ def maskdino(
         decoder_hidden: width of the queries' feed-forward networks.
         points: points per mask at which masks are compared in training.
         denoising: about so many denoising queries in training.
+        boxes_from_masks: the first boxes are drawn around the first masks; False, as in the panoptic
+            releases, begins with the cells' own, which learns sooner from random weights.
         frozen_norms: the backbone's batch norms keep their statistics, as published; False for training
             from scratch.
         checkpointing: training keeps less and computes it again: the same gradients from less memory.
@@ -127,7 +130,7 @@ def maskdino(
             "backbone": backbone, "queries": queries, "encoder_layers": encoder_layers,
             "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
             "decoder_hidden": decoder_hidden, "points": points, "denoising": denoising,
-            "frozen_norms": frozen_norms, "checkpointing": checkpointing,
+            "boxes_from_masks": boxes_from_masks, "frozen_norms": frozen_norms, "checkpointing": checkpointing,
         },
     )  # fmt: skip
 
@@ -144,6 +147,7 @@ def dimaskdino(
     decoder_hidden: int = 2048,
     points: int = 12544,
     denoising: int = 100,
+    boxes_from_masks: bool = True,
     selected: int = 600,
     guides: int = 50,
     frozen_norms: bool = True,
@@ -165,6 +169,7 @@ def dimaskdino(
         decoder_hidden: width of the queries' feed-forward networks.
         points: points per mask at which masks are compared in training.
         denoising: about so many denoising queries in training.
+        boxes_from_masks: the first boxes are drawn around the first masks, else they are the cells' own.
         selected: cells of the first selection, from which the queries are selected.
         guides: queries that guide the update of the maps.
         frozen_norms: the backbone's batch norms keep their statistics.
@@ -178,8 +183,8 @@ def dimaskdino(
             "backbone": backbone, "queries": queries, "encoder_layers": encoder_layers,
             "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
             "decoder_hidden": decoder_hidden, "points": points, "denoising": denoising,
-            "selected": selected, "guides": guides, "frozen_norms": frozen_norms,
-            "checkpointing": checkpointing,
+            "boxes_from_masks": boxes_from_masks, "selected": selected, "guides": guides,
+            "frozen_norms": frozen_norms, "checkpointing": checkpointing,
         },
     )  # fmt: skip
 
@@ -200,7 +205,8 @@ def _with_boxes(
     if settings["frozen_norms"]:
         freeze_batch_norm(body)
     order = (8, 16, 32, 64)
-    more = {name: settings[name] for name in ("selected", "guides") if name in settings}
+    own = ("boxes_from_masks", "selected", "guides")
+    more = {name: settings[name] for name in own if name in settings}
     model = kind(
         labels,
         body,

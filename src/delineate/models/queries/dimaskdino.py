@@ -72,6 +72,7 @@ class BalancedDecoder(BoxDecoder):
         channels: C.
         hidden: width of the feed-forward networks.
         levels: maps.
+        boxes_from_masks: as in :class:`BoxDecoder`.
         selected: cells of the first selection.
         guides: queries that guide the update of the maps.
     """
@@ -84,10 +85,11 @@ class BalancedDecoder(BoxDecoder):
         channels: int = 256,
         hidden: int = 2048,
         levels: int = 4,
+        boxes_from_masks: bool = True,
         selected: int = 600,
         guides: int = 50,
     ) -> None:
-        super().__init__(classes, queries, layers, channels, hidden, levels)
+        super().__init__(classes, queries, layers, channels, hidden, levels, boxes_from_masks)
         self.selected, self.guides = selected, guides
         self.balance = DeImbalance(channels, hidden)
         self.update = TokenLayer(channels, hidden)

@@ -71,6 +71,7 @@ def variant_of(weights: Mapping[str, Tensor], names: Sequence[str] | None = None
         settings["queries"] = shapes["decoder.content.weight"][0]
     else:
         name = "dimaskdino" if any(key.startswith("decoder.balance.") for key in shapes) else "maskdino"
+        settings["boxes_from_masks"] = classes != COCO_SEGMENTS  # the panoptic releases begin without
     return Variant(name, settings | {"classes": _classes(classes, names)})
 
 
