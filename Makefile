@@ -40,12 +40,17 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install --editable .
 	@touch $@
 
+# TrackEval, which tests compare with, asks for opencv-python, which would overwrite the headless one; it runs without.
+REFERENCES := trackeval==1.3.0
+
 $(VENV)/.test: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install --editable ".[test,train]"
+	$(BIN)/python -m pip install --no-deps $(REFERENCES)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.check: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install --editable ".[test,train,dev,docs]"
+	$(BIN)/python -m pip install --no-deps $(REFERENCES)
 	@touch $@ $(VENV)/.demo $(VENV)/.test
 
 # -- what people run ----------------------------------------------------------------------------------
