@@ -23,6 +23,7 @@ from .predictions import Predictions, read_predictions
 from .remarks import Remarks, remarks_of_one_image
 from .report import Report
 from .scores import MetricGroup
+from .whole_file import score_at_once
 from .whole_image_scores import WHOLE_METRICS, WholeImages
 
 OPERATING_POINT = 0.5
@@ -91,7 +92,8 @@ def evaluate(
     worst = None if pictures is None else WorstPictures()
     run = _Run(truth, predictor, chosen_parts(metrics), confidence=confidence, max_det=max_det, worst=worst)
     console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
-    for index in track(range(len(truth)), "evaluating", console=console, transient=True):
+    images = range(len(truth)) if run.open_parts else ()
+    for index in track(images, "evaluating", console=console, transient=True):
         run.image(index)
     if len(run.failed) == len(truth):
         name, reason = run.failed[0]
@@ -143,14 +145,17 @@ class _Run:
             "confidence": self.operating_point,
             "dataset": truth.samples,
         }
+        # What is computed of whole files needs no image of its own.
+        self.done = {} if confidence else score_at_once(truth, predictor, parts, self.given)
+        self.open_parts = [part for part in parts if part.name not in self.done]
         self.groups: dict[str, MetricGroup] = {}
         self.failed: list[tuple[str, str]] = []
         self.remarks = Remarks()
-        self.whole = WholeImages(truth, predictor, {part.needs for part in parts}, confidence)
+        self.whole = WholeImages(truth, predictor, {part.needs for part in self.open_parts}, confidence)
         self.objects = ObjectScores(
             truth,
             predictor,
-            [part for part in parts if part.needs not in WHOLE_METRICS],
+            [part for part in self.open_parts if part.needs not in WHOLE_METRICS],
             confidence=confidence,
             operating_point=self.operating_point,
             max_det=max_det,
@@ -174,7 +179,7 @@ class _Run:
             compared = self.objects.update(lambda: self.group(index), index, entry)
             if self.worst is not None and compared is not None:
                 self.picture(*compared, index)
-        for part in self.parts:
+        for part in self.open_parts:
             if part.needs in WHOLE_METRICS:
                 pair = pairs[part.needs]
                 self.group(index)[part.name].update(pair.pred, pair.truth, entry.id)
@@ -197,7 +202,11 @@ class _Run:
         total = MetricGroup(self.parts, self.given)
         for metrics in self.groups.values():
             total.merge(metrics)
-        kept = {part.name for part in self.parts if part.needs in WHOLE_METRICS or part in self.objects.parts}
+        total.metrics.update(self.done)
+        scored = {*self.done, *(part.name for part in self.objects.parts)}
+        able = [part for part in self.parts if part.needs in WHOLE_METRICS or part.name in scored]
+        names = {part.name for part in able}
+        kept = {part.name for part in able if part.instead_of not in names}
         named = {name: self.groups[name] for name in sorted(self.groups) if name} if by else {}
         return Report(
             predictor=name_of(self.predictor),

@@ -8,7 +8,7 @@ CSV and HTML reports follow from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,7 @@ class Part:
         needs: what its ``update`` compares: objects with boxes at least, objects with masks, things and
             stuff, or the class of every pixel.
         takes: all detections, as for a ranking by score, or those from the operating point's confidence on.
+        instead_of: a part of masks that this one of boxes stands in for; reported only where that one is not.
         prefix: what stands before its scores' names, ``prefix/AP``; default: its name.
     """
 
@@ -45,6 +46,7 @@ class Part:
     wants: tuple[str, ...] = ()
     needs: Needs = "masks"
     takes: Takes = "confident"
+    instead_of: str = ""
     prefix: str = ""
 
     def make(self, given: Mapping[str, Any]) -> Metric[Any]:
@@ -73,6 +75,23 @@ def _one(name: str, factory: str, summary: str, **settings: Any) -> Entry:
     return Entry(summary, (Part(name, factory, **settings),))
 
 
+_RANKED: dict[str, Any] = {"wants": ("classes", "max_dets"), "takes": "all"}
+
+
+def _both(name: str, factory: str, summary: str, **settings: Any) -> Entry:
+    """An entry by masks and by boxes, ``mask_name`` and ``box_name``; its factory takes ``kind``."""
+    given = _RANKED | settings
+    mask = Part(f"mask_{name}", factory, settings={"kind": "mask"}, needs="masks", **given)
+    box = Part(f"box_{name}", factory, settings={"kind": "box"}, needs="boxes", **given)
+    return Entry(summary, (mask, box))
+
+
+def _either(name: str, factory: str, summary: str, **settings: Any) -> Entry:
+    """An entry by masks, ``name``, or by boxes, ``box_name``, where one side has boxes only."""
+    mask, box = _both(name, factory, summary, **settings).parts
+    return Entry(summary, (replace(mask, name=name), replace(box, instead_of=name)))
+
+
 _COCO = {"factory": "average_precision:AveragePrecision", "wants": ("classes", "max_dets"), "takes": "all"}
 
 METRICS: dict[str, Entry] = {
@@ -91,6 +110,33 @@ METRICS: dict[str, Entry] = {
         ),
     ),
     "crowd": _one("crowd", "crowd:CrowdErrors", "objects merged, split, missed"),
+    "errors": _both(
+        "errors", "error_kinds:ErrorKinds", "kinds of errors as TIDE has them, and what each costs"
+    ),
+    "confusion": _either(
+        "confusion",
+        "confusion:Confusion",
+        "which class is taken for which",
+        wants=("classes",),
+        takes="confident",
+    ),
+    "thresholds": _either(
+        "thresholds", "thresholds:Thresholds", "precision and recall at each confidence, the best F1 by class"
+    ),
+    "calibration": _either(
+        "calibration", "calibration:Calibration", "whether the confidence is the chance to be right"
+    ),
+    "intervals": _one(
+        "intervals",
+        "intervals:Intervals",
+        "95 % intervals of the scores, by drawing images anew",
+        wants=("classes", "max_dets", "confidence"),
+        needs="boxes",
+        takes="all",
+    ),
+    "label_errors": _either(
+        "label_errors", "label_errors:LabelErrors", "places where the truth may be wrong", wants=("classes",)
+    ),
     "panoptic": _one("panoptic", "panoptic_quality:PanopticQuality", "PQ, SQ, RQ", needs="panoptic"),
     "semantic": _one("semantic", "mean_iou:MeanIoU", "mean IoU of the pixels' classes", needs="semantic"),
 }
