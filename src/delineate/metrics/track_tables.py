@@ -40,6 +40,12 @@ def _row(name: str, scores: Mapping[str, float], columns: Iterable[str]) -> tupl
     return (name, *(scores[column] for column in columns))
 
 
+def mean_of_defined(values: Iterable[float]) -> float:
+    """The mean of those that are not NaN; NaN where there is none."""
+    defined = [value for value in values if value == value]
+    return float(np.mean(defined)) if defined else float("nan")
+
+
 def plain(values: Any) -> Any:
     """Plain numbers for JSON, None for NaN; of a mapping or an array."""
     if isinstance(values, Mapping):
@@ -49,3 +55,12 @@ def plain(values: Any) -> Any:
     if isinstance(values, float) and values != values:
         return None
     return values
+
+
+def by_sequence(
+    title: str, total: Mapping[str, float], sequences: Mapping[str, Mapping[str, float]]
+) -> tuple[ScoreTable, ...]:
+    """One table: all together, then each sequence where there are several."""
+    return by_class_and_sequence(
+        title, total, total, {}, {name: {"": row} for name, row in sequences.items()}
+    )
