@@ -146,3 +146,11 @@ def test_checkpointing_changes_no_gradient(family: str) -> None:
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, msg=name)
+
+
+@pytest.mark.parametrize("family", ["maskdino", "dimaskdino"])
+def test_new_networks_expect_nothing_anywhere(family: str) -> None:
+    model = _small(family)
+    with torch.inference_mode():
+        chances = model.decoder.to_classes(torch.zeros(1, model.decoder.to_classes.in_features)).sigmoid()
+    torch.testing.assert_close(chances, torch.full_like(chances, 0.01))

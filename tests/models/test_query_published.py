@@ -14,7 +14,7 @@ import delineate as dl
 from delineate.core.errors import CheckpointError
 from delineate.models.coco import COCO
 from delineate.models.queries import hugging_face_weights, original_weights
-from delineate.models.queries.build import mask2former
+from delineate.models.queries.build import mask2former, maskdino
 from delineate.models.queries.variant import variant_of
 from delineate.nn.timm_features import timm_features
 
@@ -132,6 +132,20 @@ def test_variants_are_known_by_their_weights() -> None:
     assert settings["queries"] == 200 and sum(settings["classes"].things) == 80
     assert settings["classes"].names[132] == "name 132"
     assert variant_of(weights, ["too few"])[1]["classes"].names[0] == "class 0"
+
+
+@pytest.mark.parametrize(("classes", "around_masks"), [(80, True), (133, False)])
+def test_mask_dino_begins_as_its_release_did(classes: int, around_masks: bool) -> None:
+    """The panoptic releases were trained with the cells' own first boxes, the instance releases were not."""
+    weights = {
+        "sem_seg_head.predictor.class_embed.bias": torch.zeros(classes),
+        "sem_seg_head.predictor.enc_output.bias": torch.zeros(256),
+        "backbone.res4.5.conv1.weight": torch.zeros(256, 1024, 1, 1),
+    }
+    name, settings = variant_of(weights)
+    assert name == "maskdino" and settings["boxes_from_masks"] is around_masks
+    settings |= {"encoder_layers": 1, "decoder_layers": 1, "encoder_hidden": 32, "backbone": "resnet18"}
+    assert maskdino(**settings).decoder.boxes_from_masks is around_masks
 
 
 def test_names_of_a_config_beside_the_weights(published: tuple[Path, Any]) -> None:

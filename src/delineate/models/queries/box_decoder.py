@@ -6,6 +6,7 @@ which adds masks, starts from the encoder's best cells and takes the first boxes
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,9 @@ from .decoder import Attention, Prediction, mlp
 from .pixel_decoder import Pyramid, centres
 
 FULL_TURN = 6.283185307179586
+PRIOR = 0.01
+"""Probability of every class at first, so that the many empty queries do not drown the loss of a new network
+(Lin et al. 2017, "Focal Loss", section 4.1); the original begins at 0.5."""
 
 
 class Memory(NamedTuple):
@@ -141,6 +145,7 @@ class BoxDecoder(nn.Module):
         self.place = mlp(2 * channels, channels, channels, 2)
         self.norm = nn.LayerNorm(channels)
         self.to_classes = nn.Linear(channels, classes)
+        nn.init.constant_(self.to_classes.bias, -math.log(1 / PRIOR - 1))
         self.to_masks = mlp(channels, channels, channels, 3)
         self.to_boxes = mlp(channels, channels, 4, 3)
         nn.init.zeros_(self.to_boxes[-1].weight)  # type: ignore[arg-type]
