@@ -130,7 +130,8 @@ def maskdino(
             "backbone": backbone, "queries": queries, "encoder_layers": encoder_layers,
             "decoder_layers": decoder_layers, "channels": channels, "encoder_hidden": encoder_hidden,
             "decoder_hidden": decoder_hidden, "points": points, "denoising": denoising,
-            "boxes_from_masks": boxes_from_masks, "frozen_norms": frozen_norms, "checkpointing": checkpointing,
+            "boxes_from_masks": boxes_from_masks, "frozen_norms": frozen_norms,
+            "checkpointing": checkpointing,
         },
     )  # fmt: skip
 
