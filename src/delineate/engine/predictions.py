@@ -13,7 +13,7 @@ from delineate.data.formats.json_file import load_json, show
 from delineate.data.formats.label_image import read_ids
 from delineate.data.sniff import SUFFIXES
 
-from .coco_results import read_coco_dataset, read_coco_results
+from .coco_results import read_coco_dataset, read_coco_results, read_plain_results
 from .stored import ImageEntry as ImageEntry
 from .stored import Predictions as Predictions
 from .stored_segments import PANOPTIC_FILE, SEMANTIC_FILE, ClassPictures, PanopticFile
@@ -74,6 +74,9 @@ def read_predictions(path: str | Path, images: Sequence[ImageEntry], classes: La
         return ClassPictures(path, images, classes)
     if path.is_dir():
         return _label_folder(path, images, classes)
+    plain = read_plain_results(path, images, classes)
+    if plain is not None:
+        return plain
     content = load_json(path)
     if isinstance(content, list):
         return read_coco_results(path, content, images, classes, ())

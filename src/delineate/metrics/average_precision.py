@@ -84,6 +84,7 @@ class AveragePrecision:
         self.max_dets = tuple(limits)
         self.detection_area: Kind = detection_area if kind == "mask" else "box"
         self._matches = self._fresh()
+        self._whole: Any = None
         self._images: set[int] = set()
         self._tally = ClassTally.zeros(len(classes))
 
@@ -138,6 +139,7 @@ class AveragePrecision:
         Raises:
             InputError: an image id that is negative or was given before.
         """
+        self._check_open()
         ids = [int(image["id"]) for image in images]
         seen = self._images.intersection(ids)
         if seen or len(set(ids)) < len(ids) or min(ids, default=0) < 0:
@@ -153,6 +155,32 @@ class AveragePrecision:
         self._tally = self._tally + ClassTally.of(
             true, found, classes=self.classes, max_det=self.max_dets[-1]
         )
+
+    def update_whole(self, truth: Any, found: Any, images: Iterable[int], tally: ClassTally) -> None:
+        """Take a whole evaluation at once, already validated, as hotcoco reads it; nothing can be added then.
+
+        The numbers are those of the same records given to :meth:`update_coco`, where ``found`` has the areas
+        that ``detection_area`` says.
+
+        Args:
+            truth: a ``hotcoco.COCO`` with all true objects, ids from 1, and the categories of ``classes``.
+            found: a ``hotcoco.COCO`` with the results for it.
+            images: the ids of all images.
+            tally: how many objects there are.
+
+        Raises:
+            InputError: there are images already.
+        """
+        self._check_open()
+        if self._images:
+            raise InputError(
+                f"AveragePrecision: expected no images before a whole evaluation, got {len(self._images)}; "
+                "use another metric"
+            )
+        run = hotcoco.COCOeval(truth, found, self._coco_kind)
+        run.params.max_dets = list(self.max_dets)
+        run.evaluate()
+        self._whole, self._images, self._tally = run, set(images), tally
 
     def to_coco(self, instances: Instances, image_id: int, *, scored: bool) -> list[dict[str, Any]]:
         """One image's objects as the records that :meth:`update_coco` takes.
@@ -196,13 +224,19 @@ class AveragePrecision:
                 f"AveragePrecision.merge: expected other images and the settings {mine}, got {what}; "
                 "give update() the dataset's own image_id"
             )
-        self._matches = hotcoco.StreamingEval.merge([self._matches, other._matches])
+        if other._whole is not None or self._whole is not None:
+            if self._images and other._images:
+                self._check_open()
+                other._check_open()
+            self._whole = self._whole if other._whole is None else other._whole
+        else:
+            self._matches = hotcoco.StreamingEval.merge([self._matches, other._matches])
         self._images |= other._images
         self._tally = self._tally + other._tally
 
     def compute(self) -> AveragePrecisionReport:
         """AP and AR of all images so far; may be called again after more updates."""
-        done = hotcoco.StreamingEval.from_bytes(self._matches.to_bytes()).finalize()
+        done = self._whole or hotcoco.StreamingEval.from_bytes(self._matches.to_bytes()).finalize()
         done.accumulate()
         arrays: dict[str, Any] = done.eval or {}
         order = np.argsort(self.classes.ids, kind="stable")  # hotcoco, as pycocotools, goes by class id
@@ -216,6 +250,13 @@ class AveragePrecision:
             images=len(self._images),
             tally=self._tally.take(order),
         )
+
+    def _check_open(self) -> None:
+        if self._whole is not None:
+            raise InputError(
+                "AveragePrecision: expected images before a whole evaluation was taken, got more after it; "
+                "use another metric"
+            )
 
     def _settings(self) -> tuple[str, Labels, tuple[int, ...], str]:
         return self.kind, self.classes, self.max_dets, self.detection_area
