@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .core.polygons import Polygon as Polygon
     from .data.dataset import open_dataset as open_dataset
     from .data.images import read as read
+    from .engine.compare_models import compare as compare
     from .engine.evaluate import evaluate as evaluate
+    from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
     from .engine.load import load as load
     from .engine.train import train as train
 
@@ -29,7 +31,9 @@ _HOME = {
     "Polygon": ("core.polygons", "Polygon"),
     "open_dataset": ("data.dataset", "open_dataset"),
     "read": ("data.images", "read"),
+    "compare": ("engine.compare_models", "compare"),
     "evaluate": ("engine.evaluate", "evaluate"),
+    "evaluate_tracks": ("engine.evaluate_tracks", "evaluate_tracks"),
     "load": ("engine.load", "load"),
     "train": ("engine.train", "train"),
 }
@@ -52,7 +56,9 @@ __all__ = [
     "Masks",
     "Polygon",
     "__version__",
+    "compare",
     "evaluate",
+    "evaluate_tracks",
     "load",
     "open_dataset",
     "read",

@@ -11,8 +11,12 @@ import typer
 
 from delineate import __version__
 
+from .compare import EPILOG as COMPARE_EPILOG
+from .compare import compare_command
 from .evaluate import EPILOG as EVALUATE_EPILOG
 from .evaluate import evaluate_command
+from .evaluate_tracks import EPILOG as EVALUATE_TRACKS_EPILOG
+from .evaluate_tracks import evaluate_tracks_command
 from .export import EPILOG as EXPORT_EPILOG
 from .export import export_command
 from .messages import one_line_messages, say
@@ -50,6 +54,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
+app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)
+app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=True)(evaluate_tracks_command)
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)

@@ -60,8 +60,14 @@ class TrackSequence:
     lineage: Lineage | None = None
     segmentation: TrackSequence | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_known", frozenset(self.frames))
+
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._known  # type: ignore[attr-defined]
 
     def __getitem__(self, frame: int) -> TrackedFrame:
         """The objects of one frame.
@@ -69,12 +75,16 @@ class TrackSequence:
         Raises:
             DatasetError: the frame is not among ``frames``, or is not well formed.
         """
-        if frame not in self.frames:
+        if frame not in self:
             raise DatasetError(
-                f"{self.where}: expected a frame among {self.frames[:1]}..{self.frames[-1:]}, got {frame}; "
-                "choose one that is there"
+                f"{self.where}: expected one of {len(self)} frames {self.frames[:1]} to {self.frames[-1:]}, "
+                f"got {frame}; choose one that is there"
             )
         return self.decode(frame)
+
+    def get(self, frame: int) -> TrackedFrame | None:
+        """Likewise; None where the frame is not among ``frames``."""
+        return self.decode(frame) if frame in self else None
 
     def __iter__(self) -> Iterator[TrackedFrame]:
         return (self.decode(frame) for frame in self.frames)

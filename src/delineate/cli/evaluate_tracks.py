@@ -1,0 +1,66 @@
+"""`delineate evaluate-tracks`: tracked objects of any tool against the truth of videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+EPILOG = """Examples:
+
+delineate evaluate-tracks 01_RES 01_GT
+
+delineate evaluate-tracks Fluo-N2DH-SIM+ Fluo-N2DH-SIM+ --metrics ctc,hota,identity --out scores
+
+delineate evaluate-tracks my-tracker/data KITTI-MOTS/instances --metrics hota,clear --json
+
+delineate evaluate-tracks my-tracker/data MOT17/train
+
+Cell Tracking Challenge: 01_RES holds mask000.tif, .. and res_track.txt; 01_GT holds TRA/man_track000.tif, ..,
+TRA/man_track.txt and SEG/; or a folder of several. MOTS: SEQUENCE.txt, SEQUENCE/gt/gt.txt, or folders of PNG.
+MOT Challenge: SEQUENCE.txt, SEQUENCE/gt/gt.txt.
+
+Exit codes: 0 all sequences scored; 1 some failed, the others are scored; 2 nothing could be scored."""
+
+
+def evaluate_tracks_command(
+    results: Annotated[Path, typer.Argument(help="Tracked objects: a file, or a folder of sequences.")],
+    truth: Annotated[Path, typer.Argument(help="The truth, in one of the same formats.")],
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="Some of hota, clear (MOTA, MOTSA, sMOTSA), identity (IDF1), ctc (SEG, TRA, DET, LNK). "
+            "Default: ctc for Cell Tracking Challenge folders, else the others."
+        ),
+    ] = "",
+    by: Annotated[
+        str, typer.Option(help="Compare by IoU of mask or box. Default: masks where both sides have them.")
+    ] = "",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder for report.json, report.csv and report.txt, or one such file."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Score tracked objects of any tool against the truth of videos."""
+    from rich.console import Console
+
+    from delineate.engine.evaluate_tracks import evaluate_tracks
+
+    names = [name.strip() for name in metrics.split(",") if name.strip()] if metrics else None
+    report = evaluate_tracks(results, truth, metrics=names, by=by or None, progress=not quiet)  # type: ignore[arg-type]
+    files = report.save(out) if out is not None else []
+    if as_json:
+        typer.echo(report.to_json())
+    elif not quiet:
+        console = Console(highlight=False)
+        if console.is_terminal and console.width >= 100:
+            report.render(console)
+        else:
+            typer.echo(str(report))
+        for file in files:
+            typer.echo(f"wrote {file}", err=True)
+    if report.failed:
+        raise typer.Exit(1)
