@@ -12,10 +12,12 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.engine.evaluate import evaluate
 from delineate.engine.metric_registry import METRICS, PARTS, Entry, Part, chosen_parts, help_text, metric_of
+from delineate.metrics.federation import Federation
 from delineate.metrics.metric import MetricReport, ScoreTable
 from delineate.metrics.panoptic_quality import PanopticQuality
 
-GIVEN = {"classes": Labels(("cell",)), "max_dets": (1, 10, 100), "confidence": 0.5, "dataset": None}
+GIVEN = {"classes": Labels(("cell",)), "max_dets": (1, 10, 100), "confidence": 0.5}
+GIVEN |= {"detection_area": "mask", "dataset": Federation({1: "r"}, {}, {})}
 
 
 class Sample:
@@ -88,7 +90,7 @@ def test_a_new_metric_is_one_entry_and_every_output_shows_it(monkeypatch: pytest
     assert report.protocol["hand"] == {"definition": "counted by hand", "taken": "all detections"}
     text = " ".join(str(report).split())
     for words in (
-        "a count by hand, by class",
+        "A count by hand, by class",
         "By [red]hand",
         "a caption",
         "Hand protocol: counted",

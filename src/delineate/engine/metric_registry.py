@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Needs = Literal["boxes", "masks", "panoptic", "semantic"]
 Takes = Literal["all", "confident"]
+TruthAs = Literal["objects", "segments"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Part:
         takes: all detections, as for a ranking by score, or those from the operating point's confidence on.
         instead_of: a part of masks that this one of boxes stands in for; reported only where that one is not.
         prefix: what stands before its scores' names, ``prefix/AP``; default: its name.
+        truth: what its ``update`` takes as the truth: the objects, or all segments where the data has them,
+            by which it is known what is void.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Part:
     takes: Takes = "confident"
     instead_of: str = ""
     prefix: str = ""
+    truth: TruthAs = "objects"
 
     def make(self, given: Mapping[str, Any]) -> Metric[Any]:
         """A fresh metric; ``given`` are the settings of the evaluation."""
@@ -94,6 +98,8 @@ def _either(name: str, factory: str, summary: str, **settings: Any) -> Entry:
 
 _COCO = {"factory": "average_precision:AveragePrecision", "wants": ("classes", "max_dets"), "takes": "all"}
 
+_VOC: dict[str, Any] = {"factory": "voc_ap:VocAveragePrecision", "wants": ("classes",), "takes": "all"}
+
 METRICS: dict[str, Entry] = {
     "coco": Entry(
         "COCO's AP and AR of boxes and masks",
@@ -136,6 +142,37 @@ METRICS: dict[str, Entry] = {
     ),
     "label_errors": _either(
         "label_errors", "label_errors:LabelErrors", "places where the truth may be wrong", wants=("classes",)
+    ),
+    "aji": _one(
+        "aji",
+        "aji:AggregatedJaccard",
+        "AJI, AJI+ and PQ as cell papers have them",
+        wants=("classes",),
+        prefix="cells",
+    ),
+    "voc": Entry(
+        "PASCAL VOC AP of boxes and of masks, by 2010's rules and 2007's",
+        (
+            Part("voc_mask", settings={"kind": "mask", "thresholds": (0.5, 0.7)}, **_VOC),
+            Part("voc", settings={"kind": "box"}, needs="boxes", **_VOC),
+        ),
+    ),
+    "lvis": _either(
+        "lvis",
+        "lvis_ap:lvis_of_dataset",
+        "LVIS AP of rare, common and frequent classes",
+        wants=("classes", "dataset"),
+    ),
+    "boundary": _one(
+        "boundary", "boundary_ap:BoundaryAveragePrecision", "AP that judges how well outlines fit", **_RANKED
+    ),
+    "cityscapes": _one(
+        "cityscapes",
+        "cityscapes_ap:CityscapesAveragePrecision",
+        "Cityscapes' instance AP",
+        wants=("classes",),
+        takes="all",
+        truth="segments",
     ),
     "panoptic": _one("panoptic", "panoptic_quality:PanopticQuality", "PQ, SQ, RQ", needs="panoptic"),
     "semantic": _one("semantic", "mean_iou:MeanIoU", "mean IoU of the pixels' classes", needs="semantic"),

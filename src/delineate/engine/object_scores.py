@@ -7,6 +7,7 @@ from typing import Any
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
+from delineate.core.panoptic import Panoptic
 
 from .evaluation_inputs import Truth, caller, in_classes
 from .metric_registry import Part, metric_of
@@ -77,8 +78,17 @@ class ObjectScores:
                 self.score_records(metric, index, entry, truth, found if exact is None else exact)
             elif found is not None and confident is not None:
                 taken = confident if part.takes == "confident" else found[found.scores >= self.floor]
-                metric.update(taken, truth, entry.id)
+                metric.update(taken, self.true_side(part, index, truth), entry.id)
         return None if confident is None else (confident, truth)
+
+    def true_side(self, part: Part, index: int, truth: Instances) -> Instances | Panoptic:
+        """What a metric takes as the truth: objects, or all segments if it asks and the data has them."""
+        if part.truth == "objects":
+            return truth
+        if getattr(self.truth.samples, "segments", None) is None:
+            self.remarks.add(f"{part.name}: the data has objects alone, no pixel is taken for void")
+            return truth
+        return self.truth.panoptic(index)
 
     def takes_records(self) -> bool:
         """Whether all metrics take COCO's records as they are stored."""

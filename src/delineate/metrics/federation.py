@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,25 +84,30 @@ class Federation:
         """Of the JSON file of LVIS annotations that ``source`` is or was read from.
 
         Args:
-            source: a path, or a dataset that has its path as ``source``.
+            source: a path, a dataset that has its path as ``source``, or a federation, which is given back.
 
         Raises:
             InputError: there is no such file, or it is not LVIS.
         """
+        if isinstance(source, Federation):
+            return source
         path = Path(source if isinstance(source, str | Path) else getattr(source, "source", ""))
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            return _read(path, path.stat().st_mtime_ns)
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise InputError(
                 f"lvis: expected a JSON file of LVIS annotations as the data, got {str(path)!r} "
                 f"({type(error).__name__}); give lvis_v1_val.json"
             ) from None
-        parts = [
-            document.get(name) if isinstance(document, dict) else None for name in ("images", "categories")
-        ]
-        if any(not isinstance(p, list) or not all(isinstance(r, dict) for r in p) for p in parts):
-            raise InputError(
-                f"{path}: expected LVIS annotations with images and categories, got others; "
-                "give lvis_v1_val.json"
-            )
-        return cls.of_records(parts[0] or [], parts[1] or [], str(path))
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, _changed: int) -> Federation:
+    """Of one file, read once for all groups of images."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    parts = [document.get(name) if isinstance(document, dict) else None for name in ("images", "categories")]
+    if any(not isinstance(p, list) or not all(isinstance(r, dict) for r in p) for p in parts):
+        raise InputError(
+            f"{path}: expected LVIS annotations with images and categories, got others; give lvis_v1_val.json"
+        )
+    return Federation.of_records(parts[0] or [], parts[1] or [], str(path))

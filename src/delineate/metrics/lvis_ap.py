@@ -77,15 +77,6 @@ class LvisAveragePrecision:
         self._matches = self._fresh()
         self._images: dict[int, int] = {}  # its detections beyond the limit
 
-    @classmethod
-    def of_dataset(cls, kind: Kind, classes: Labels, dataset: Any) -> LvisAveragePrecision:
-        """For a dataset read from a JSON file of LVIS annotations.
-
-        Raises:
-            InputError: the dataset's file is not LVIS.
-        """
-        return cls(kind, classes, Federation.of(dataset))
-
     def _fresh(self) -> Any:
         coco_kind = "segm" if self.kind == "mask" else "bbox"
         params = hotcoco.Params(coco_kind)
@@ -235,3 +226,17 @@ class LvisAveragePrecision:
             beyond=[n for n in self._images.values() if n],
             images=len(self._images),
         )
+
+
+def lvis_of_dataset(kind: Kind, classes: Labels, dataset: Any) -> LvisAveragePrecision:
+    """LVIS AP for a dataset read from a JSON file of LVIS annotations, of which the federation is read.
+
+    Args:
+        kind: ``"mask"`` or ``"box"``.
+        classes: the dataset's.
+        dataset: the dataset, or its path.
+
+    Raises:
+        InputError: the dataset's file is not LVIS.
+    """
+    return LvisAveragePrecision(kind, classes, Federation.of(dataset))
