@@ -168,7 +168,7 @@ def test_the_report_saves_itself(tmp_path: Path) -> None:
     data = samples(2)
     report = evaluate(truth_of, data, by="modality")
     files = report.save(tmp_path / "out")
-    assert [f.name for f in files] == ["report.json", "report.csv", "report.txt"]
+    assert [f.name for f in files] == ["report.json", "report.csv", "report.txt", "report.html"]
     record = json.loads(files[0].read_text())
     assert record["scores"]["cells/AP50"] == 1
     assert record["scores"]["mask/APl"] is None  # no large objects

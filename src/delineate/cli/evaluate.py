@@ -7,17 +7,31 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from delineate.engine.metric_registry import DEFAULT, help_text
+from delineate.engine.metric_registry import DEFAULT, FULL, help_text
 
 if TYPE_CHECKING:
     from delineate.data.dataset import Dataset
     from delineate.engine.report import Report
+
+CHOICES = (
+    "max_det=NUMBER",
+    "confidence=0..1",
+    "crowd=ignored|counted",
+    "truth_area=annotated|mask",
+    "detection_area=mask|box",
+)
 
 EPILOG = """Examples:
 
 delineate evaluate --model nuclei --data dsb2018 --split val --by modality
 
 delineate evaluate --predictions results.json --data instances_val2017.json --out scores
+
+delineate evaluate --model nuclei --data dsb2018 --out report.html
+
+delineate evaluate --predictions b.json --against a.json --data instances_val2017.json
+
+delineate evaluate --predictions r.json --data truth.json --explain-difference max_det=1000,crowd=counted
 
 delineate evaluate --predictions labels_of_another_tool/ --data dsb2018 --metrics cells --json
 
@@ -49,8 +63,11 @@ def evaluate_command(
     by: Annotated[str, typer.Option(help="Scores for each value of this column too, such as modality.")] = "",
     metrics: Annotated[
         str,
-        typer.Option(help=f"Some of these, by commas. {help_text()}"),
-    ] = ",".join(DEFAULT),
+        typer.Option(
+            help=f"Some of these, by commas. {help_text()} Default: {','.join(DEFAULT)}; for an .html page "
+            f"{','.join(FULL)}."
+        ),
+    ] = "",
     confidence: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
@@ -62,9 +79,26 @@ def evaluate_command(
         Optional[int],  # noqa: UP045
         typer.Option(help="COCO's AP scores so many detections per image and class. Default: 100."),
     ] = None,
+    against: Annotated[
+        str,
+        typer.Option(
+            help="Another model, weights file or predictions to compare with on the same images: difference, "
+            "interval, p-value."
+        ),
+    ] = "",
+    protocol: Annotated[
+        str, typer.Option(help=f"Choices that tools make differently. {', '.join(CHOICES)}.")
+    ] = "",
+    explain_difference: Annotated[
+        str,
+        typer.Option(
+            help="Score the same predictions under these choices too, and show where the two part, such as "
+            "max_det=1000,crowd=counted."
+        ),
+    ] = "",
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Folder for report.json, report.csv and report.txt, or one such file."),
+        typer.Option(help="Folder for report.json, .csv, .txt and .html, or one such file."),
     ] = None,
     pictures: Annotated[
         Optional[Path],  # noqa: UP045
@@ -83,7 +117,6 @@ def evaluate_command(
 ) -> None:
     """Score a model, or predictions of any tool, against a dataset's truth."""
     from delineate.core.errors import InputError
-    from delineate.engine.evaluate import evaluate
 
     if (predictions is None) == (not model and weights is None):
         raise InputError(
@@ -91,16 +124,25 @@ def evaluate_command(
         )
     if not data:
         raise InputError("evaluate: expected --data, got none; give the dataset with the truth")
-    stored = predictions is not None
-    dataset = _dataset(data, split, images, stored and pictures is None, skip_invalid)
-    report = evaluate(
-        predictions if stored else _model(model, weights, device),
+    stored = predictions is not None and _is_stored(against)
+    illustrated = out is not None and out.suffix.lower() in ("", ".html")
+    dataset = _dataset(data, split, images, stored and pictures is None, illustrated, skip_invalid)
+    report = _evaluate(
+        predictions if predictions is not None else _model(model, weights, device),
         dataset,
+        other=None
+        if not against
+        else Path(against)
+        if _is_stored(against)
+        else _model(against, None, device),
+        explained=explain_difference,
+        metrics=_metrics(metrics, out, bool(against or explain_difference)),
         confidence=confidence,
-        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
         max_det=max_det,
         by=by or None,
         pictures=pictures,
+        protocol=protocol,
+        illustrated=illustrated,
         progress=not quiet,
     )
     _show(report, out, as_json, quiet)
@@ -108,10 +150,55 @@ def evaluate_command(
         raise typer.Exit(1)
 
 
-def _dataset(data: str, split: str, images: Path | None, stored: bool, skip_invalid: bool) -> Dataset:
-    """The dataset, cut to the split; without images where predictions are stored."""
+def _metrics(asked: str, out: Path | None, records: bool) -> list[str]:
+    """The names asked for; where two results are compared, image by image, with what that needs."""
+    default = FULL if out is not None and out.suffix.lower() == ".html" else DEFAULT
+    names = [name.strip() for name in asked.split(",") if name.strip()] or list(default)
+    return [*names, "intervals"] if records and "intervals" not in names else names
+
+
+def _is_stored(other: str) -> bool:
+    """Whether this is predictions rather than a model; nothing is."""
+    path = Path(other)
+    return not other or path.is_dir() or (path.is_file() and path.suffix.lower() == ".json")
+
+
+def _evaluate(predictor: Any, dataset: Dataset, *, other: Any, explained: str, **settings: Any) -> Report:
+    """The report, with the comparison and the explanation that were asked for."""
+    from dataclasses import replace
+
+    from delineate.engine.comparison import compare_reports
+    from delineate.engine.evaluate import evaluate
+    from delineate.engine.explanation import explain_difference
+    from delineate.engine.protocol_choices import Choices
+
+    wanted = Choices.parse(explained)  # a mistake in it is told before anything is scored
+    report = evaluate(predictor, dataset, **settings)
+    plain = {**settings, "pictures": None, "illustrated": False}
+    if other is not None:
+        report = replace(report, comparison=compare_reports(report, evaluate(other, dataset, **plain)))
+    if wanted:
+        base = Choices.parse(settings["protocol"])
+        both = replace(base, **wanted.told)
+        for name in ("max_det", "confidence"):
+            plain[name] = None if name in wanted.told else plain[name]
+        explained_by = evaluate(predictor, dataset, **{**plain, "protocol": both})
+        report = replace(report, explained=explain_difference(report, explained_by, str(wanted)))
+    return report
+
+
+def _dataset(
+    data: str, split: str, images: Path | None, stored: bool, illustrated: bool, skip_invalid: bool
+) -> Dataset:
+    """The dataset, cut to the split; without images where predictions are stored and none can be shown."""
+    from delineate.core.errors import InputError
     from delineate.data.dataset import open_dataset
 
+    if stored and illustrated:
+        try:
+            return _dataset(data, split, images, False, False, skip_invalid)
+        except InputError:
+            pass  # no images: the report has no pictures, or the data is wrong, which shows again below
     folder: Any = images if images is not None or not stored else False
     if split and split != "all":
         return open_dataset(data, split=split, images=folder, skip_invalid=skip_invalid)

@@ -47,12 +47,16 @@ LEGEND: tuple[tuple[str, Color], ...] = (
 )
 
 
-def draw_judged(judged: JudgedImage, image: ArrayLike | None = None) -> Image.Image:
+def draw_judged(
+    judged: JudgedImage, image: ArrayLike | None = None, *, side: int = SIDE, legend: bool = True
+) -> Image.Image:
     """One image: as it is on the left, with true objects and unmatched predictions outlined on the right.
 
     Args:
         judged: the fates of its objects, of :func:`delineate.metrics.crowd.judge_image`.
         image: (H, W) or (H, W, C); None draws on black.
+        side: a small image is enlarged by a whole number up to so many pixels.
+        legend: whether it stands below.
 
     Raises:
         InputError: an image of another size.
@@ -64,23 +68,26 @@ def draw_judged(judged: JudgedImage, image: ArrayLike | None = None) -> Image.Im
             f"crowd pictures: expected the image of the objects, {height} x {width}, got "
             f"{plain.shape[0]} x {plain.shape[1]}; give the one they were found in"
         )
-    scale = max(1, SIDE // max(height, width))
+    scale = max(1, side // max(height, width))
     shown = Image.fromarray(plain).resize((width * scale, height * scale), Image.Resampling.NEAREST)
     marked = shown.copy()
     pen = ImageDraw.Draw(marked)
     for name, tint in PREDICTION_COLORS.items():  # broad, under the truth
         found = judged.merging() if name == "merging" else judged.of_predicted(name)
-        _outline(pen, found, tint, scale, 2 + scale)
+        outline(pen, found, tint, scale, 2 + scale)
     for name, tint in TRUTH_COLORS.items():
-        _outline(pen, judged.of_truth(name), tint, scale, 1 if name == "matched" else scale)
+        outline(pen, judged.of_truth(name), tint, scale, 1 if name == "matched" else scale)
     both = Image.new("RGB", (2 * shown.width + 4, shown.height))
     both.paste(shown, (0, 0))
     both.paste(marked, (shown.width + 4, 0))
-    return _with_legend(both)
+    return _with_legend(both) if legend else both
 
 
-def _outline(pen: ImageDraw.ImageDraw, objects: Instances, tint: Color, scale: int, line: int) -> None:
+def outline(pen: ImageDraw.ImageDraw, objects: Instances, tint: Color, scale: float, line: int) -> None:
+    """Draw the objects' outlines, boxes where there are no masks, on a picture enlarged by ``scale``."""
     if objects.masks is None:
+        for x1, y1, x2, y2 in (objects.boxes * scale).tolist():
+            pen.rectangle((x1, y1, x2, y2), outline=tint, width=line)
         return
     for parts in objects.masks.to_polygons():
         for polygon in parts:

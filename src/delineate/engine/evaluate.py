@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from delineate.metrics.average_precision import MAX_DETS
 
 from .crowd_pictures import WorstPictures
 from .evaluation_inputs import Truth, name_of
+from .illustrations import Illustrations, Picture
 from .metric_registry import DEFAULT as METRICS
 from .metric_registry import Part, chosen_parts
 from .object_scores import ObjectScores
 from .predictions import Predictions, read_predictions
+from .protocol_choices import Choices
 from .remarks import Remarks, remarks_of_one_image
 from .report import Report
-from .scores import MetricGroup
+from .scores import MetricGroup, Scores
 from .whole_file import score_at_once
 from .whole_image_scores import WHOLE_METRICS, WholeImages
 
@@ -40,6 +43,8 @@ def evaluate(
     max_det: int | None = None,
     by: str | None = None,
     pictures: str | Path | None = None,
+    protocol: str | Choices = "",
+    illustrated: bool = False,
     progress: bool = True,
 ) -> Report:
     """Score predictions against truth, image by image.
@@ -56,18 +61,22 @@ def evaluate(
         confidence: score only detections with a score from it on, 0..1, in every metric; a model gets it as
             its own threshold. Default: COCO's AP takes all that the predictor gives (it ranks by score),
             cells, counts and crowd errors take the detections from 0.5 on.
-        metrics: ``"coco"`` (box and mask AP and AR), ``"cells"`` (StarDist's matching, counting error),
-            ``"crowd"`` (objects merged, split, missed, by their neighbours), ``"panoptic"`` (panoptic
-            quality) and ``"semantic"`` (mean IoU); these two ask for data with stuff.
+        metrics: names of :data:`delineate.engine.metric_registry.METRICS`, such as ``"coco"`` (box and mask
+            AP and AR), ``"cells"`` (StarDist's matching, counting error) and ``"crowd"`` (objects merged,
+            split, missed); ``"panoptic"`` and ``"semantic"`` ask for data with stuff.
         max_det: score at most so many detections of a class in an image in COCO's AP, default 100; a model
             is asked for as many. What lies beyond is counted in the report.
         by: a column of the dataset's groups, such as ``"modality"``: scores for each of its values too.
         pictures: a folder for pictures of the 20 images with the most crowd errors, true objects outlined
             by their fate; needs ``"crowd"`` among the metrics.
+        protocol: choices that tools make differently, such as ``"crowd=counted,detection_area=box"``; see
+            :class:`delineate.engine.protocol_choices.Choices`.
+        illustrated: keep pictures of the worst images and, with ``"label_errors"``, of likely label errors in
+            the report, for its HTML page.
         progress: show a progress bar on stderr where that is a terminal.
 
     Returns:
-        A frozen report that prints itself, and saves itself as JSON and CSV.
+        A frozen report that prints itself, and saves itself as JSON, CSV and HTML.
 
     Raises:
         InputError: predictions and dataset do not belong together, a setting is wrong, or no image at all
@@ -83,14 +92,19 @@ def evaluate(
         1.0
     """
     started = time.monotonic()
-    _check_settings(confidence, metrics, max_det, pictures)
+    choices = Choices.parse(protocol) if isinstance(protocol, str) else protocol
+    given = {"confidence": confidence, "max_det": max_det}
+    choices = replace(choices, **{name: value for name, value in given.items() if value is not None})
+    _check_settings(choices.confidence, metrics, choices.max_det, pictures)
     stored = isinstance(predictor, str | Path | Predictions)
-    truth = Truth.of(dataset, split=split, by=by, with_images=not stored or pictures is not None)
+    seen = not stored or pictures is not None or illustrated
+    truth = choices.of_truth(Truth.of(dataset, split=split, by=by, with_images=seen))
     if isinstance(predictor, str | Path):
         entries = [truth.entry(index) for index in range(len(truth))]
         predictor = read_predictions(predictor, entries, truth.classes)
-    worst = None if pictures is None else WorstPictures()
-    run = _Run(truth, predictor, chosen_parts(metrics), confidence=confidence, max_det=max_det, worst=worst)
+    run = _Run(truth, predictor, chosen_parts(metrics), choices)
+    run.worst = None if pictures is None else WorstPictures()
+    run.illustrations = Illustrations(truth) if illustrated else None
     console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
     images = range(len(truth)) if run.open_parts else ()
     for index in track(images, "evaluating", console=console, transient=True):
@@ -98,8 +112,8 @@ def evaluate(
     if len(run.failed) == len(truth):
         name, reason = run.failed[0]
         raise InputError(f"{truth.where}: no image could be scored; the first, {name}: {reason}")
-    if worst is not None and pictures is not None:
-        worst.save(pictures)
+    if run.worst is not None and pictures is not None:
+        run.worst.save(pictures)
     return run.report(time.monotonic() - started, by)
 
 
@@ -125,28 +139,23 @@ def _check_settings(
 class _Run:
     """Metrics fed image by image, by group, and what went wrong on the way."""
 
-    def __init__(
-        self,
-        truth: Truth,
-        predictor: Any,
-        parts: Sequence[Part],
-        *,
-        confidence: float | None,
-        max_det: int | None,
-        worst: WorstPictures | None,
-    ) -> None:
-        self.truth, self.predictor, self.parts, self.worst = truth, predictor, parts, worst
-        self.confidence = confidence
+    def __init__(self, truth: Truth, predictor: Any, parts: Sequence[Part], choices: Choices) -> None:
+        self.truth, self.predictor, self.parts, self.choices = truth, predictor, parts, choices
+        self.worst: WorstPictures | None = None
+        self.illustrations: Illustrations | None = None
+        confidence, max_det = choices.confidence, choices.max_det
         self.operating_point = OPERATING_POINT if confidence is None else confidence
         last = MAX_DETS[-1] if max_det is None else max_det
         self.given = {
             "classes": truth.classes,
             "max_dets": (*(limit for limit in MAX_DETS if limit < last), last),
             "confidence": self.operating_point,
+            "detection_area": choices.detection_area or "mask",
             "dataset": truth.samples,
         }
         # What is computed of whole files needs no image of its own.
-        self.done = {} if confidence else score_at_once(truth, predictor, parts, self.given)
+        whole = not confidence and not choices.changes_truth
+        self.done = score_at_once(truth, predictor, parts, self.given) if whole else {}
         self.open_parts = [part for part in parts if part.name not in self.done]
         self.groups: dict[str, MetricGroup] = {}
         self.failed: list[tuple[str, str]] = []
@@ -177,7 +186,7 @@ class _Run:
         pairs = self.whole.pairs(index, entry)
         if self.objects.asked:
             compared = self.objects.update(lambda: self.group(index), index, entry)
-            if self.worst is not None and compared is not None:
+            if compared is not None:
                 self.picture(*compared, index)
         for part in self.open_parts:
             if part.needs in WHOLE_METRICS:
@@ -186,6 +195,8 @@ class _Run:
 
     def picture(self, found: Instances, truth: Instances, index: int) -> None:
         """Draw an image where it is among the worst."""
+        if self.illustrations is not None:
+            self.illustrations.add(found, truth, index)
         if self.worst is not None and any(part.name == "crowd" for part in self.objects.parts):
             entry = self.truth.entry(index)
             self.worst.add(found, truth, self.truth.image(index), entry.id, entry.name)
@@ -208,19 +219,32 @@ class _Run:
         names = {part.name for part in able}
         kept = {part.name for part in able if part.instead_of not in names}
         named = {name: self.groups[name] for name in sorted(self.groups) if name} if by else {}
+        scores = total.compute(kept)
+        pictures = self.drawn(scores)
         return Report(
             predictor=name_of(self.predictor),
             data=self.truth.describe(),
             images=len(self.truth) - len(self.failed),
-            total=total.compute(kept),
+            total=scores,
             groups={name: metrics.compute(kept) for name, metrics in named.items()},
             by=by,
-            confidence=self.confidence,
+            confidence=self.choices.confidence,
             cell_confidence=self.operating_point,
             failed=tuple(self.failed),
             notes=tuple(self.notes()),
             seconds=seconds,
+            choices=self.choices,
+            pictures=pictures,
         )
+
+    def drawn(self, scores: Scores) -> tuple[Picture, ...]:
+        """The pictures of the report; none where none were asked for."""
+        if self.illustrations is None:
+            return ()
+        found = self.illustrations.pictures(scores.label_errors or scores.box_label_errors)
+        if self.illustrations.missing and not found:
+            self.remarks.add("there are no pictures: the images could not be read")
+        return found
 
     def notes(self) -> list[str]:
         """What a reader of the numbers must know."""

@@ -32,8 +32,8 @@ class Part:
             what it ``wants``.
         settings: given to the factory as they are.
         wants: the settings of the evaluation to give it too, by keyword: some of ``classes`` (the dataset's
-            :class:`Labels`), ``max_dets`` (ascending limits), ``confidence`` (of the operating point) and
-            ``dataset`` (as given to ``evaluate``).
+            :class:`Labels`), ``max_dets`` (ascending limits), ``confidence`` (of the operating point),
+            ``detection_area`` (``"mask"`` or ``"box"``) and ``dataset`` (as given to ``evaluate``).
         needs: what its ``update`` compares: objects with boxes at least, objects with masks, things and
             stuff, or the class of every pixel.
         takes: all detections, as for a ranking by score, or those from the operating point's confidence on.
@@ -96,7 +96,11 @@ def _either(name: str, factory: str, summary: str, **settings: Any) -> Entry:
     return Entry(summary, (replace(mask, name=name), replace(box, instead_of=name)))
 
 
-_COCO = {"factory": "average_precision:AveragePrecision", "wants": ("classes", "max_dets"), "takes": "all"}
+_COCO = {
+    "factory": "average_precision:AveragePrecision",
+    "wants": ("classes", "max_dets", "detection_area"),
+    "takes": "all",
+}
 
 _VOC: dict[str, Any] = {"factory": "voc_ap:VocAveragePrecision", "wants": ("classes",), "takes": "all"}
 
@@ -182,6 +186,8 @@ METRICS: dict[str, Entry] = {
 PARTS: dict[str, Part] = {part.name: part for entry in METRICS.values() for part in entry.parts}
 DEFAULT = ("coco", "cells")
 """Those computed unasked."""
+FULL = (*DEFAULT, "crowd", "errors", "confusion", "thresholds", "calibration", "intervals", "label_errors")
+"""Those of a page that shows what a single number hides."""
 
 
 def chosen_parts(names: Iterable[str]) -> tuple[Part, ...]:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -18,10 +18,15 @@ from delineate.core.errors import InputError, MissingDependencyError
 from delineate.metrics.metric import notes_of, per_class_of, protocol_of
 
 from .atomic import write_atomically
+from .comparison import Comparison
+from .explanation import Explanation
+from .illustrations import Picture
 from .metric_registry import METRICS, PARTS, Takes
+from .protocol_choices import Choices
 from .report_text import render
 from .scores import Scores
 
+_AREA = "of the mask for masks, of the box for boxes"
 _MAIN = ("mask/AP", "box/AP", "cells/AP50", "panoptic/PQ", "semantic/mIoU")
 
 
@@ -41,6 +46,10 @@ class Report:
         failed: (name, reason) of the images that could not be scored.
         notes: what a reader of the numbers must know, one sentence each.
         seconds: wall-clock time.
+        choices: what the protocol chose otherwise than usual.
+        pictures: of the worst images and likely label errors, where asked for.
+        comparison: with another predictor, where asked for.
+        explained: where another protocol scores the same predictions differently, where asked for.
     """
 
     predictor: str
@@ -54,6 +63,10 @@ class Report:
     failed: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     seconds: float
+    choices: Choices = field(default_factory=Choices)
+    pictures: tuple[Picture, ...] = ()
+    comparison: Comparison | None = None
+    explained: Explanation | None = None
 
     @property
     def scores(self) -> dict[str, float]:
@@ -72,7 +85,12 @@ class Report:
                     chosen[name]["taken"] = self._taken(parts[0].takes)
             if parts and name == "coco":
                 chosen[name]["overlap"] = [part.name for part in parts]
-                chosen[name]["detection_area"] = "of the mask for masks, of the box for boxes"
+                box = self.choices.detection_area == "box"
+                chosen[name]["detection_area"] = "of the box" if box else _AREA
+            if parts and self.choices.crowd == "counted":
+                chosen[name]["crowd"] = "crowd regions are left out of the truth: what lies there is wrong"
+            if parts and self.choices.truth_area == "mask" and "truth_area" in chosen[name]:
+                chosen[name]["truth_area"] = "of the mask, else of the box"
         return chosen
 
     def _taken(self, takes: Takes) -> str:
@@ -105,6 +123,8 @@ class Report:
             "notes": list(self.all_notes),
             "failed": [{"image": name, "reason": reason} for name, reason in self.failed],
             "seconds": round(self.seconds, 3),
+            **({} if self.comparison is None else {"comparison": self.comparison.to_dict()}),
+            **({} if self.explained is None else {"explained": self.explained.to_dict()}),
         }
 
     def to_json(self) -> str:
@@ -130,23 +150,29 @@ class Report:
                 rows.writerow([_text(group), _text(label), name, _cell(value)])
         return file.getvalue()
 
+    def to_html(self) -> str:
+        """One page with charts and pictures, self-contained."""
+        from .report_html import to_html
+
+        return to_html(self)
+
     def save(self, path: str | Path) -> list[Path]:
         """Write the report.
 
         Args:
-            path: a ``.json`` or ``.csv`` file, or a folder that gets ``report.json``, ``report.csv`` and
-                ``report.txt``.
+            path: a ``.json``, ``.csv``, ``.txt`` or ``.html`` file, or a folder that gets ``report.json``,
+                ``report.csv``, ``report.txt`` and ``report.html``.
 
         Returns:
             The files written.
         """
         path = Path(path)
-        content = {".json": self.to_json, ".csv": self.to_csv, ".txt": self.__str__}
+        content = {".json": self.to_json, ".csv": self.to_csv, ".txt": self.__str__, ".html": self.to_html}
         if path.suffix.lower() in content:
             files = {path: content[path.suffix.lower()]}
         elif path.suffix and not path.is_dir():
             raise InputError(
-                f"{path}: expected a .json, .csv or .txt file or a folder, got {path.suffix!r}; choose one"
+                f"{path}: expected .json, .csv, .txt, .html or a folder, got {path.suffix!r}; choose one"
             )
         else:
             files = {path / f"report{suffix}": text for suffix, text in content.items()}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from delineate.metrics.metric import per_class_of, tables_of
-
-from .metric_registry import METRICS, metric_of
+from .text_tables import CLASSES_SHOWN, new_table, number, own_table, percent, tables_of_any, with_rest
 
 if TYPE_CHECKING:
     from delineate.metrics.cell_report import CellScores
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from .report import Report
     from .scores import Scores
 
-CLASSES_SHOWN = 20
-WIDEST = 12  # with more scores than this there is a line for each
 _OWN_TABLES = ("mask", "box", "cells", "counting", "crowd", "panoptic", "semantic")
 
 
@@ -38,7 +34,11 @@ def render(report: Report, console: Console) -> None:
         _semantic(sets),
         _semantic_classes(report.total),
     )
-    rest = (table for part in report.total if part not in _OWN_TABLES for table in _any(part, sets))
+    rest = (table for part in report.total if part not in _OWN_TABLES for table in tables_of_any(part, sets))
+    for found in (report.comparison, report.explained):
+        if found is not None:
+            console.print(f"[bold]{escape(found.sentence)}[/]", soft_wrap=True)
+            rest = itertools.chain(rest, map(own_table, found.tables))
     for table in (_coco(sets), _classes(report.total), *cells, *crowd, *whole, *rest):
         if table is not None:
             console.print(table)
@@ -54,12 +54,12 @@ def _coco(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     first = sets[0][1].mask or sets[0][1].box
     if first is None:
         return None
-    table = _table("COCO", "", *first.scores)
+    table = new_table("COCO", "", *first.scores)
     for name, scores in sets:
         for report in (scores.mask, scores.box):
             if report is not None:
                 label = report.kind if len(sets) == 1 else f"{name}: {report.kind}"
-                table.add_row(escape(label), *map(_number, report.scores.values()))
+                table.add_row(escape(label), *map(number, report.scores.values()))
     return table
 
 
@@ -68,25 +68,25 @@ def _classes(scores: Scores) -> Table | None:
     if report is None or len(report.per_class) < 2:
         return None
     used = {name: row for name, row in report.per_class.items() if row["truths"] or row["detections"]}
-    table = _table(
+    table = new_table(
         f"COCO by class, {report.kind}", "class", "AP", "AP50", "AP75", "AR", "objects", "detections"
     )
     for name, row in sorted(used.items(), key=lambda item: -item[1]["truths"])[:CLASSES_SHOWN]:
-        numbers = [_number(row[key]) for key in ("AP", "AP50", "AP75", "AR")]
+        numbers = [number(row[key]) for key in ("AP", "AP50", "AP75", "AR")]
         table.add_row(escape(name), *numbers, str(int(row["truths"])), str(int(row["detections"])))
-    return _more(table, len(used))
+    return with_rest(table, len(used))
 
 
 def _cells(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     first = sets[0][1].cells
     if first is None:
         return None
-    table = _table(
+    table = new_table(
         "Cells: AP = TP / (TP + FP + FN) at each IoU", "", *(f"{t:.2f}" for t in first.thresholds), "mean"
     )
     for label, _, row in _cell_rows(sets):
         accuracy = [s.accuracy for s in row]
-        table.add_row(escape(label), *map(_number, accuracy), _number(sum(accuracy) / len(accuracy)))
+        table.add_row(escape(label), *map(number, accuracy), number(sum(accuracy) / len(accuracy)))
     return table
 
 
@@ -95,11 +95,11 @@ def _cells_at_first(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     if first is None:
         return None
     columns = ("images", "TP", "FP", "FN", "precision", "recall", "F1", "PQ", "mean IoU")
-    table = _table(f"Cells at IoU {first.thresholds[0]:.2f}", "", *columns)
+    table = new_table(f"Cells at IoU {first.thresholds[0]:.2f}", "", *columns)
     for label, images, row in _cell_rows(sets):
         s = row[0]
         ratios = (s.precision, s.recall, s.f1, s.panoptic_quality, s.mean_matched_score)
-        table.add_row(escape(label), *map(str, (images, s.tp, s.fp, s.fn)), *map(_number, ratios))
+        table.add_row(escape(label), *map(str, (images, s.tp, s.fp, s.fn)), *map(number, ratios))
     return table
 
 
@@ -113,7 +113,7 @@ def _cell_rows(sets: Sequence[tuple[str, Scores]]) -> Iterator[tuple[str, int, t
 def _counts(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     if sets[0][1].counting is None:
         return None
-    table = _table("Counts per image", "", "true", "predicted", "bias", "mean absolute error", "exact")
+    table = new_table("Counts per image", "", "true", "predicted", "bias", "mean absolute error", "exact")
     for name, scores in sets:
         if (c := scores.counting) is not None:
             numbers = f"{c.bias:+.2f}", f"{c.mean_absolute_error:.2f}", f"{100 * c.exact:.0f} %"
@@ -148,13 +148,13 @@ def _crowd_neighbours(scores: Scores) -> Table | None:
 
 def _crowd_table(title: str, last: str) -> Table:
     fates = ("matched", "merged", "split", "inexact", "missed")
-    return _table(title, "", "objects", *fates, last, "pairs", "merged", "rate")
+    return new_table(title, "", "objects", *fates, last, "pairs", "merged", "rate")
 
 
 def _crowd_row(table: Table, name: str, row: CrowdRow) -> None:
     numbers = (row.objects, row.matched, row.merged, row.split, row.inexact, row.missed)
-    pairs = str(row.pairs), str(row.merged_pairs), _percent(row.merged_pair_rate)
-    table.add_row(escape(name), *map(str, numbers), _number(row.recall), *pairs)
+    pairs = str(row.pairs), str(row.merged_pairs), percent(row.merged_pair_rate)
+    table.add_row(escape(name), *map(str, numbers), number(row.recall), *pairs)
 
 
 def _crowd_predictions(sets: Sequence[tuple[str, Scores]]) -> Table | None:
@@ -162,11 +162,11 @@ def _crowd_predictions(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     if sets[0][1].crowd is None:
         return None
     kinds = ("matched", "merging", "part", "duplicate", "inexact", "fragment", "spurious")
-    table = _table("Crowd: what each prediction is", "", "predictions", *kinds, "precision", "F1")
+    table = new_table("Crowd: what each prediction is", "", "predictions", *kinds, "precision", "F1")
     for name, scores in sets:
         if (c := scores.crowd) is not None:
             numbers = (c.predicted, *(c.predictions[kind] for kind in kinds))
-            table.add_row(escape(name), *map(str, numbers), _number(c.precision), _number(c.f1))
+            table.add_row(escape(name), *map(str, numbers), number(c.precision), number(c.f1))
     c = sets[0][1].crowd
     table.caption = (
         f"{c.missed_beside_found} of {c.total.missed} missed objects are beside one that was found"
@@ -178,12 +178,12 @@ def _crowd_predictions(sets: Sequence[tuple[str, Scores]]) -> Table | None:
 def _panoptic(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     if sets[0][1].panoptic is None:
         return None
-    table = _table("Panoptic quality", "", "PQ", "SQ", "RQ", "classes")
+    table = new_table("Panoptic quality", "", "PQ", "SQ", "RQ", "classes")
     for name, scores in sets:
         for part in ("all", "things", "stuff") if scores.panoptic is not None else ():
             q = getattr(scores.panoptic, part)
             label = part if len(sets) == 1 else f"{name}: {part}"
-            table.add_row(escape(label), *map(_number, (q.pq, q.sq, q.rq)), str(q.classes))
+            table.add_row(escape(label), *map(number, (q.pq, q.sq, q.rq)), str(q.classes))
     return table
 
 
@@ -191,24 +191,24 @@ def _panoptic_classes(scores: Scores) -> Table | None:
     if scores.panoptic is None:
         return None
     used = [row for row in scores.panoptic.by_class if row.pq is not None]
-    table = _table("Panoptic quality by class", "class", "kind", "PQ", "SQ", "RQ", "TP", "FP", "FN")
+    table = new_table("Panoptic quality by class", "class", "kind", "PQ", "SQ", "RQ", "TP", "FP", "FN")
     for row in sorted(used, key=lambda row: -row.tp - row.fn)[:CLASSES_SHOWN]:
-        ratios = [_number(0.0 if v is None else v) for v in (row.pq, row.sq, row.rq)]
+        ratios = [number(0.0 if v is None else v) for v in (row.pq, row.sq, row.rq)]
         kind = "thing" if row.thing else "stuff"
         table.add_row(escape(row.name), kind, *ratios, str(row.tp), str(row.fp), str(row.fn))
-    return _more(table, len(used))
+    return with_rest(table, len(used))
 
 
 def _semantic(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     if sets[0][1].semantic is None:
         return None
-    table = _table(
+    table = new_table(
         "Classes of pixels", "", "mIoU", "weighted IoU", "pixel accuracy", "class accuracy", "pixels"
     )
     for name, scores in sets:
         if (s := scores.semantic) is not None:
             means = (s.mean_iou, s.weighted_iou, s.pixel_accuracy, s.class_accuracy)
-            table.add_row(escape(name), *map(_number, means), str(s.pixels))
+            table.add_row(escape(name), *map(number, means), str(s.pixels))
     return table
 
 
@@ -216,48 +216,10 @@ def _semantic_classes(scores: Scores) -> Table | None:
     if scores.semantic is None:
         return None
     used = [(name, iou) for name, iou in scores.semantic.iou.items() if iou is not None]
-    table = _table("Classes of pixels, one by one", "class", "IoU", "accuracy")
+    table = new_table("Classes of pixels, one by one", "class", "IoU", "accuracy")
     for name, iou in sorted(used, key=lambda row: -row[1])[:CLASSES_SHOWN]:
-        table.add_row(escape(name), _number(iou), _number(scores.semantic.accuracy[name] or 0.0))
-    return _more(table, len(used))
-
-
-def _any(part: str, sets: Sequence[tuple[str, Scores]]) -> Iterator[Table]:
-    """The scores, the classes and the own tables of any metric."""
-    title = METRICS[metric_of(part)].summary
-    names = list(sets[0][1][part].scores)
-    if len(names) <= WIDEST:
-        table = _table(title, "", *names)
-        for name, scores in sets:
-            if part in scores:
-                table.add_row(escape(name), *map(_value, scores[part].scores.values()))
-    else:
-        shown = [(name, scores[part].scores) for name, scores in sets if part in scores]
-        table = _table(title, "", *(escape(name) for name, _ in shown))
-        for name in names:
-            table.add_row(escape(name), *(_value(numbers[name]) for _, numbers in shown))
-    yield table
-    classes = per_class_of(sets[0][1][part])
-    if len(classes) > 1:
-        columns = list(next(iter(classes.values())))
-        table = _table(f"{title}, by class", "class", *columns)
-        for name, row in list(classes.items())[:CLASSES_SHOWN]:
-            table.add_row(escape(name), *(_value(row[column]) for column in columns))
-        yield _more(table, len(classes))
-    for own in tables_of(sets[0][1][part]):
-        table = _table(escape(own.title), *map(escape, own.columns))
-        for cells in own.rows[:CLASSES_SHOWN]:
-            table.add_row(*(escape(c) if isinstance(c, str) else _value(c) for c in cells))
-        more = f"{len(own.rows) - CLASSES_SHOWN} more rows in the saved report"
-        told = [escape(own.caption)] * bool(own.caption) + [more] * (len(own.rows) > CLASSES_SHOWN)
-        table.caption, table.caption_justify = "\n".join(told) or None, "left"
-        yield table
-
-
-def _more(table: Table, count: int) -> Table:
-    if count > CLASSES_SHOWN:
-        table.caption = f"{count - CLASSES_SHOWN} more classes in the saved report"
-    return table
+        table.add_row(escape(name), number(iou), number(scores.semantic.accuracy[name] or 0.0))
+    return with_rest(table, len(used))
 
 
 def _protocol(report: Report, console: Console) -> None:
@@ -290,34 +252,3 @@ def _protocol(report: Report, console: Console) -> None:
         lines.append(f"{name.capitalize()} protocol: {said}")
     for line in lines:
         console.print(escape(line), style="dim")
-
-
-def _table(title: str, first: str, *columns: str) -> Table:
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE,
-        pad_edge=False,
-        collapse_padding=True,
-        padding=(0, 1),
-    )
-    table.add_column(first, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
-def _value(value: float | None) -> str:
-    """A ratio with three digits, a whole number as it is."""
-    if value is None or value != value:
-        return "-"
-    return str(value) if isinstance(value, int) else _number(value)
-
-
-def _percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f} %"
-
-
-def _number(value: float) -> str:
-    return "-" if value != value else f"{value:.3f}"

@@ -18,7 +18,7 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 
 from .cell_matching import OverlapPairs, match_pairs
-from .metric import ScoreTable
+from .metric import Cell, ScoreTable
 from .overlap_table import Kind, OverlapTable
 from .per_image import PerImage
 
@@ -79,7 +79,9 @@ class ConfusionReport:
         """The matrix of a few classes; of many, what is confused most."""
         names, part = self.occurring()
         if len(self.names) <= 8:
-            rows = tuple((name, *map(int, row)) for name, row in zip(names, part, strict=True))
+            rows: tuple[tuple[Cell, ...], ...] = tuple(
+                (name, *map(int, row)) for name, row in zip(names, part, strict=True)
+            )
             return (ScoreTable(f"Confusion by {self.kind}", ("true \\ predicted", *names), rows),)
         mistakes = self.mistakes[:SHOWN]
         return (

@@ -71,7 +71,8 @@ class ImageSample:
 
     def __init__(self, records: Sequence[ImageRecord], classes: int) -> None:
         self.size, self.classes = len(records), classes
-        self.counts = np.array([r.counts for r in records], np.int64).reshape(len(records), 2 + len(CELL_THRESHOLDS))
+        shape = (len(records), 2 + len(CELL_THRESHOLDS))
+        self.counts = np.array([r.counts for r in records], np.int64).reshape(shape)
         kinds = [k for k in ("mask", "box") if all(k in r.ranked for r in records)] if records else []
         self.ranked = {kind: _Detections([r.ranked[kind] for r in records], classes) for kind in kinds}
 
