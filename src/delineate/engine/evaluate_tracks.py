@@ -157,11 +157,8 @@ def _paired(
     failed = [(t.name, "no results of this sequence") for t in true if t.name not in named]
     known = {t.name for t in true}
     strange = [name for name in named if name not in known]
-    notes = (
-        [f"{len(strange)} sequences without truth are not scored: {', '.join(strange[:3])}"]
-        if strange
-        else []
-    )
+    more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+    notes = [f"without truth and not scored: {', '.join(strange[:3])}{more}"] if strange else []
     return pairs, failed, notes
 
 

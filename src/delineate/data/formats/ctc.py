@@ -152,10 +152,13 @@ def _decode(files: dict[int, Path], frame: int) -> TrackedFrame:
 
 
 def _refuse_volume(path: Path) -> None:
-    with path.open("rb") as file:
-        header = read_tiff(
-            file, str(path), page=None, channels=(0,), max_pixels=MAX_PIXELS, raw=True, header_only=True
-        )
+    try:
+        with path.open("rb") as file:
+            header = read_tiff(
+                file, str(path), page=None, channels=(0,), max_pixels=MAX_PIXELS, raw=True, header_only=True
+            )
+    except InputError as error:
+        raise DatasetError(str(error)) from None
     if header.pages > 1:
         raise DatasetError(
             f"{path}: expected a label image in 2-D, got {header.pages} planes; volumes are not read, "
