@@ -23,11 +23,15 @@ def of(*rows: list[int]) -> Semantic:
 @pytest.mark.parametrize(
     ("pred", "truth", "expected"),
     [
-        (of([0, 1, 2]), of([0, 1, 2]), (1, 1, 1, 1)),
-        (of([0, 1, 2]), of([-1, -1, -1]), (0, 0, 0, 0)),
-        (of([-1, -1]), of([0, 1]), (0, 0, 0, 0)),  # void said is wrong
-        (of([0, 0, 1, 1]), of([0, 0, 0, 1]), ((2 / 3 + 1 / 2) / 2, 0.75 * 2 / 3 + 0.25 / 2, 0.75, 5 / 6)),
-        (of([0, 2, 2, 2]), of([0, 0, -1, -1]), (1 / 2, 1 / 2, 1 / 2, 1 / 2)),  # c is not in the truth
+        (of([0, 1, 2]), of([0, 1, 2]), (1, 1, 1, 1, 1)),
+        (of([0, 1, 2]), of([-1, -1, -1]), (0, 0, 0, 0, 0)),
+        (of([-1, -1]), of([0, 1]), (0, 0, 0, 0, 0)),  # void said is wrong
+        (
+            of([0, 0, 1, 1]),
+            of([0, 0, 0, 1]),
+            ((2 / 3 + 1 / 2) / 2, 0.75 * 2 / 3 + 0.25 / 2, 0.75, 5 / 6, (4 / 5 + 2 / 3) / 2),
+        ),
+        (of([0, 2, 2, 2]), of([0, 0, -1, -1]), (1 / 2, 1 / 2, 1 / 2, 1 / 2, 2 / 3)),  # c is not in the truth
     ],
 )
 def test_table(pred: Semantic, truth: Semantic, expected: tuple[float, ...]) -> None:
@@ -61,6 +65,27 @@ def test_the_same_numbers_as_hotcoco(seed: int) -> None:
     ours = (found.mean_iou, found.weighted_iou, found.class_accuracy, found.pixel_accuracy)
     assert ours == pytest.approx(tuple(wanted[k] for k in ("mIoU", "fwIoU", "mAcc", "aAcc")))
     assert list(found.iou.values()) == pytest.approx(wanted["IoU"])
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=20, deadline=None)
+def test_the_same_numbers_as_scikit_learn(seed: int) -> None:
+    judge = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(seed)
+    truth, pred = rng.integers(0, 3, (2, 2, 5, 8))
+    truth[0, 0, :3] = (0, 1, 2)
+    metric = MeanIoU()
+    for said, true in zip(pred, truth, strict=True):
+        metric.update(Semantic(said, CLASSES), Semantic(true, CLASSES))
+    found, given_to = metric.compute(), (truth.ravel(), pred.ravel())
+    assert list(found.dice.values()) == judge.f1_score(*given_to, average=None).tolist()
+    assert list(found.iou.values()) == judge.jaccard_score(*given_to, average=None).tolist()
+    assert found.mean_dice == judge.f1_score(*given_to, average="macro")
+    assert found.pixel_accuracy == judge.accuracy_score(*given_to)
+    assert found.class_accuracy == pytest.approx(judge.balanced_accuracy_score(*given_to), abs=1e-15)
+    weighted = judge.jaccard_score(*given_to, average="weighted")
+    assert found.weighted_iou == pytest.approx(weighted, abs=1e-15)
+    assert found.per_class["b"]["Dice"] == found.dice["b"]
 
 
 def test_shards_and_refusals() -> None:

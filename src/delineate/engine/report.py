@@ -224,14 +224,11 @@ class Report:
 
 
 def _class_rows(scores: Scores) -> Iterator[tuple[str, str, float]]:
-    """Class, score and value of panoptic quality and IoU, for the classes that occur."""
+    """Class, score and value of panoptic quality, for the classes that occur."""
     for row in scores.panoptic.by_class if scores.panoptic is not None else ():
         for name, value in (("PQ", row.pq), ("SQ", row.sq), ("RQ", row.rq)):
             if value is not None:
                 yield row.name, f"panoptic/{name}", value
-    for label, iou in (scores.semantic.iou if scores.semantic is not None else {}).items():
-        if iou is not None:
-            yield label, "semantic/IoU", iou
 
 
 def _write(data: bytes, file: IO[bytes]) -> None:

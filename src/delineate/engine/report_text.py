@@ -203,11 +203,11 @@ def _semantic(sets: Sequence[tuple[str, Scores]]) -> Table | None:
     if sets[0][1].semantic is None:
         return None
     table = new_table(
-        "Classes of pixels", "", "mIoU", "weighted IoU", "pixel accuracy", "class accuracy", "pixels"
+        "Classes of pixels", "", "mIoU", "weighted IoU", "Dice", "pixel accuracy", "class accuracy", "pixels"
     )
     for name, scores in sets:
         if (s := scores.semantic) is not None:
-            means = (s.mean_iou, s.weighted_iou, s.pixel_accuracy, s.class_accuracy)
+            means = (s.mean_iou, s.weighted_iou, s.mean_dice, s.pixel_accuracy, s.class_accuracy)
             table.add_row(escape(name), *map(number, means), str(s.pixels))
     return table
 
@@ -215,10 +215,10 @@ def _semantic(sets: Sequence[tuple[str, Scores]]) -> Table | None:
 def _semantic_classes(scores: Scores) -> Table | None:
     if scores.semantic is None:
         return None
-    used = [(name, iou) for name, iou in scores.semantic.iou.items() if iou is not None]
-    table = new_table("Classes of pixels, one by one", "class", "IoU", "accuracy")
-    for name, iou in sorted(used, key=lambda row: -row[1])[:CLASSES_SHOWN]:
-        table.add_row(escape(name), number(iou), number(scores.semantic.accuracy[name] or 0.0))
+    used = list(scores.semantic.per_class.items())
+    table = new_table("Classes of pixels, one by one", "class", "IoU", "Dice", "accuracy")
+    for name, row in sorted(used, key=lambda item: -item[1]["IoU"])[:CLASSES_SHOWN]:
+        table.add_row(escape(name), *map(number, row.values()))
     return with_rest(table, len(used))
 
 

@@ -1,8 +1,9 @@
-"""How well each pixel's class is known: IoU per class and its mean, and accuracies.
+"""How well each pixel's class is known: IoU and Dice per class and their means, and accuracies.
 
 Everingham et al., "The Pascal Visual Object Classes Challenge", IJCV 2010, section 4.3 (IoU per class over
 the pixels of the whole set), and Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic
-Segmentation", CVPR 2015, section 5 (the four means).
+Segmentation", CVPR 2015, section 5 (the four means); Dice, "Measures of the Amount of Ecologic Association
+Between Species", Ecology 1945 (twice the pixels in common, divided by the true and the predicted ones).
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ class MeanIoUReport:
         weighted_iou: likewise, each class weighed by its true pixels.
         pixel_accuracy: pixels whose class is right.
         class_accuracy: mean over the classes in the truth of the part of their pixels that is right.
+        mean_dice: mean of the Dice coefficient over the classes in the truth.
         iou: by class name; None where the class has no true pixel.
         accuracy: by class name, likewise.
+        dice: by class name, likewise.
     """
 
     images: int
@@ -41,14 +44,16 @@ class MeanIoUReport:
     weighted_iou: float
     pixel_accuracy: float
     class_accuracy: float
+    mean_dice: float
     iou: dict[str, float | None]
     accuracy: dict[str, float | None]
+    dice: dict[str, float | None]
 
     @property
     def protocol(self) -> dict[str, str]:
         """The choices behind the numbers, in words."""
         return {
-            "definition": "IoU of a class over the pixels of all images",
+            "definition": "IoU and Dice of a class over the pixels of all images",
             "mean": "over the classes that occur in the truth",
             "void": "not judged in the truth, wrong in a prediction",
         }
@@ -59,9 +64,23 @@ class MeanIoUReport:
 
     @property
     def scores(self) -> dict[str, float]:
-        """The four means by name: ``mIoU``, ``fwIoU``, ``pACC``, ``mACC``."""
-        means = (self.mean_iou, self.weighted_iou, self.pixel_accuracy, self.class_accuracy)
-        return dict(zip(("mIoU", "fwIoU", "pACC", "mACC"), means, strict=True))
+        """The means by name: ``mIoU``, ``fwIoU``, ``pACC``, ``mACC``, ``mDice``."""
+        return {
+            "mIoU": self.mean_iou,
+            "fwIoU": self.weighted_iou,
+            "pACC": self.pixel_accuracy,
+            "mACC": self.class_accuracy,
+            "mDice": self.mean_dice,
+        }
+
+    @property
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """``IoU``, ``Dice`` and ``accuracy`` of each class that occurs in the truth."""
+        return {
+            name: {"IoU": iou, "Dice": self.dice[name] or 0.0, "accuracy": self.accuracy[name] or 0.0}
+            for name, iou in self.iou.items()
+            if iou is not None
+        }
 
     def __str__(self) -> str:
         return "  ".join(f"{name} {value:.3f}" for name, value in self.scores.items())
@@ -139,6 +158,7 @@ class MeanIoU:
         there = true > 0
         iou = right / np.maximum(true + said - right, 1)
         accuracy = right / np.maximum(true, 1)
+        dice = 2 * right / np.maximum(true + said, 1)
         pixels = int(true.sum())
 
         def by_name(values: NDArray[np.float64]) -> dict[str, float | None]:
@@ -152,8 +172,10 @@ class MeanIoU:
             weighted_iou=float((iou * true).sum() / pixels) if pixels else 0.0,
             pixel_accuracy=float(right.sum() / pixels) if pixels else 0.0,
             class_accuracy=float(accuracy[there].mean()) if pixels else 0.0,
+            mean_dice=float(dice[there].mean()) if pixels else 0.0,
             iou=by_name(iou),
             accuracy=by_name(accuracy),
+            dice=by_name(dice),
         )
 
 
