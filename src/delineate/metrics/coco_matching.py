@@ -22,6 +22,7 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 _LIMITS = np.array([min(t, 1 - 1e-10) for t in IOU_THRESHOLDS])
 _LOW, _HIGH = np.array(list(AREAS.values())).T
 _WEIGHTS = (1 << np.arange(len(_LIMITS))).astype(np.uint16)
+_ALL = np.uint16((1 << len(_LIMITS)) - 1)
 
 
 class Matched(NamedTuple):
@@ -58,9 +59,13 @@ def match(
         highest score, a detection to the best free object that counts, else to the best one that does not.
     """
     ignore = crowd | (true_area < _LOW[:, None]) | (true_area > _HIGH[:, None])  # (A, G)
+    counted = (~ignore).sum(axis=1)
+    outside = (area < _LOW[:, None]) | (area > _HIGH[:, None])  # (A, D)
+    able = pairs[2] >= _LIMITS[0]
+    if not able.any():
+        return Matched(scores, np.zeros(outside.shape, np.uint16), outside * _ALL, counted)
     shape = (len(_LOW), len(_LIMITS), len(scores))
     matched, ignored = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-    able = pairs[2] >= _LIMITS[0]
     g, d, overlap = (p[able] for p in pairs)
     rivals = np.bincount(g, minlength=len(true_area)), np.bincount(d, minlength=len(scores))
     simple = (rivals[1][d] == 1) & ((rivals[0][g] == 1) | crowd[g])
@@ -74,9 +79,8 @@ def match(
         if len(part):
             one = d[part[0]]
             matched[:, :, one], ignored[:, :, one] = _choose(g[part], overlap[part], ignore, crowd, taken)
-    outside = (area < _LOW[:, None]) | (area > _HIGH[:, None])  # (A, D)
     ignored |= ~matched & outside[:, None]
-    return Matched(scores, _bits(matched), _bits(ignored), (~ignore).sum(axis=1))
+    return Matched(scores, _bits(matched), _bits(ignored), counted)
 
 
 def _choose(g: Ints, overlap: Floats, ignore: Bools, crowd: Bools, taken: Bools) -> tuple[Bools, Bools]:
