@@ -212,7 +212,7 @@ def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
 def test_wrong_predictors_and_empty_data() -> None:
     with pytest.raises(InputError, match="expected a model, a callable"):
         evaluate(3, samples(1))
-    with pytest.raises(InputError, match="expected Instances, got int"):
+    with pytest.raises(InputError, match=r"expected Instances, .* got int"):
         evaluate(lambda image: 3, samples(1))
     with pytest.raises(InputError, match="empty dataset"):
         evaluate(truth_of, [])

@@ -19,7 +19,6 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
-from delineate.data.formats.coco_results_table import ResultsTable, Row, read_table, rows
 from delineate.data.formats.json_file import show
 
 from .stored import ImageEntry, Predictions
@@ -38,7 +37,8 @@ class CocoPredictions(Predictions):
         results: Mapping[int, list[dict[str, Any]]],
         notes: Sequence[str] = (),
     ) -> None:
-        super().__init__(source, classes, notes)
+        count = sum(map(len, results.values()))
+        super().__init__(source, classes, notes, f"COCO results: {count} entries")
         self._results = results
 
     def instances(self, image: ImageEntry) -> Instances:
@@ -53,78 +53,6 @@ class CocoPredictions(Predictions):
     def results(self, image: ImageEntry) -> list[dict[str, Any]]:
         """COCO results of ``image``."""
         return self._results.get(image.id, [])
-
-
-class PlainCocoPredictions(CocoPredictions):
-    """A results file of run lengths or boxes alone, whose columns were checked; its entries are read when
-    they are asked for.
-
-    Attributes:
-        table: the columns.
-    """
-
-    table: ResultsTable
-
-    def __init__(self, source: Path, classes: Labels, table: ResultsTable, notes: Sequence[str]) -> None:
-        super().__init__(source, classes, {}, notes)
-        self.table = table
-        self._rows: dict[int, list[Row]] | None = None
-
-    def instances(self, image: ImageEntry) -> Instances:
-        """The objects predicted on ``image``; none where the file has none."""
-        found = self._records(image)
-        return (
-            from_coco(found, image.size, self.classes) if found else Instances.empty(image.size, self.classes)
-        )
-
-    def results(self, image: ImageEntry) -> list[dict[str, Any]]:
-        """COCO results of ``image``."""
-        found = self._records(image)
-        if found and not self.table.boxed:
-            masks = Masks.from_rle([record["segmentation"] for record in found], image.size)
-            boxes = masks.boxes.astype(np.float64)
-            boxes[:, 2:] -= boxes[:, :2]
-            for record, box in zip(found, boxes.tolist(), strict=True):
-                record["bbox"] = box
-        return found
-
-    def _records(self, image: ImageEntry) -> list[dict[str, Any]]:
-        if self._rows is None:
-            self._rows = {}
-            known = set(self.classes.ids)
-            for row in (row for piece in rows(self.source) for row in piece):
-                if row.category_id in known:
-                    self._rows.setdefault(row.image_id, []).append(row)
-        return [_plain_record(row) for row in self._rows.get(image.id, [])]
-
-
-def _plain_record(row: Row) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "image_id": row.image_id,
-        "category_id": row.category_id,
-        "score": row.score,
-    }
-    if row.bbox is not None:
-        record["bbox"] = list(row.bbox)
-    if row.segmentation is not None:
-        record["segmentation"] = {**row.segmentation, "size": list(row.segmentation["size"])}
-    return record
-
-
-def read_plain_results(
-    path: Path, images: Sequence[ImageEntry], classes: Labels
-) -> PlainCocoPredictions | None:
-    """A results file that is as most are; None where the careful reader must look at it.
-
-    Raises:
-        InputError: no result is of the dataset's classes.
-    """
-    table = read_table(path, {image.id: image.size for image in images})
-    if table is None:
-        return None
-    foreign = table.categories[~np.isin(table.categories, classes.ids)]
-    notes = _about_foreign(path, Counter(foreign.tolist()), len(table), set(classes.ids))
-    return PlainCocoPredictions(path, classes, table, notes)
 
 
 def read_coco_dataset(
@@ -198,7 +126,7 @@ def read_coco_results(
     _one_kind(path, grouped.values())
     for number, records in grouped.items():
         _check_segmentations(records, places[number], known[number].size)
-    notes = [*notes, *_about_foreign(path, foreign, len(content), ids)]
+    notes = [*notes, *about_foreign(path, foreign, len(content), ids)]
     return CocoPredictions(path, classes, grouped, notes)
 
 
@@ -271,7 +199,12 @@ def _check_segmentations(records: list[dict[str, Any]], places: Sequence[str], s
     rle.read([records[k]["segmentation"] for k in boxed], size, [names[k] for k in boxed])
 
 
-def _about_foreign(path: Path, foreign: Counter[int], total: int, ids: set[int]) -> list[str]:
+def about_foreign(path: Path, foreign: Counter[int], total: int, ids: set[int]) -> list[str]:
+    """A note on results of classes that the data does not have.
+
+    Raises:
+        InputError: all are.
+    """
     if not foreign:
         return []
     named = ", ".join(str(i) for i in sorted(foreign)[:5])

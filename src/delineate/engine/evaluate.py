@@ -96,10 +96,10 @@ def evaluate(
     given = {"confidence": confidence, "max_det": max_det}
     choices = replace(choices, **{name: value for name, value in given.items() if value is not None})
     _check_settings(choices.confidence, metrics, choices.max_det, pictures)
-    stored = isinstance(predictor, str | Path | Predictions)
+    stored = isinstance(predictor, str | Path | Predictions | list | tuple)
     seen = not stored or pictures is not None or illustrated
     truth = choices.of_truth(Truth.of(dataset, split=split, by=by, with_images=seen))
-    if isinstance(predictor, str | Path):
+    if isinstance(predictor, str | Path | list | tuple):
         entries = [truth.entry(index) for index in range(len(truth))]
         predictor = read_predictions(predictor, entries, truth.classes)
     run = _Run(truth, predictor, chosen_parts(metrics), choices)
@@ -249,7 +249,7 @@ class _Run:
     def notes(self) -> list[str]:
         """What a reader of the numbers must know."""
         notes = [*self.truth.notes]
-        notes += self.predictor.notes if isinstance(self.predictor, Predictions) else ()
+        notes += self.predictor.told if isinstance(self.predictor, Predictions) else ()
         notes += self.remarks.texts()
         if lost := self.objects.foreign:
             notes.append(f"{lost} detections of classes that the data does not have were not scored")

@@ -18,7 +18,8 @@ from delineate.core.semantic import Semantic
 from delineate.data.images import read_size
 from delineate.data.records import Dataset
 
-from .predictions import ImageEntry, Predictions
+from .given_results import as_instances
+from .stored import ImageEntry, Predictions
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,16 @@ class Truth:
         return self.samples.notes if isinstance(self.samples, Dataset) else ()
 
 
-def caller(predictor: Any, confidence: float | None, max_det: int | None) -> Callable[[Any], Instances]:
+def caller(
+    predictor: Any, confidence: float | None, max_det: int | None, classes: Labels | None = None
+) -> Callable[[Any], Instances]:
     """A function from image to objects.
 
     Args:
         predictor: has ``predict``, or is a Segmenter, or is such a function already.
         confidence: passed on to a model; None leaves it its default.
         max_det: the same.
+        classes: the dataset's, by which other tools' results are understood; None takes ``Instances`` alone.
 
     Raises:
         InputError: none of these.
@@ -149,22 +153,24 @@ def caller(predictor: Any, confidence: float | None, max_det: int | None) -> Cal
     given = {"confidence": confidence, "max_det": max_det}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if hasattr(predictor, "predict"):
-        return _checked(lambda image: predictor.predict(image, **settings))
+        return _checked(lambda image: predictor.predict(image, **settings), classes)
     if hasattr(predictor, "instances") and hasattr(predictor, "losses"):
         from .predict import predict
 
-        return _checked(lambda image: predict(predictor, image, **settings))
+        return _checked(lambda image: predict(predictor, image, **settings), classes)
     if not callable(predictor):
         raise InputError(
             f"predictor: expected a model, a callable, predictions or a path to them, got "
             f"{type(predictor).__name__}; load a model with delineate.load"
         )
-    return _checked(predictor)
+    return _checked(predictor, classes)
 
 
-def _checked(call: Callable[[Any], Any]) -> Callable[[Any], Instances]:
+def _checked(call: Callable[[Any], Any], classes: Labels | None) -> Callable[[Any], Instances]:
     def predict(image: Any) -> Instances:
         found = call(image)
+        if classes is not None:
+            found = as_instances(found, np.shape(image)[:2], classes)
         if not isinstance(found, Instances):
             raise InputError(
                 f"predictor: expected Instances, got {type(found).__name__}; make them with "

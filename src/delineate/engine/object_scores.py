@@ -45,7 +45,7 @@ class ObjectScores:
         self.asked, self.parts = bool(parts), list(parts)
         self.call: Callable[[Any], Instances] | None = None
         if parts and not isinstance(predictor, Predictions):
-            self.call = caller(predictor, confidence, max_det)
+            self.call = caller(predictor, confidence, max_det, truth.classes)
         self.foreign = 0
 
     def update(

@@ -35,14 +35,21 @@ class Predictions(ABC):
         source: the file or folder.
         classes: the dataset's classes.
         notes: what a reader of the scores must know, one sentence each.
+        form: what they were read as, and how many: ``YOLO txt: 69 files``.
     """
 
     source: Path
     classes: Labels
     notes: tuple[str, ...]
+    form: str
 
-    def __init__(self, source: Path, classes: Labels, notes: Sequence[str] = ()) -> None:
-        self.source, self.classes, self.notes = source, classes, tuple(notes)
+    def __init__(self, source: Path, classes: Labels, notes: Sequence[str] = (), form: str = "") -> None:
+        self.source, self.classes, self.notes, self.form = source, classes, tuple(notes), form
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What they were read as, and the notes."""
+        return (f"read as {self.form}", *self.notes) if self.form else self.notes
 
     @abstractmethod
     def instances(self, image: ImageEntry) -> Instances:

@@ -52,7 +52,7 @@ class PanopticFile(Predictions):
             notes.append(f"{missing} of {len(images)} images have no prediction and count as void")
         if foreign := len(data) - len(self._at):
             notes.append(f"{foreign} predictions are on images that the data does not have")
-        super().__init__(path, classes, notes)
+        super().__init__(path, classes, notes, f"COCO panoptic: {len(self._at)} pictures")
 
     def check(self, task: str) -> None:
         """Both tasks can be scored."""
@@ -122,7 +122,7 @@ class ClassPictures(Predictions):
             )
         missing = len(images) - len(self._files)
         notes = [f"{missing} of {len(images)} images have no prediction and count as void"] if missing else []
-        super().__init__(folder, classes, notes)
+        super().__init__(folder, classes, notes, f"pictures of classes: {len(self._files)} files")
 
     def check(self, task: str) -> None:
         """Classes of pixels make no segments.

@@ -21,7 +21,7 @@ from delineate.data.records import Dataset, Record
 from delineate.metrics.average_precision import AveragePrecision
 from delineate.metrics.average_precision_report import ClassTally
 
-from .coco_results import PlainCocoPredictions
+from .coco_plain_results import PlainCocoPredictions
 from .evaluation_inputs import Truth
 from .metric_registry import Part
 

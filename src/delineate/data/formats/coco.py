@@ -14,6 +14,7 @@ from ..images import read_size
 from ..records import SPLIT_NAMES, Dataset, Record
 from . import coco_check as check
 from .coco_check import Bad, Findings
+from .coco_outlines import Box, plain_boxes
 from .coco_truth import Annotation, decode
 from .coco_write import write as write
 from .json_file import load_json, show
@@ -140,6 +141,7 @@ def _annotations(
     """Checks every annotation and appends it to its image's record."""
     index_of = {identity: index for index, identity in enumerate(classes.ids)}
     encoded: dict[int, list[Annotation]] = {}
+    plain = plain_boxes(rows)
     boxes_only = not any(isinstance(row, dict) and "segmentation" in row for row in rows)
     for index, identity, row in check.entries(rows, "annotations", findings):
         where = f"annotations[{index}]"
@@ -151,7 +153,7 @@ def _annotations(
                     continue
                 raise Bad(f"{where}.image_id: expected the id of one of the images, got {image_id}")
             annotation = _annotation(
-                index, identity, row, index_of, boxes_only, by_id[image_id].size, findings
+                index, identity, row, index_of, boxes_only, by_id[image_id].size, findings, plain.get(index)
             )
         except Bad as bad:
             findings.problems.append(str(bad))
@@ -170,7 +172,7 @@ def _annotations(
 
 def _annotation(
     index: int, identity: int, row: dict[str, Any], index_of: dict[int, int], boxes_only: bool,
-    size: tuple[int, int] | None, findings: Findings,
+    size: tuple[int, int] | None, findings: Findings, around: Box | None,
 ) -> Annotation | None:  # fmt: skip
     where = f"annotations[{index}]"
     category = check.number(row, "category_id", where)
@@ -192,7 +194,7 @@ def _annotation(
         if box is None:
             raise Bad(f"{where}: expected a segmentation or a bbox, got neither")
     elif isinstance(segmentation, list):
-        around = check.polygons(segmentation, f"{where}.segmentation", findings)
+        around = around or check.polygons(segmentation, f"{where}.segmentation", findings)
         height, width = size or (1, 1)
         if around is None or around[2] <= 0 or around[3] <= 0 or around[0] >= width or around[1] >= height:
             return None

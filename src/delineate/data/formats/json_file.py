@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from delineate.core.errors import DatasetError, InputError
 
 from ..sniff import foreign, sniff
@@ -33,6 +35,10 @@ def load_json(path: Path) -> Any:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             raise DatasetError(f"{path}: expected UTF-8, got {encoding}; save it as UTF-8")
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # the slower reader below takes NaN and a byte order mark too, and says what is wrong
     if not data.strip():
         raise DatasetError(f"{path}: expected JSON, got an empty file; write it again")
     try:
