@@ -18,6 +18,7 @@ from delineate.core import rle
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.runs import segment_sums
 
 from .average_precision import AveragePrecision, Kind
 from .federation import Federation
@@ -178,17 +179,24 @@ class LvisAveragePrecision:
             if len(records) > self.max_det:
                 beyond[image] = len(records) - self.max_det
                 records = sorted(records, key=lambda r: -r["score"])[: self.max_det]
-            kept += [{name: r[name] for name in fields} for r in records if self._has_area(r)]
+            there = self._have_area(records)
+            kept += [
+                {name: r[name] for name in fields} for r, able in zip(records, there, strict=True) if able
+            ]
         return kept, beyond
 
-    def _has_area(self, record: Mapping[str, Any]) -> bool:
-        """Whether the lvis package would keep a detection; it drops those without area, after the limit."""
+    def _have_area(self, records: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Which detections of one image the lvis package keeps; it drops those without area."""
         if self.detection_area == "box":
-            return bool(record["bbox"][2] * record["bbox"][3] > 0)
-        segmentation = record["segmentation"]
-        if not isinstance(segmentation, Mapping):
-            return True  # polygons: a ring
-        return bool(rle.read([segmentation], None, ["result"])[0][1::2].any())
+            return [r["bbox"][2] * r["bbox"][3] > 0 for r in records]
+        encoded = [k for k, r in enumerate(records) if isinstance(r["segmentation"], Mapping)]
+        result = [True] * len(records)  # polygons, which enclose something
+        if encoded:
+            counts, offsets, _ = rle.read([records[k]["segmentation"] for k in encoded])
+            local = np.arange(len(counts)) - np.repeat(offsets[:-1], np.diff(offsets))
+            for k, area in zip(encoded, segment_sums(counts * (local % 2), offsets).tolist(), strict=True):
+                result[k] = area > 0
+        return result
 
     def merge(self, other: LvisAveragePrecision) -> None:
         """Take over the images of another shard; the result is the same however images were shared out.
