@@ -120,6 +120,7 @@ METRICS: dict[str, Entry] = {
         ),
     ),
     "crowd": _one("crowd", "crowd:CrowdErrors", "objects merged, split, missed"),
+    "size": _one("size", "size_error:SizeError", "how far areas are off"),
     "errors": _both(
         "errors", "error_kinds:ErrorKinds", "kinds of errors as TIDE has them, and what each costs"
     ),
