@@ -92,7 +92,7 @@ class ObjectScores:
 
     def takes_records(self) -> bool:
         """Whether all metrics take COCO's records as they are stored."""
-        return all(part.factory.endswith(":AveragePrecision") for part in self.parts)
+        return all(part.factory.endswith((":AveragePrecision", ":lvis_of_dataset")) for part in self.parts)
 
     def score_records(
         self,
