@@ -156,7 +156,7 @@ METRICS: dict[str, Entry] = {
         prefix="cells",
     ),
     "voc": Entry(
-        "PASCAL VOC AP of boxes and of masks, by 2010's rules and 2007's",
+        "PASCAL VOC AP by 2010's rules and 2007's",
         (
             Part("voc_mask", settings={"kind": "mask", "thresholds": (0.5, 0.7)}, **_VOC),
             Part("voc", settings={"kind": "box"}, needs="boxes", **_VOC),
@@ -203,6 +203,13 @@ def chosen_parts(names: Iterable[str]) -> tuple[Part, ...]:
             f"evaluate, metrics: expected some of {list(METRICS)}, got {names!r}; choose from these"
         )
     return tuple(part for name, entry in METRICS.items() if name in asked for part in entry.parts)
+
+
+def title_of(part: str) -> str:
+    """What a report calls a part: its entry's summary, and of what where the entry has it of masks and boxes."""
+    entry = METRICS[metric_of(part)]
+    several = len({p.needs for p in entry.parts if not p.instead_of}) > 1
+    return f"{entry.summary}, {PARTS[part].needs}" if several else entry.summary
 
 
 def metric_of(part: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from delineate.metrics.metric import ScoreTable, per_class_of, tables_of
 
 from .markup import Markup, joined, table, tag
-from .metric_registry import METRICS, PARTS, metric_of
+from .metric_registry import PARTS, title_of
 from .svg_charts import bar, unit_chart
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def more(report: Report) -> Markup:
         if part in OWN:
             continue
         found = report.total[part]
-        parts.append(tag("h3", METRICS[metric_of(part)].summary))
+        parts.append(tag("h3", title_of(part)))
         rows = [
             (f"{PARTS[part].prefix or part}/{name}", number(value)) for name, value in found.scores.items()
         ]

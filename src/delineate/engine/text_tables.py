@@ -11,7 +11,7 @@ from rich.table import Table
 
 from delineate.metrics.metric import ScoreTable, per_class_of, tables_of
 
-from .metric_registry import METRICS, metric_of
+from .metric_registry import title_of
 
 if TYPE_CHECKING:
     from .scores import Scores
@@ -22,7 +22,7 @@ WIDEST = 12  # with more scores than this there is a line for each
 
 def tables_of_any(part: str, sets: Sequence[tuple[str, Scores]]) -> Iterator[Table]:
     """The scores, the classes and the own tables of any metric."""
-    title = METRICS[metric_of(part)].summary
+    title = title_of(part)
     title = title[:1].upper() + title[1:]
     names = list(sets[0][1][part].scores)
     own_tables = tables_of(sets[0][1][part])
