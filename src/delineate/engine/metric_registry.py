@@ -206,7 +206,7 @@ def chosen_parts(names: Iterable[str]) -> tuple[Part, ...]:
 
 
 def title_of(part: str) -> str:
-    """What a report calls a part: its entry's summary, and of what where the entry has it of masks and boxes."""
+    """What a report calls a part: its entry's summary, and of what where an entry has masks and boxes."""
     entry = METRICS[metric_of(part)]
     several = len({p.needs for p in entry.parts if not p.instead_of}) > 1
     return f"{entry.summary}, {PARTS[part].needs}" if several else entry.summary
