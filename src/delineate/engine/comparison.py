@@ -44,7 +44,7 @@ class Comparison:
         if name is None:
             return f"{self.name} and {self.other} have no score in common."
         d = self.differences[name]
-        around = f"{d.difference:+.3f} (95 %: {d.low:+.3f} to {d.high:+.3f}; p = {d.p:.3g})"
+        around = f"{d.difference:+.3f} (95 %: {d.low:+.3f} to {d.high:+.3f}; p = {d.p:.2g})"
         what = f"{name} {d.second:.3f} against {d.first:.3f}: {around} over {self.images} images"
         if d.p >= SURE or d.difference == 0:
             return f"No sure difference between {self.name} and {self.other}: {what}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +92,7 @@ def evaluate(
     """
     started = time.monotonic()
     choices = Choices.parse(protocol) if isinstance(protocol, str) else protocol
-    given = {"confidence": confidence, "max_det": max_det}
-    choices = replace(choices, **{name: value for name, value in given.items() if value is not None})
+    choices = choices.with_limits(confidence, max_det)
     _check_settings(choices.confidence, metrics, choices.max_det, pictures)
     stored = isinstance(predictor, str | Path | Predictions | list | tuple)
     seen = not stored or pictures is not None or illustrated

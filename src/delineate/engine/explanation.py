@@ -22,7 +22,8 @@ class Explanation:
 
     Attributes:
         choices: what the other protocol chose, in words.
-        scores: ``(name, this, other)`` of the scores that differ, largest difference first.
+        scores: ``(name, this, other)`` of the scores that differ, ratios before counts, largest difference
+            first.
         same: number of scores that do not differ.
         tables: protocol, scores, classes and images that differ.
     """
@@ -66,7 +67,7 @@ def explain_difference(report: Report, other: Report, choices: str) -> Explanati
     mine, theirs = report.scores, other.scores
     common = [name for name in mine if name in theirs and not name.startswith("intervals/")]
     changed = [(n, mine[n], theirs[n]) for n in common if _apart(mine[n], theirs[n])]
-    changed.sort(key=lambda row: -_gap(*row[1:]))
+    changed.sort(key=lambda row: (max(map(abs, row[1:])) > 1, -_gap(*row[1:])))  # ratios before counts
     tables = [_protocols(report, other), _scores(changed), _classes(report, other), _images(report, other)]
     return Explanation(
         choices, tuple(changed), len(common) - len(changed), tuple(t for t in tables if t.rows)

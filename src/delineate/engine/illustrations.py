@@ -23,7 +23,7 @@ from .crowd_pictures import Color, draw_judged, outline
 from .evaluation_inputs import Truth
 
 WORST, CROPS = 6, 24
-SIDE, CROP = 620, 200  # pixels of a panel and of a crop
+SIDE, CROP = 560, 180  # pixels of a panel and of a crop
 TRUE_TINT: Color = (90, 220, 90)
 DOUBT_TINT: Color = (255, 60, 200)
 
@@ -159,7 +159,7 @@ def to_jpeg(picture: Image.Image) -> bytes:
     shown = picture.convert("RGB")
     shown.thumbnail((2 * SIDE + 4, 2 * SIDE))
     buffer = io.BytesIO()
-    shown.save(buffer, "JPEG", quality=85, subsampling=0, optimize=True)
+    shown.save(buffer, "JPEG", quality=80, subsampling=0, optimize=True)
     return buffer.getvalue()
 
 

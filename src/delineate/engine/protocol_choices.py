@@ -7,7 +7,7 @@ evaluation, so that another tool's number can be reproduced and the difference e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,14 @@ class Choices:
     def told(self) -> dict[str, Any]:
         """Those that were made."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+    def with_limits(self, confidence: float | None, max_det: int | None) -> Choices:
+        """The same with these two, where they are given."""
+        return replace(
+            self,
+            confidence=self.confidence if confidence is None else confidence,
+            max_det=self.max_det if max_det is None else max_det,
+        )
 
     @property
     def changes_truth(self) -> bool:

@@ -21,17 +21,21 @@ if TYPE_CHECKING:
     from .report import Report
 
 
+CLASSES = 12  # of a confusion matrix, those with most objects
+
+
 def confusion(report: Report) -> Markup:
     """The matrix, coloured by the share of each true class."""
     found = first(report, "confusion", "box_confusion")
     if found is None or not found.matrix.any():
         return NOTHING
-    names, matrix = found.occurring()
-    whole = np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    names, matrix = found.occurring(CLASSES)
+    whole = np.repeat(np.maximum(matrix.sum(axis=1, keepdims=True), 1), len(names), axis=1)
+    whole[-1] = np.maximum(matrix.sum(axis=0), 1)  # what was found in vain is a share of what was predicted
     rows = []
     for name, counts, shares in zip(names, matrix.tolist(), (matrix / whole).tolist(), strict=True):
         cells = [
-            tag("td", n, style=_heat(share), title=f"{100 * share:.1f} %")
+            tag("td", n or "", style=_heat(share), title=f"{100 * share:.1f} %")
             for n, share in zip(counts, shares, strict=True)
         ]
         rows.append([name, *cells])
@@ -45,7 +49,7 @@ def confusion(report: Report) -> Markup:
     parts = [tag("p", told), table(("true \\ predicted", *names), rows, "matrix")]
     if len(found.names) > 8 and found.mistakes:
         columns = ("true", "taken for", "times")
-        parts += [tag("h3", "Confused most"), table(columns, found.mistakes[:20])]
+        parts += [tag("h3", "Confused most"), table(columns, found.mistakes[:CLASSES])]
     return joined(parts)
 
 
@@ -176,12 +180,21 @@ def label_errors(report: Report) -> Markup:
     )
     shown = [p for p in report.pictures if p.kind == "label error"]
     figures = [
-        tag("figure", picture(p.data, "jpeg", p.caption), tag("figcaption", p.caption, tag("br"), p.title))
+        tag(
+            "figure",
+            picture(p.data, "jpeg", p.caption),
+            tag("figcaption", p.caption, tag("br"), short(p.title)),
+        )
         for p in shown
     ]
     legend = _legend([("truth", TRUE_TINT), ("in doubt", DOUBT_TINT)]) if shown else NOTHING
     listed = tag("details", tag("summary", "All places"), *(own_table(t) for t in tables_of(found)))
     return joined([tag("p", told), legend, tag("div", *figures, class_="crops"), listed])
+
+
+def short(name: str, most: int = 24) -> str:
+    """A long name without its middle."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
 
 
 def _legend(keys: Sequence[tuple[str, tuple[int, int, int]]]) -> Markup:

@@ -17,27 +17,32 @@ if TYPE_CHECKING:
     from .report import Report
 
 NOTHING = Markup("")
-OPEN, ROWS = 15, 200
+OPEN, ROWS = 15, 200  # rows that stand open, rows at most
+WORDS = 20  # a longer text is set as words, not as a number
 TILES = (
     ("mask/AP", "mask AP, COCO"),
     ("mask/AP50", "mask AP50"),
     ("box/AP", "box AP, COCO"),
     ("cells/AP50", "cell AP at IoU 0.5"),
     ("cells/F1_50", "F1 at IoU 0.5"),
-    ("count/MAE", "counting error an image"),
+    ("count/MAE", "counting error"),
     ("panoptic/PQ", "panoptic quality"),
     ("semantic/mIoU", "mean IoU of classes"),
 )
-OWN = ("mask", "box", "cells", "counting", "crowd", "intervals", "confusion", "box_confusion", "thresholds")
-OWN += ("box_thresholds", "calibration", "box_calibration", "mask_errors", "box_errors", "label_errors")
-OWN += ("box_label_errors",)
+OWN = (
+    *("mask", "box", "cells", "counting", "crowd", "intervals"),
+    *("confusion", "box_confusion", "thresholds", "box_thresholds", "calibration", "box_calibration"),
+    *("mask_errors", "box_errors", "label_errors", "box_label_errors"),
+)
+"""The parts with a section of their own."""
 
 
 def number(value: float | None) -> str:
     """A ratio with three digits, a whole number as it is, a dash for what is undefined."""
     if value is None or value != value:
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+    whole = isinstance(value, int) or (abs(value) > 1 and value == int(value))
+    return str(int(value)) if whole else f"{value:.3f}"
 
 
 def first(report: Report, *parts: str) -> Any:
@@ -82,7 +87,7 @@ def overview(report: Report) -> Markup:
     counts = [(name, s.counting) for name, s in sets if s.counting is not None]
     if counts:
         columns = ("objects an image", "true", "predicted", "bias", "mean absolute error", "images right")
-        rows = [
+        lines = [
             (
                 name,
                 c.true,
@@ -93,7 +98,7 @@ def overview(report: Report) -> Markup:
             )
             for name, c in counts
         ]
-        parts += [tag("h3", "Counts"), table(columns, rows)]
+        parts += [tag("h3", "Counts"), table(columns, lines)]
     if _intervals(report):
         parts += [own_table(t) for t in tables_of(report.total["intervals"])]
     return joined(parts)
@@ -266,9 +271,16 @@ def more(report: Report) -> Markup:
 
 def own_table(given: ScoreTable) -> Markup:
     """A table that a metric brings."""
-    rows = [[c if isinstance(c, str) else number(c) for c in row] for row in given.rows]
+    rows = [[_cell(c) for c in row] for row in given.rows]
     caption = tag("p", given.caption, class_="soft") if given.caption else NOTHING
     return tag("div", tag("h3", given.title), long_table(given.columns, rows), caption)
+
+
+def _cell(value: Any) -> object:
+    """Numbers as numbers, long words in lines of their own."""
+    if isinstance(value, str):
+        return tag("td", value, class_="words") if len(value) > WORDS else value
+    return number(value)
 
 
 def remarks(report: Report) -> Markup:

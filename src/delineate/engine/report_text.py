@@ -34,7 +34,9 @@ def render(report: Report, console: Console) -> None:
         _semantic(sets),
         _semantic_classes(report.total),
     )
-    rest = (table for part in report.total if part not in _OWN_TABLES for table in tables_of_any(part, sets))
+    rest: Iterator[Table] = (
+        table for part in report.total if part not in _OWN_TABLES for table in tables_of_any(part, sets)
+    )
     for found in (report.comparison, report.explained):
         if found is not None:
             console.print(f"[bold]{escape(found.sentence)}[/]", soft_wrap=True)

@@ -49,7 +49,7 @@ def unit_chart(
         anchor = "end" if x > 0.6 else "start"
         parts.append(tag("circle", cx=_x(x), cy=_y(y), r=4, class_="mark"))
         shift = -8 if anchor == "end" else 8
-        parts.append(tag("text", word, x=_x(x) + shift, y=_y(y) + 14, text_anchor=anchor, class_="word"))
+        parts.append(tag("text", word, x=_x(x) + shift, y=_y(y) - 9, text_anchor=anchor, class_="word"))
     legend = tag(
         "figcaption",
         *(tag("span", tag("i", class_=f"key s{k % 6}"), " ", name) for k, name in enumerate(lines)),
@@ -110,11 +110,11 @@ def stacked(parts: Sequence[tuple[str, int]], title: str) -> Markup:
     """One bar cut into parts, with a legend of their numbers."""
     whole = sum(number for _, number in parts) or 1
     pieces = [
-        tag("span", class_=f"s{k % 6}", style=f"width:{100 * n / whole:.3f}%", title=f"{name}: {n}")
+        tag("span", class_=f"s{k % 8}", style=f"width:{100 * n / whole:.3f}%", title=f"{name}: {n}")
         for k, (name, n) in enumerate(parts)
     ]
     keys = [
-        tag("span", tag("i", class_=f"key s{k % 6}"), f" {name} {n} ({100 * n / whole:.1f} %)")
+        tag("span", tag("i", class_=f"key s{k % 8}"), f" {name} {n} ({100 * n / whole:.1f} %)")
         for k, (name, n) in enumerate(parts)
         if n
     ]

@@ -68,7 +68,7 @@ class ThresholdReport:
         images: number of images.
         max_det: detections taken of a class in an image.
         best: the cut with the best F1 of all classes together; None without a detection.
-        grid: the cuts at 0.05, 0.10, .. 0.95, all classes together.
+        grid: the cuts at 0.05, 0.10, .. 0.95, all classes together; those below the lowest score left out.
         by_class: by class name the cut with the best F1; classes with a true object and a detection.
         curves: by class name, ``"all"`` for all together, (P, 3) confidence, recall, precision, thinned.
     """
@@ -172,7 +172,7 @@ class Thresholds(PerImage[RankedMatches]):
             images=len(self.records),
             max_det=self.max_det,
             best=best_cut(pool),
-            grid=tuple(cut_at(pool, floor) for floor in GRID),
+            grid=grid(pool),
             by_class=best,
             curves=curves,
         )
@@ -186,6 +186,13 @@ def best_cut(pool: RankedPool) -> Cut | None:
     matched, objects = np.cumsum(pool.right)[cuts], int(pool.objects.sum())
     k = int(np.argmax(2 * matched / (cuts + 1 + objects)))
     return Cut(float(pool.scores[cuts[k]]), int(matched[k]), int(cuts[k]) + 1, objects)
+
+
+def grid(pool: RankedPool) -> tuple[Cut, ...]:
+    """The cuts of :data:`GRID`, from the last one on that leaves all detections in."""
+    cuts = [cut_at(pool, floor) for floor in GRID]
+    whole = sum(cut.predicted == len(pool.scores) for cut in cuts)
+    return tuple(cuts[max(whole - 1, 0) :])
 
 
 def cut_at(pool: RankedPool, confidence: float) -> Cut:
