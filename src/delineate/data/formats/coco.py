@@ -69,11 +69,8 @@ def image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Path
     tail = path.stem.split("_")[-1]  # instances_train2017 -> train2017
     around = (here, here / "images", here / tail, here / "images" / tail, here.parent / "images",
               here.parent / "images" / tail, here.parent / tail, here / path.stem, here.parent)  # fmt: skip
-    names = [
-        row["file_name"]
-        for row in rows[:20]
-        if isinstance(row, dict) and isinstance(row.get("file_name"), str)
-    ]
+    given = [check.given_name(row) for row in rows[:20] if isinstance(row, dict)]
+    names = [name for name in given if isinstance(name, str)]
     safe = [
         name.replace("\\", "/")
         for name in names

@@ -150,9 +150,22 @@ def categories(rows: list[Any], findings: Findings) -> Labels:
     return Labels(tuple(names), tuple(ids))
 
 
+def given_name(row: dict[str, Any]) -> Any:
+    """What an image's entry calls its file, unchecked; LVIS 1.0 has only the address, of which the end is taken.
+
+    Example:
+        >>> given_name({"coco_url": "http://images.cocodataset.org/val2017/000000397133.jpg"})
+        'val2017/000000397133.jpg'
+    """
+    address = row.get("coco_url")
+    if "file_name" in row or not isinstance(address, str):
+        return row.get("file_name")
+    return "/".join(address.split("/")[-2:])
+
+
 def file_name(row: dict[str, Any], where: str, findings: Findings) -> str:
     """A relative path inside the image folder, with forward slashes."""
-    name = row.get("file_name")
+    name = given_name(row)
     label = f"{where}.file_name"
     if not isinstance(name, str) or not name.strip():
         raise Bad(f"{label}: expected a file name, got {show(name) if 'file_name' in row else 'nothing'}")
