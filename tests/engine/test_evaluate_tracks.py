@@ -242,6 +242,14 @@ def test_one_bad_sequence_does_not_stop_the_rest(mots: tuple[Path, Path]) -> Non
         dl.evaluate_tracks(*mots, progress=False)
 
 
+def test_masks_that_overlap_are_told(mots: tuple[Path, Path]) -> None:
+    path = mots[0] / "MOTS20-02.txt"
+    frame, _, rest = path.read_text().splitlines()[0].split(" ", 2)
+    path.write_text(f"{path.read_text()}{frame} 2999 {rest}\n")
+    report = dl.evaluate_tracks(*mots, progress=False)
+    assert report.notes == ("MOTS20-02: masks of the results overlap (frames: 1), which MOTS does not allow",)
+
+
 def test_settings_are_checked(cells: Path, mots: tuple[Path, Path], tmp_path: Path) -> None:
     for given, message in [
         ({"metrics": ["vace"]}, "expected some of"),

@@ -17,9 +17,10 @@ delineate evaluate-tracks my-tracker/data KITTI-MOTS/instances --metrics hota,cl
 
 delineate evaluate-tracks my-tracker/data MOT17/train
 
-Cell Tracking Challenge: 01_RES holds mask000.tif, .. and res_track.txt; 01_GT holds TRA/man_track000.tif, ..,
-TRA/man_track.txt and SEG/; or a folder of several. MOTS: SEQUENCE.txt, SEQUENCE/gt/gt.txt, or folders of PNG.
-MOT Challenge: SEQUENCE.txt, SEQUENCE/gt/gt.txt.
+Cell Tracking Challenge: 01_RES holds mask000.tif, .. and res_track.txt; 01_GT holds TRA/man_track000.tif, ..
+and TRA/man_track.txt, maybe SEG/man_seg000.tif, ..; or give a folder of several.
+
+MOTS: SEQUENCE.txt, SEQUENCE/gt/gt.txt, or folders of PNG. MOT Challenge: SEQUENCE.txt, SEQUENCE/gt/gt.txt.
 
 Exit codes: 0 all sequences scored; 1 some failed, the others are scored; 2 nothing could be scored."""
 

@@ -185,12 +185,13 @@ class _Run:
         name = true.name
         numbers = _numbers(found, true)
         tracked, seg, tra = TrackFrames(self.kind), CtcSeg(), CtcTra()
-        size = true.size or found.size or (1, 1)
+        size, overlapping = true.size or found.size or (1, 1), 0
         for number in numbers:
             reference, result = true.get(number), found.get(number)
             size = next((f.objects.size for f in (reference, result) if f is not None), size)
             reference = reference or empty_frame(number, size, true.classes, true.kind)
             result = result or empty_frame(number, reference.objects.size, found.classes, found.kind)
+            overlapping += _overlap_among(result)
             if self.tracked:
                 _feed(tracked, result, reference, name)
             if "tra" in self.metrics:
@@ -205,6 +206,10 @@ class _Run:
             self.metrics["seg"].merge(seg)
             if true.segmentation is None:
                 self.notes.append(f"{name}: the truth has no SEG/, so there is no SEG")
+        if overlapping and true.lineage is None:
+            self.notes.append(
+                f"{name}: masks of the results overlap (frames: {overlapping}), which MOTS does not allow"
+            )
         for metric in self.tracked:
             self.metrics[metric].merge(tracked)
         self.scored.append(name)
@@ -225,6 +230,12 @@ def _numbers(found: TrackSequence, true: TrackSequence) -> list[int]:
             f"got frame {strange}; count frames as the truth does"
         )
     return sorted({*true.frames, *found.frames})
+
+
+def _overlap_among(frame: TrackedFrame) -> bool:
+    """Whether masks of a frame share pixels."""
+    masks = frame.objects.masks
+    return masks is not None and int(masks.union().area.sum()) < int(masks.area.sum())
 
 
 def _feed(metric: TrackFrames, result: TrackedFrame, reference: TrackedFrame, sequence: str) -> None:
