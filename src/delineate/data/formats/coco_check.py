@@ -151,7 +151,7 @@ def categories(rows: list[Any], findings: Findings) -> Labels:
 
 
 def given_name(row: dict[str, Any]) -> Any:
-    """What an image's entry calls its file, unchecked; LVIS 1.0 has only the address, of which the end is taken.
+    """What an entry calls its image's file, unchecked; of LVIS 1.0, which has only an address, its end.
 
     Example:
         >>> given_name({"coco_url": "http://images.cocodataset.org/val2017/000000397133.jpg"})
