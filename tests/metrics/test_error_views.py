@@ -176,6 +176,17 @@ def test_label_errors_are_the_plain_disagreements() -> None:
         LabelErrors("mask", CLASSES, confidence=2)
 
 
+@pytest.mark.parametrize("kind", ["mask", "box"])
+def test_a_piece_of_an_object_is_not_overlooked_and_one_under_a_merger_is_there(kind: str) -> None:
+    boxes = np.array([[0, 0, 40, 40], [60, 60, 75, 75]])
+    truth = Instances((90, 90), boxes=boxes, masks=rectangles(boxes), classes=CLASSES)
+    moved = np.array([[5, 5, 12, 12], [42, 42, 90, 90]])
+    found = Instances((90, 90), boxes=moved, scores=[0.9, 0.85], masks=rectangles(moved), classes=CLASSES)
+    told = [s.kind for s in fed(LabelErrors(kind, CLASSES), [(found, truth)]).suspicions]  # type: ignore[arg-type]
+    assert told == ["overlooked", "not there"]  # the merger and the object that only a piece lies in
+    assert fed(LabelErrors(kind, CLASSES), [(found[1:], truth[1:])]).counts["not there"] == 0  # type: ignore[arg-type]
+
+
 def test_a_truth_without_masks_is_refused_where_masks_are_asked_for() -> None:
     pred, truth = images(2)[0]
     for make in EVERY:

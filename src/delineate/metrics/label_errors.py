@@ -4,13 +4,14 @@ After Tkachenko, Thyagarajan and Mueller, "ObjectLab: Automated Diagnosis of Mis
 Detection Data", ICML workshops 2023 (overlooked, swapped, badly located), with plain rules in place of learnt
 scores, so that each suspicion can be told in one sentence:
 
-- ``overlooked``: a detection with a high score that touches no true object (IoU < 0.1) nor crowd region;
+- ``overlooked``: a detection with a high score that finds no true object nor crowd region (IoU < 0.1), less
+  than half of it in one;
 - ``swapped``: a detection with a high score on an object of another class (IoU >= 0.5), none of its own class
   there;
 - ``badly located``: a detection with a high score whose one object overlaps it with an IoU of 0.1 to 0.5, and
   that no other detection finds better;
-- ``not there``: a true object that no detection of any score touches (IoU < 0.1), though it is neither small
-  for its image nor has a neighbour in whose crowd it could be lost.
+- ``not there``: a true object that no detection of any score finds (IoU < 0.1) or covers by more than half,
+  though it is neither small for its image nor has a neighbour in whose crowd it could be lost.
 
 A suspicion is no proof: it is a list of places to look at first, most suspicious first.
 """
@@ -35,9 +36,11 @@ from .per_image import PerImage
 SUSPICIONS = ("overlooked", "swapped", "badly located", "not there")
 OVERLOOKED, SWAPPED, BADLY_LOCATED, NOT_THERE = SUSPICIONS
 FAR, MATCH = 0.1, 0.5
+HALF = 0.5
 SMALL = 0.5  # a mean diameter below this part of the image's median is small
 KEPT = 100
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,11 @@ class LabelErrorReport:
         return {
             "definition": "places where truth and a sure prediction disagree plainly; no proof",
             "overlap": self.kind,
-            "overlooked": f"score >= {self.confidence:g}, IoU below {FAR:g} with every true object",
+            "overlooked": f"score >= {self.confidence:g}, IoU < {FAR:g} with every object, not half in any",
             "swapped": f"score >= {self.confidence:g}, IoU >= {MATCH:g} with objects of other classes alone",
             "badly located": f"score >= {self.confidence:g}, IoU {FAR:g} to {MATCH:g} with one object that "
             "nothing else finds",
-            "not there": f"no detection of any score with IoU >= {FAR:g}; neither small nor crowded",
+            "not there": f"no detection with IoU >= {FAR:g} or over half of it; neither small nor crowded",
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,12 +175,14 @@ class LabelErrors(PerImage[tuple[Suspicion, ...]]):
 
     def _of_detections(self, pred: Instances, truth: Instances, table: OverlapTable) -> list[Suspicion]:
         found = []
+        inside, _ = _shared(pred, truth, table, self.kind)
         for k in np.flatnonzero(pred.scores >= np.float32(self.confidence)).tolist():
             mine = table.take(table.predicted == k)
             near = mine.take(mine.iou >= FAR)
             same = truth.labels[near.true] == pred.labels[k]
             if not len(near.true):
-                found.append(_suspicion(OVERLOOKED, pred, k, None))
+                if inside[k] < HALF:
+                    found.append(_suspicion(OVERLOOKED, pred, k, None))
             elif not same.any() and near.iou.max() >= MATCH:
                 one = int(near.true[near.iou.argmax()])
                 if not truth.crowd[one] and not _found(table, pred, truth, one):
@@ -192,7 +197,8 @@ class LabelErrors(PerImage[tuple[Suspicion, ...]]):
         """True objects that nothing touches; none where nothing at all was detected in the image."""
         touched = np.zeros(len(truth), np.bool_)
         touched[table.true[table.iou >= FAR]] = True
-        lost = ~touched & ~truth.crowd
+        _, covered = _shared(pred, truth, table, self.kind)
+        lost = ~touched & ~truth.crowd & (covered < HALF)
         if not lost.any() or not len(pred):
             return []
         size = np.sqrt(np.asarray(truth.area, np.float64))
@@ -212,6 +218,23 @@ class LabelErrors(PerImage[tuple[Suspicion, ...]]):
             shown += sorted((s for s in every if s.kind == kind), key=_rank)[:KEPT]
         counts = {kind: sum(s.kind == kind for s in every) for kind in SUSPICIONS}
         return LabelErrorReport(self.kind, len(self.records), self.confidence, counts, tuple(shown))
+
+
+def _shared(pred: Instances, truth: Instances, table: OverlapTable, kind: Kind) -> tuple[Floats, Floats]:
+    """(D,) most of each detection in one true object, (G,) of each object in one detection; parts of 1."""
+    area = [
+        masks_of(side, "objects").area.astype(np.float64)
+        if kind == "mask"
+        else np.prod(side.boxes[:, 2:] - side.boxes[:, :2], axis=1, dtype=np.float64)
+        for side in (pred, truth)
+    ]
+    own, other = area[0][table.predicted], area[1][table.true]
+    crowd = truth.crowd[table.true]
+    pixels = np.where(crowd, table.iou * own, table.iou / (1 + table.iou) * (own + other))
+    inside, covered = np.zeros(len(pred)), np.zeros(len(truth))
+    np.maximum.at(inside, table.predicted, pixels / np.maximum(own, 1e-9))
+    np.maximum.at(covered, table.true, pixels / np.maximum(other, 1e-9))
+    return inside, covered
 
 
 def _suspicion(
