@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mean_average_precision import MetricBuilder
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
@@ -143,6 +144,27 @@ def test_random_cases_equal_the_devkit(
                 assert math.isnan(row[key])
     shards[1].merge(shards[0])
     assert json.dumps(shards[1].compute().to_dict()) == json.dumps(report.to_dict())
+
+
+@settings(max_examples=20, deadline=None)
+@given(cases("box"))
+def test_boxes_equal_a_python_port(images: list[Pair]) -> None:
+    """Another package's own run; it knows no ties, and counts difficult objects as truth."""
+    port = MetricBuilder.build_evaluation_metric("map_2d", async_mode=False, num_classes=2)
+    metric = VocAveragePrecision("box", TWO, rules="python", pixels="inclusive")
+    for rank, (found, true) in enumerate(images):
+        found = found.replace(scores=(np.arange(len(found)) * 37 % 41 + 41 * rank) / 1024)
+        true = true.replace(crowd=np.zeros(len(true), bool))
+        metric.update(found, true)
+        predicted = np.column_stack([found.boxes, found.labels, found.scores])
+        port.add(predicted, np.column_stack([true.boxes, true.labels, true.crowd, true.crowd]))
+    report = metric.compute()
+    for recalls, key in ((None, "AP50"), (np.arange(0.0, 1.1, 0.1), "AP50_2007")):
+        expected = port.value(iou_thresholds=0.5, recall_thresholds=recalls)[0.5]
+        for label, name in enumerate(TWO.names):
+            row = report.per_class[name]
+            if row["truths"]:
+                assert row[key] == pytest.approx(float(expected[label]["ap"]), rel=1e-6, abs=1e-9)
 
 
 BOX = [[0.0, 0, 4, 4]]
