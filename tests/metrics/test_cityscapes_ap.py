@@ -124,7 +124,7 @@ def by_definition(
 
 def published(images: list[tuple[np.ndarray, Found]], smallest: int) -> tuple[np.ndarray, dict[str, Any]]:
     """cityscapesscripts' own run, where it is installed; it needs a name that NumPy has dropped."""
-    reason = "pip install --no-deps cityscapesscripts compares with Cityscapes' own script"
+    reason = "pip install --no-deps cityscapesscripts pyquaternion compares with Cityscapes' own script"
     tool = pytest.importorskip(
         "cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling", reason=reason, exc_type=ImportError
     )
