@@ -40,8 +40,9 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install --editable .
 	@touch $@
 
-# TrackEval, which tests compare with, asks for opencv-python, which would overwrite the headless one; it runs without.
-REFERENCES := trackeval==1.3.0
+# Tests compare with these. They ask for opencv-python, which would overwrite the headless one, and for much that their
+# scores do not use; they run without.
+REFERENCES := trackeval==1.3.0 lvis==0.5.3 cityscapesscripts==2.3.0 pyquaternion==0.9.9
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install --editable ".[test,train]"
