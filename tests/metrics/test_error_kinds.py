@@ -78,6 +78,17 @@ def test_the_second_of_an_object_is_a_duplicate_and_crowds_make_no_error() -> No
     assert found.ap50 == pytest.approx(1)
 
 
+def test_what_lies_beyond_max_det_is_told() -> None:
+    pairs = images(6)
+    metric = ErrorKinds("box", CLASSES, max_dets=(1, 2))
+    for k, (pred, truth) in enumerate(pairs, 1):
+        metric.update(pred, truth, k)
+    found = metric.compute()
+    kept = [np.minimum(np.bincount(p.labels, minlength=3), 2).sum() for p, _ in pairs]
+    assert found.beyond == sum(len(p) for p, _ in pairs) - sum(kept) > 0
+    assert "beyond max_det=2" in found.notes[0] and report_of(pairs).notes == ()
+
+
 def test_nothing_at_all_and_shards() -> None:
     nothing = ErrorKinds("mask", CLASSES).compute()
     assert math.isnan(nothing.ap50) and set(nothing.counts.values()) == {0} and nothing.per_class == {}

@@ -132,10 +132,16 @@ METRICS: dict[str, Entry] = {
         takes="confident",
     ),
     "thresholds": _either(
-        "thresholds", "thresholds:Thresholds", "precision and recall at each confidence, the best F1 by class"
+        "thresholds",
+        "thresholds:Thresholds",
+        "precision and recall at each confidence, the best F1 by class",
+        wants=("classes",),
     ),
     "calibration": _either(
-        "calibration", "calibration:Calibration", "whether the confidence is the chance to be right"
+        "calibration",
+        "calibration:Calibration",
+        "whether the confidence is the chance to be right",
+        wants=("classes",),
     ),
     "intervals": _one(
         "intervals",

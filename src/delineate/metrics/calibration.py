@@ -52,7 +52,7 @@ class CalibrationReport:
     Attributes:
         kind: ``"mask"`` or ``"box"``.
         images: number of images.
-        max_det: detections taken of a class in an image.
+        max_det: detections taken of a class in an image; None: all.
         error: expected calibration error, 0..1; NaN without detections.
         largest: the largest gap of a bin.
         bins: ten of equal width.
@@ -61,7 +61,7 @@ class CalibrationReport:
 
     kind: str
     images: int
-    max_det: int
+    max_det: int | None
     error: float
     largest: float
     bins: tuple[Bin, ...]
@@ -102,7 +102,7 @@ class CalibrationReport:
             "definition": f"expected calibration error over {BINS} bins of equal width",
             "right": "matched as COCO does at IoU >= 0.5, within a class",
             "overlap": self.kind,
-            "max_det": f"{self.max_det} per image and class",
+            "max_det": "all" if self.max_det is None else f"{self.max_det} per image and class",
             "crowd": "a detection inside a crowd region does not count",
         }
 
@@ -125,7 +125,7 @@ class Calibration(PerImage[RankedMatches]):
     Args:
         kind: ``"mask"`` or ``"box"``: what overlaps are taken of.
         classes: the classes that are scored.
-        max_dets: the last one limits the detections of a class in an image.
+        max_det: at most so many detections of a class in an image, best first; default all.
 
     Example:
         >>> truth = Instances((9, 9), boxes=[[0, 0, 4, 4]])
@@ -136,10 +136,10 @@ class Calibration(PerImage[RankedMatches]):
         0.25
     """
 
-    def __init__(self, kind: Kind, classes: Labels, max_dets: tuple[int, ...] = (100,)) -> None:
+    def __init__(self, kind: Kind, classes: Labels, max_det: int | None = None) -> None:
         super().__init__()
         self.kind: Kind = kind
-        self.classes, self.max_det = classes, int(max_dets[-1])
+        self.classes, self.max_det = classes, max_det
 
     def settings(self) -> tuple[object, ...]:
         """What two shards must have in common."""

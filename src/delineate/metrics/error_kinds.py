@@ -21,7 +21,7 @@ them, but mends them the same way).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class ImageErrors:
         objects: (G,) classes of the true objects.
         missed: (G,) not matched, and nothing that could be mended.
         unmatched: (G,) not matched.
+        beyond: detections beyond ``max_det``, not looked at.
     """
 
     labels: Ints
@@ -67,6 +68,7 @@ class ImageErrors:
     objects: Ints
     missed: Bools
     unmatched: Bools
+    beyond: int = 0
 
 
 class ErrorKinds(PerImage[ImageErrors]):
@@ -103,7 +105,8 @@ class ErrorKinds(PerImage[ImageErrors]):
         own = np.cumsum(~truth.crowd) - 1  # from all objects to those without crowd regions
         used = np.zeros(len(true), np.bool_)
         used[own[matches.taken[0][matches.right[0]]]] = True
-        return judge_errors(table, matches, true.labels, used)
+        judged = judge_errors(table, matches, true.labels, used)
+        return replace(judged, beyond=len(pred) - len(matches.scores))
 
     def compute(self) -> ErrorReport:
         """The errors of all images so far."""
@@ -124,6 +127,7 @@ class ErrorKinds(PerImage[ImageErrors]):
             base=base,
             costs=costs,
             max_det=self.max_det,
+            beyond=sum(record.beyond for record in records),
         )
 
 

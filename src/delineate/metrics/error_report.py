@@ -37,6 +37,7 @@ class ErrorReport:
             and ``all false negatives``.
         per_class: by class name the counts, and ``objects``; classes that occur.
         max_det: detections taken of a class in an image.
+        beyond: detections beyond it, not looked at.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class ErrorReport:
     costs: dict[str, float]
     per_class: dict[str, dict[str, int]]
     max_det: int
+    beyond: int
 
     @classmethod
     def of(
@@ -59,6 +61,7 @@ class ErrorReport:
         base: float,
         costs: dict[str, float],
         max_det: int,
+        beyond: int,
     ) -> ErrorReport:
         """From (K, 6) counts by class and (K,) objects."""
         rows = {
@@ -70,13 +73,23 @@ class ErrorReport:
             if counts[k].any() or objects[k]
         }
         totals = dict(zip(ERRORS, counts.sum(axis=0).tolist(), strict=True))
-        return cls(kind, images, totals, base, costs, rows, max_det)
+        return cls(kind, images, totals, base, costs, rows, max_det, beyond)
 
     @property
     def scores(self) -> dict[str, float]:
         """``AP50``, the number of each kind, and ``dAP_`` what it costs."""
         numbers: dict[str, float] = {"AP50": self.ap50, **self.counts}
         return numbers | {f"dAP_{name}": cost for name, cost in self.costs.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That detections were not looked at, where some were not."""
+        if not self.beyond:
+            return ()
+        return (
+            f"{self.beyond} detections beyond max_det={self.max_det} were not looked at: what they find counts "
+            "as missed",
+        )
 
     @property
     def tables(self) -> tuple[ScoreTable, ...]:
@@ -108,6 +121,7 @@ class ErrorReport:
         return {
             "kind": self.kind,
             "images": self.images,
+            "beyond": self.beyond,
             "AP50": None if self.ap50 != self.ap50 else self.ap50,
             "counts": dict(self.counts),
             "costs": {name: None if cost != cost else cost for name, cost in self.costs.items()},

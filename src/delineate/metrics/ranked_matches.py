@@ -24,7 +24,7 @@ THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 
 @dataclass(frozen=True, eq=False)
 class RankedMatches:
-    """One image's detections, highest score first, at most ``max_det`` of a class.
+    """One image's detections, highest score first, where asked at most ``max_det`` of a class.
 
     Attributes:
         index: (D,) of each detection in the prediction it comes from.
@@ -54,7 +54,7 @@ class RankedMatches:
         truth: Instances,
         kind: Kind,
         *,
-        max_det: int = 100,
+        max_det: int | None = 100,
         thresholds: Sequence[float] = THRESHOLDS,
     ) -> RankedMatches:
         """Match the objects of one image.
@@ -63,14 +63,15 @@ class RankedMatches:
             pred: the detections, with scores.
             truth: the true objects, crowd regions among them.
             kind: overlap of ``"mask"`` or ``"box"``.
-            max_det: so many detections of a class are taken, best first.
+            max_det: so many detections of a class are taken, best first; None takes all.
             thresholds: (T,) IoU from which a pair may match.
 
         Raises:
             InputError: ``kind="mask"`` and masks are missing.
         """
         order = np.argsort(-pred.scores, kind="stable")
-        order = order[_rank_in_class(pred.labels[order]) < max_det]
+        if max_det is not None:
+            order = order[_rank_in_class(pred.labels[order]) < max_det]
         table = OverlapTable.of(pred, truth, kind)
         same = pred.labels[table.predicted] == truth.labels[table.true]
         table = table.take(same & (table.iou >= min(thresholds)))

@@ -66,7 +66,7 @@ class ThresholdReport:
     Attributes:
         kind: ``"mask"`` or ``"box"``.
         images: number of images.
-        max_det: detections taken of a class in an image.
+        max_det: detections taken of a class in an image; None: all.
         best: the cut with the best F1 of all classes together; None without a detection.
         grid: the cuts at 0.05, 0.10, .. 0.95, all classes together; those below the lowest score left out.
         by_class: by class name the cut with the best F1; classes with a true object and a detection.
@@ -75,7 +75,7 @@ class ThresholdReport:
 
     kind: str
     images: int
-    max_det: int
+    max_det: int | None
     best: Cut | None
     grid: tuple[Cut, ...]
     by_class: dict[str, Cut]
@@ -113,7 +113,7 @@ class ThresholdReport:
             "overlap": self.kind,
             "match": "COCO's, IoU >= 0.5, within a class, best score first",
             "best": "highest F1 = 2 matched / (predicted + objects), chosen on this data: others score less",
-            "max_det": f"{self.max_det} per image and class",
+            "max_det": "all" if self.max_det is None else f"{self.max_det} per image and class",
             "crowd": "a detection inside a crowd region does not count",
         }
 
@@ -135,7 +135,7 @@ class Thresholds(PerImage[RankedMatches]):
     Args:
         kind: ``"mask"`` or ``"box"``: what overlaps are taken of.
         classes: the classes that are scored.
-        max_dets: the last one limits the detections of a class in an image.
+        max_det: at most so many detections of a class in an image, best first; default all.
 
     Example:
         >>> truth = Instances((9, 9), boxes=[[0, 0, 4, 4], [5, 5, 9, 9]])
@@ -146,10 +146,10 @@ class Thresholds(PerImage[RankedMatches]):
         Cut(confidence=0.5, matched=1, predicted=1, objects=2)
     """
 
-    def __init__(self, kind: Kind, classes: Labels, max_dets: tuple[int, ...] = (100,)) -> None:
+    def __init__(self, kind: Kind, classes: Labels, max_det: int | None = None) -> None:
         super().__init__()
         self.kind: Kind = kind
-        self.classes, self.max_det = classes, int(max_dets[-1])
+        self.classes, self.max_det = classes, max_det
 
     def settings(self) -> tuple[object, ...]:
         """What two shards must have in common."""
