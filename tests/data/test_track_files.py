@@ -41,6 +41,13 @@ def test_mots_text_in_any_order(tmp_path: Path) -> None:
         sequence[4]
 
 
+def test_a_trackers_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("0010", "0002"):
+        (tmp_path / "data" / f"{name}.txt").write_text("\n".join(mots_lines(0)))
+    assert [s.name for s in open_tracks(tmp_path)] == ["0002", "0010"]
+
+
 def test_mots_png(tmp_path: Path) -> None:
     folder = tmp_path / "0001"
     folder.mkdir()

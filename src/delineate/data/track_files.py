@@ -18,8 +18,8 @@ def open_tracks(path: str | Path, truth: bool = False) -> list[TrackSequence]:
 
     Args:
         path: folders of the Cell Tracking Challenge (``01_RES``, ``01_GT``, or a folder of such); a MOTS or
-            MOT Challenge text file, a folder of such named by sequence, or of ``SEQUENCE/gt/gt.txt``; a
-            folder of MOTS PNG, or of such folders.
+            MOT Challenge text file, a folder of such named by sequence (or ``data/`` in it), or of
+            ``SEQUENCE/gt/gt.txt``; a folder of MOTS PNG, or of such folders.
         truth: whether it is the truth: it decides between ``01_GT`` and ``01_RES`` side by side, and how MOT
             Challenge text is read.
 
@@ -35,6 +35,8 @@ def open_tracks(path: str | Path, truth: bool = False) -> list[TrackSequence]:
         return ctc.read_all(path, truth)
     folders = sorted((p for p in path.iterdir() if p.is_dir()), key=lambda p: natural_key(p.name))
     texts = _texts(path)
+    if not texts and (path / "data").is_dir():  # a tracker's folder as TrackEval has it
+        return open_tracks(path / "data", truth)
     if texts:
         found = [_text(file, truth, name) for name, file in texts.items()]
     elif mots.is_png_folder(path):
