@@ -34,10 +34,12 @@ def train(
     """
     from delineate.core.errors import InputError
     from delineate.engine.config import read_recipe
+    from delineate.engine.family_settings import family_settings
     from delineate.engine.train import INTERRUPTED
     from delineate.engine.train import train as run
 
-    changes: list[str | tuple[str, Any]] = [*(settings or [])]
+    changes: list[str | tuple[str, Any]] = [] if recipe or resume or not model else [*family_settings(model)]
+    changes += settings or []
     changes += [("data.path", data)] if data else []
     changes += [("model.name", model)] if model else []
     changes += [("train.epochs", epochs), ("train.steps", 0)] if epochs else []

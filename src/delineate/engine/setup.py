@@ -20,6 +20,9 @@ from .processes import Processes
 
 log = logging.getLogger("delineate")
 
+ENDLESS = 10**7
+"""A training of so many steps is one that the clock ends."""
+
 MAIN = (
     "mask/AP",
     "mask/AP50",
@@ -164,9 +167,10 @@ def metric(scores: Mapping[str, float], name: str) -> str:
 def describe(recipe: Recipe, model: Segmenter, images: int, steps: int, world: int) -> str:
     """One line on what is about to happen."""
     millions = sum(p.numel() for p in model.parameters()) / 1e6
-    limit = f", at most {recipe.train.max_minutes:g} min" if recipe.train.max_minutes else ""
+    limit = f", at most {recipe.train.max_minutes:.3g} min" if recipe.train.max_minutes else ""
+    many = f"{steps} steps of" if steps < ENDLESS else "batches of"
     shared = f" on {world} processes" if world > 1 else ""
     return (
         f"{recipe.model.name}: {millions:.2f} M parameters, {len(model.classes)} classes, {images} images, "
-        f"{steps} steps of {recipe.train.batch_size}{shared}{limit}"
+        f"{many} {recipe.train.batch_size}{shared}{limit}"
     )

@@ -109,7 +109,8 @@ def train(
         training, validation = sources or setup.sources(recipe)
         run = _Run(recipe, Path(out), processes, training, validation, score or setup.scorer(recipe))
         run.prepare(resume)
-        with interruptible() as interrupted, TrainingLine(run.total, quiet or not processes.first) as line:
+        total = run.total if run.total < setup.ENDLESS else None
+        with interruptible() as interrupted, TrainingLine(total, quiet or not processes.first) as line:
             return run.loop(line, interrupted)
 
 
@@ -217,7 +218,7 @@ class _Run:
         if self.state.step >= self.total:
             return "done"
         if settings.max_minutes and seconds >= 60 * settings.max_minutes:
-            return f"the {settings.max_minutes:g} minutes are up"
+            return f"the {settings.max_minutes:.3g} minutes are up"
         if settings.early_stop and self.state.waited >= settings.early_stop:
             return f"no better score in {settings.early_stop} evaluations"
         return INTERRUPTED if stop else ""
