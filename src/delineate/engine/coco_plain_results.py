@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,23 @@ def _plain_record(row: Row) -> dict[str, Any]:
 
 
 def read_plain_results(
-    path: Path, images: Sequence[ImageEntry], classes: Labels
+    path: Path,
+    images: Sequence[ImageEntry],
+    classes: Labels,
+    wanted: Collection[tuple[int, int]] = (),
 ) -> PlainCocoPredictions | None:
     """A results file that is as most are; None where the careful reader must look at it.
+
+    Args:
+        path: the JSON file.
+        images: the dataset's images.
+        classes: the dataset's classes.
+        wanted: image and category ids of the results whose run lengths the table is to keep.
 
     Raises:
         InputError: no result is of the dataset's classes.
     """
-    table = read_table(path, {image.id: image.size for image in images})
+    table = read_table(path, {image.id: image.size for image in images}, wanted)
     if table is None:
         return None
     foreign = table.categories[~np.isin(table.categories, classes.ids)]

@@ -99,7 +99,7 @@ def evaluate(
     truth = choices.of_truth(Truth.of(dataset, split=split, by=by, with_images=seen))
     if isinstance(predictor, str | Path | list | tuple):
         entries = [truth.entry(index) for index in range(len(truth))]
-        predictor = read_predictions(predictor, entries, truth.classes)
+        predictor = read_predictions(predictor, entries, truth.classes, truth.matchable())
     run = _Run(truth, predictor, chosen_parts(metrics), choices)
     run.worst = None if pictures is None else WorstPictures()
     run.illustrations = Illustrations(truth) if illustrated else None

@@ -15,6 +15,7 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
+from delineate.data.formats.coco_truth import decode
 from delineate.data.images import read_size
 from delineate.data.records import Dataset
 
@@ -113,6 +114,13 @@ class Truth:
         """The true class of every pixel of an image."""
         found: Semantic = self.samples.semantic(index)
         return found
+
+    def matchable(self) -> set[tuple[int, int]]:
+        """Image and category ids of the true objects of a COCO dataset; empty elsewhere."""
+        if not isinstance(self.samples, Dataset) or self.samples.decode is not decode:
+            return set()
+        ids = self.classes.ids
+        return {(r.image_id, ids[a.label]) for r in self.samples.records for a in r.annotation}
 
     def exact_boxes(self, index: int) -> list[list[float] | None]:
         """Boxes as a COCO file annotates them, xywh in float64, None for the mask's own; [] elsewhere."""

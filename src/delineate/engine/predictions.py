@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ PREDICTIONS_FILE = "predictions.json"
 
 
 def read_predictions(
-    path: str | Path | Sequence[Any], images: Sequence[ImageEntry], classes: Labels
+    path: str | Path | Sequence[Any],
+    images: Sequence[ImageEntry],
+    classes: Labels,
+    matchable: Collection[tuple[int, int]] = (),
 ) -> Predictions:
     """Read and check predictions for ``images``.
 
@@ -38,6 +41,7 @@ def read_predictions(
             MOTS text file. Or a sequence of one result per image, see :func:`.given_results.as_instances`.
         images: the dataset's images.
         classes: the dataset's classes.
+        matchable: image and category ids of true objects, where COCO results are to be scored as a whole.
 
     Raises:
         InputError: the file is malformed or is about other images; the message names the place in it.
@@ -55,7 +59,7 @@ def read_predictions(
         return _folder(path, images, classes)
     if path.suffix.lower() == ".txt":
         return _tracked(path, images, classes)
-    plain = read_plain_results(path, images, classes)
+    plain = read_plain_results(path, images, classes, matchable)
     if plain is not None:
         return plain
     content = load_json(path)

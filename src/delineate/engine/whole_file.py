@@ -57,7 +57,8 @@ def score_whole_file(dataset: Dataset, table: ResultsTable, metrics: Sequence[Av
 
     Args:
         dataset: the truth, a COCO dataset whose every image has its size.
-        table: the columns of the results, all about images of ``dataset``.
+        table: the columns of the results, all about images of ``dataset``, with the run lengths of all that
+            some true object can match.
         metrics: of boxes, of masks or both, all of ``dataset``'s classes.
 
     Returns:
@@ -76,7 +77,7 @@ def score_whole_file(dataset: Dataset, table: ResultsTable, metrics: Sequence[Av
     truth = hotcoco.COCO({"images": images, "annotations": rows, "categories": categories})
     found = truth.load_res(
         np.column_stack([table.images, table.boxes, table.scores, table.categories]),
-        segmentation=_segmentations(rows, table, images) if table.masked else None,
+        segmentation=_segmentations(table, images) if table.masked else None,
     )
     tally = _tally(rows, table, dataset.classes, metrics[0].max_dets[-1])
     ids = [image["id"] for image in images]
@@ -92,19 +93,14 @@ def _by_mask(metric: AveragePrecision) -> bool:
     return metric.kind == "mask" and metric.detection_area == "mask"
 
 
-def _segmentations(
-    rows: Sequence[dict[str, Any]], table: ResultsTable, images: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _segmentations(table: ResultsTable, images: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One per result: the run lengths where a true object of its class is in its image, else none at all.
 
     No mask is compared with any but these; of the others the area is all that counts, and that is known.
     """
     nothing = {i["id"]: {"size": [i["height"], i["width"]], "counts": ""} for i in images}
     result = [nothing[image] for image in table.images.tolist()]
-    wide = 1 + max(int(table.categories.max()), max(row["category_id"] for row in rows))
-    pairs = np.unique([row["image_id"] * wide + row["category_id"] for row in rows])
-    wanted = np.flatnonzero(np.isin(table.images * wide + table.categories, pairs))
-    for index, text in zip(wanted.tolist(), table.counts(wanted), strict=True):
+    for index, text in zip(table.kept.tolist(), table.counts, strict=True):
         result[index] = {"size": result[index]["size"], "counts": text}
     return result
 

@@ -84,7 +84,7 @@ class AveragePrecision:
         self.max_dets = tuple(limits)
         self.detection_area: Kind = detection_area if kind == "mask" else "box"
         self._matches = self._fresh()
-        self._whole: Any = None
+        self._whole: dict[str, Any] | None = None  # the accumulated arrays
         self._images: set[int] = set()
         self._tally = ClassTally.zeros(len(classes))
 
@@ -180,7 +180,8 @@ class AveragePrecision:
         run = hotcoco.COCOeval(truth, found, self._coco_kind)
         run.params.max_dets = list(self.max_dets)
         run.evaluate()
-        self._whole, self._images, self._tally = run, set(images), tally
+        run.accumulate()
+        self._whole, self._images, self._tally = run.eval or {}, set(images), tally
 
     def to_coco(self, instances: Instances, image_id: int, *, scored: bool) -> list[dict[str, Any]]:
         """One image's objects as the records that :meth:`update_coco` takes.
@@ -236,9 +237,7 @@ class AveragePrecision:
 
     def compute(self) -> AveragePrecisionReport:
         """AP and AR of all images so far; may be called again after more updates."""
-        done = self._whole or hotcoco.StreamingEval.from_bytes(self._matches.to_bytes()).finalize()
-        done.accumulate()
-        arrays: dict[str, Any] = done.eval or {}
+        arrays = self._arrays() if self._whole is None else self._whole
         order = np.argsort(self.classes.ids, kind="stable")  # hotcoco, as pycocotools, goes by class id
         return AveragePrecisionReport.of(
             np.asarray(arrays["precision"]),
@@ -250,6 +249,11 @@ class AveragePrecision:
             images=len(self._images),
             tally=self._tally.take(order),
         )
+
+    def _arrays(self) -> dict[str, Any]:
+        done = hotcoco.StreamingEval.from_bytes(self._matches.to_bytes()).finalize()
+        done.accumulate()
+        return done.eval or {}
 
     def _check_open(self) -> None:
         if self._whole is not None:

@@ -14,10 +14,10 @@ from ..images import read_size
 from ..records import SPLIT_NAMES, Dataset, Record
 from . import coco_check as check
 from .coco_check import Bad, Findings
-from .coco_outlines import Box, plain_boxes
+from .coco_outlines import plain_annotations
 from .coco_truth import Annotation, decode
 from .coco_write import write as write
-from .json_file import load_json, show
+from .json_file import load_json, show, without_collection
 
 
 def read(
@@ -39,16 +39,17 @@ def read(
         DatasetError: not a COCO file, or a malformed entry; the message has its JSON path.
     """
     path = Path(path)
-    image_rows, annotation_rows, category_rows = check.tables(load_json(path), path)
-    findings = Findings(path)
-    classes = check.categories(category_rows, findings)
-    folder = None if images is False else image_folder(path, images, image_rows)
-    records, dropped = image_records(image_rows, folder, findings, skip_invalid)
-    by_id = {record.image_id: record for record in records}
-    _annotations(annotation_rows, by_id, dropped, classes, findings)
-    if not annotation_rows:
-        findings.counts["no annotations: every image counts as background"] = 1
-    notes = findings.settle(skip_invalid)
+    with without_collection():
+        image_rows, annotation_rows, category_rows = check.tables(load_json(path), path)
+        findings = Findings(path)
+        classes = check.categories(category_rows, findings)
+        folder = None if images is False else image_folder(path, images, image_rows)
+        records, dropped = image_records(image_rows, folder, findings, skip_invalid)
+        by_id = {record.image_id: record for record in records}
+        _annotations(annotation_rows, by_id, dropped, classes, findings)
+        if not annotation_rows:
+            findings.counts["no annotations: every image counts as background"] = 1
+        notes = findings.settle(skip_invalid)
     if image_rows and not records:
         raise DatasetError(
             f"{path}: expected at least one usable image, got none: {notes[-1]}; mend the file"
@@ -138,9 +139,12 @@ def _annotations(
     """Checks every annotation and appends it to its image's record."""
     index_of = {identity: index for index, identity in enumerate(classes.ids)}
     encoded: dict[int, list[Annotation]] = {}
-    plain = plain_boxes(rows)
+    plain = plain_annotations(rows, by_id, index_of)
     boxes_only = not any(isinstance(row, dict) and "segmentation" in row for row in rows)
     for index, identity, row in check.entries(rows, "annotations", findings):
+        if index in plain:
+            by_id[row["image_id"]].annotation.append(plain[index])
+            continue
         where = f"annotations[{index}]"
         try:
             image_id = check.number(row, "image_id", where)
@@ -150,7 +154,7 @@ def _annotations(
                     continue
                 raise Bad(f"{where}.image_id: expected the id of one of the images, got {image_id}")
             annotation = _annotation(
-                index, identity, row, index_of, boxes_only, by_id[image_id].size, findings, plain.get(index)
+                index, identity, row, index_of, boxes_only, by_id[image_id].size, findings
             )
         except Bad as bad:
             findings.problems.append(str(bad))
@@ -169,7 +173,7 @@ def _annotations(
 
 def _annotation(
     index: int, identity: int, row: dict[str, Any], index_of: dict[int, int], boxes_only: bool,
-    size: tuple[int, int] | None, findings: Findings, around: Box | None,
+    size: tuple[int, int] | None, findings: Findings,
 ) -> Annotation | None:  # fmt: skip
     where = f"annotations[{index}]"
     category = check.number(row, "category_id", where)
@@ -191,7 +195,7 @@ def _annotation(
         if box is None:
             raise Bad(f"{where}: expected a segmentation or a bbox, got neither")
     elif isinstance(segmentation, list):
-        around = around or check.polygons(segmentation, f"{where}.segmentation", findings)
+        around = check.polygons(segmentation, f"{where}.segmentation", findings)
         height, width = size or (1, 1)
         if around is None or around[2] <= 0 or around[3] <= 0 or around[0] >= width or around[1] >= height:
             return None

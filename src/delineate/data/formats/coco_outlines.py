@@ -1,19 +1,75 @@
-"""The boxes around a file's polygons, all at once, of those that nothing is wrong with.
+"""The polygon annotations of a COCO file that nothing is wrong with, all at once.
 
-:func:`.coco_check.polygons` looks at one object with care and says what is wrong with it. Most objects are
-plain, and for those its answer is the box around their points: here it is had for a whole file.
+The careful reader looks at one object after the other and says what is wrong with it. Most objects are plain:
+all fields are there, of the right kind and in range, and the box fits the outline. Here these are had for a
+whole file; all others are left to the careful reader.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..records import Record
+from .coco_truth import Annotation
+
 LARGEST = 2.0**40
 Box = tuple[float, float, float, float]
+
+
+def plain_annotations(
+    rows: list[Any], records: Mapping[int, Record], labels: Mapping[int, int]
+) -> dict[int, Annotation]:
+    """The annotations of plain objects, by their place in ``rows``.
+
+    Args:
+        rows: the file's ``annotations``.
+        records: the usable images by id.
+        labels: class index by category id.
+    """
+    around = plain_boxes(rows)
+    chosen = [
+        index
+        for index in around
+        if type((row := rows[index]).get("id")) is int
+        and type(row.get("image_id")) is int
+        and type(row.get("category_id")) is int
+        and type(row.get("iscrowd", 0)) is int
+        and type(row.get("bbox")) is list
+        and len(row["bbox"]) == 4
+        and row["id"] > 0
+        and row["image_id"] in records
+        and row["category_id"] in labels
+        and row.get("iscrowd", 0) in (0, 1)
+        and records[row["image_id"]].size is not None
+    ]
+    given = _numbers([[*rows[index]["bbox"], rows[index].get("area")] for index in chosen])
+    if given is None:
+        return {}
+    given = given.reshape(-1, 5)
+    height, width = np.array([records[rows[index]["image_id"]].size for index in chosen], np.float64).T
+    own = np.array([around[index] for index in chosen])
+    boxes = np.concatenate([given[:, :2], given[:, :2] + given[:, 2:4]], axis=1)
+    shown = np.stack(
+        [own[:, 0].clip(0), own[:, 1].clip(0), np.minimum(own[:, 2], width), np.minimum(own[:, 3], height)], 1
+    )
+    with np.errstate(invalid="ignore"):
+        plain = (np.abs(given) < LARGEST).all(axis=1) & (given[:, 2:] > 0).all(axis=1)
+        plain &= (shown[:, 2:] > shown[:, :2]).all(axis=1) & (np.abs(boxes - shown) <= 2).all(axis=1)
+    found = {}
+    for at, box, area in zip(
+        np.flatnonzero(plain).tolist(), boxes[plain].tolist(), given[plain, 4].tolist(), strict=True
+    ):
+        row = rows[index := chosen[at]]
+        found[index] = Annotation(
+            index, row["id"], labels[row["category_id"]], row.get("iscrowd", 0) == 1, tuple(box), area,
+            row["segmentation"],
+        )  # fmt: skip
+    return found
 
 
 def plain_boxes(rows: list[Any]) -> dict[int, Box]:

@@ -8,12 +8,10 @@ gives None: the careful reader then takes the file, and says what is wrong where
 
 from __future__ import annotations
 
-import mmap
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 import hotcoco
 import msgspec
@@ -22,11 +20,12 @@ from numpy.typing import NDArray
 
 from delineate.core.rle_sums import sums
 
+from .json_file import without_collection
+
 PIECE = 1 << 18
 """Bytes decoded at once: they stay in the processor's cache."""
 LARGEST = 2.0**40
 """No coordinate lies further out, in pixels."""
-_BETWEEN = re.compile(rb"\}\s*,\s*\{")
 
 
 class RunLengths(TypedDict):
@@ -56,9 +55,10 @@ class ResultsTable:
         scores: (N,) scores, 0..1.
         boxes: (N, 4) float64 xywh, as written, or else of the masks.
         areas: (N,) pixels of the masks; of boxes alone, width times height.
-        texts: the run-length strings, some end to end in each; empty where there are no masks.
-        ends: (N,) where each string ends, counted through all of ``texts``; empty likewise.
+        masked: all have run lengths; False: none has.
         boxed: whether the boxes are as written.
+        kept: (M,) places of the results whose run lengths are kept, ascending.
+        counts: M run-length strings.
     """
 
     images: NDArray[np.int64]
@@ -66,28 +66,13 @@ class ResultsTable:
     scores: NDArray[np.float64]
     boxes: NDArray[np.float64]
     areas: NDArray[np.float64]
-    texts: tuple[bytes, ...]
-    ends: NDArray[np.int64]
+    masked: bool
     boxed: bool
+    kept: NDArray[np.int64]
+    counts: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def masked(self) -> bool:
-        """Whether all have run lengths; else none has."""
-        return len(self.ends) > 0
-
-    def counts(self, chosen: NDArray[np.int64]) -> list[str]:
-        """The run-length strings of chosen results, ascending."""
-        begins = np.cumsum([0, *map(len, self.texts)])
-        part = np.searchsorted(begins, self.ends[chosen], side="left") - 1
-        stops = self.ends[chosen] - begins[part]
-        starts = np.where(chosen > 0, self.ends[chosen - 1], 0) - begins[part]
-        return [
-            self.texts[k][a:b].decode("ascii")
-            for k, a, b in zip(part.tolist(), starts.tolist(), stops.tolist(), strict=True)
-        ]
 
 
 def rows(path: Path) -> Iterator[list[Row]]:
@@ -97,20 +82,26 @@ def rows(path: Path) -> Iterator[list[Row]]:
         msgspec.MsgspecError: the file is not a list of plain results.
     """
     decode = msgspec.json.Decoder(list[Row]).decode
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at, end = data.find(b"["), data.rfind(b"]")
-        if at < 0 or end < at or data[:at].strip() or data[end + 1 :].strip():
+    with path.open("rb") as file:
+        rest = file.read(PIECE).lstrip()
+        if not rest.startswith(b"["):
             raise msgspec.DecodeError("not a list")
-        at += 1
-        while at < end:
+        rest = rest[1:]
+        while piece := file.read(PIECE):
+            rest += piece
             # A cut elsewhere than between two entries leaves a piece that is no JSON.
-            found = _BETWEEN.search(data, min(at + PIECE, end), end)
-            stop = end if found is None else found.start() + 1
-            yield decode(b"[" + data[at:stop] + b"]")
-            at = end if found is None else found.end() - 1
+            cut = max(rest.rfind(b"},{"), rest.rfind(b"}, {"), rest.rfind(b"},\n"))
+            if cut < 0:
+                continue
+            yield decode(b"[" + rest[: cut + 1] + b"]")
+            rest = rest[cut + 2 :]
+        if rest.strip() != b"]":
+            yield decode(b"[" + rest)
 
 
-def read_table(path: Path, sizes: Mapping[int, tuple[int, int]]) -> ResultsTable | None:
+def read_table(
+    path: Path, sizes: Mapping[int, tuple[int, int]], wanted: Collection[tuple[int, int]] = ()
+) -> ResultsTable | None:
     """The columns of a plain results file.
 
     Not looked at: whether a category is known.
@@ -118,6 +109,7 @@ def read_table(path: Path, sizes: Mapping[int, tuple[int, int]]) -> ResultsTable
     Args:
         path: the JSON file.
         sizes: (height, width) by image id.
+        wanted: image and category ids of the results whose run lengths are to be kept.
 
     Returns:
         None where an entry is not plain, is not about one of the images, or is wrong in any way; and where
@@ -125,11 +117,12 @@ def read_table(path: Path, sizes: Mapping[int, tuple[int, int]]) -> ResultsTable
     """
     parts = []
     try:
-        for piece in rows(path):
-            part = _part(piece, sizes)
-            if part is None:
-                return None
-            parts.append(part)
+        with without_collection():
+            for piece in rows(path):
+                part = _part(piece, sizes, wanted)
+                if part is None:
+                    return None
+                parts.append(part)
     except (OSError, ValueError, msgspec.MsgspecError):  # ValueError: an empty file, or damaged run lengths
         return None
     if not parts or len({(part.masked, part.boxed) for part in parts}) > 1:
@@ -138,12 +131,19 @@ def read_table(path: Path, sizes: Mapping[int, tuple[int, int]]) -> ResultsTable
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("images", "categories", "scores", "boxes", "areas")
     }
-    lengths = [np.diff(part.ends, prepend=0) for part in parts]
-    texts = tuple(text for part in parts for text in part.texts)
-    return ResultsTable(**columns, texts=texts, ends=np.cumsum(np.concatenate(lengths)), boxed=parts[0].boxed)
+    begins = np.cumsum([0, *map(len, parts)])
+    return ResultsTable(
+        **columns,
+        masked=parts[0].masked,
+        boxed=parts[0].boxed,
+        kept=np.concatenate([part.kept + begin for part, begin in zip(parts, begins[:-1], strict=True)]),
+        counts=tuple(text for part in parts for text in part.counts),
+    )
 
 
-def _part(piece: list[Row], sizes: Mapping[int, tuple[int, int]]) -> ResultsTable | None:
+def _part(
+    piece: list[Row], sizes: Mapping[int, tuple[int, int]], wanted: Collection[tuple[int, int]]
+) -> ResultsTable | None:
     """The columns of some results.
 
     Raises:
@@ -160,7 +160,8 @@ def _part(piece: list[Row], sizes: Mapping[int, tuple[int, int]]) -> ResultsTabl
         categories = np.array([row.category_id for row in piece], np.int64)
     except (KeyError, OverflowError):
         return None
-    table: dict[str, Any] = {"texts": (), "ends": np.zeros(0, np.int64)}
+    kept: list[int] = []
+    texts: list[str] = []
     if masks:
         texts = [mask["counts"] for mask in masks]
         joined = "".join(texts).encode("ascii")
@@ -170,7 +171,7 @@ def _part(piece: list[Row], sizes: Mapping[int, tuple[int, int]]) -> ResultsTabl
             return None
         if found.covered.tolist() != [height * width for height, width in expected]:
             return None
-        table = {"texts": (joined,), "ends": np.cumsum(lengths)}
+        kept = [k for k, row in enumerate(piece) if (row.image_id, row.category_id) in wanted]
     boxes = np.array(written, np.float64) if written else hotcoco.mask.to_bbox(masks)
     if not (np.abs(boxes) <= LARGEST).all() or (boxes[:, 2:] < 0).any():
         return None
@@ -180,6 +181,8 @@ def _part(piece: list[Row], sizes: Mapping[int, tuple[int, int]]) -> ResultsTabl
         scores=np.array([row.score for row in piece]),
         boxes=boxes,
         areas=found.area.astype(np.float64) if masks else boxes[:, 2] * boxes[:, 3],
+        masked=bool(masks),
         boxed=bool(written),
-        **table,
+        kept=np.array(kept, np.int64),
+        counts=tuple(texts[k] for k in kept),
     )
