@@ -87,8 +87,8 @@ class ErrorReport:
         if not self.beyond:
             return ()
         return (
-            f"{self.beyond} detections beyond max_det={self.max_det} were not looked at: what they find counts "
-            "as missed",
+            f"{self.beyond} detections beyond max_det={self.max_det} were not looked at: what they find "
+            "counts as missed",
         )
 
     @property
