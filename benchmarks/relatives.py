@@ -1,10 +1,10 @@
 """Other benchmarks' numbers against the benchmarks' own programs: `benchmarks/relatives.py --data FOLDER`.
 
 Predictions with known faults (`benchmarks/perturbed.py`) on `coco_subset` (boundary AP, VOC) and on LVIS's
-annotations, and drawn cells on 512 x 512 images (Cityscapes, AJI). Ours is fed with
-Instances, the peers with what they read; reading is not counted for either. CPU seconds of one run each (`process_time`) and the largest
-difference of all numbers. Run it pinned, on one thread:
-`taskset -c 0 env OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1 python benchmarks/relatives.py --data ../shared-data`.
+annotations, and drawn cells on 512 x 512 images (Cityscapes, AJI). Ours is fed with Instances, the peers with
+what they read; reading is not counted for either. CPU seconds of one run each (`process_time`), and the
+largest difference of all numbers. Run it pinned, on one thread:
+`taskset -c 0 env OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1 python benchmarks/relatives.py --data FOLDER`.
 The peers: `pip install faster-coco-eval mean-average-precision` and
 `pip install --no-deps lvis cityscapesscripts pyquaternion`.
 """
