@@ -256,6 +256,8 @@ def main() -> None:
     )
     parser.add_argument("--full", action="store_true", help="5,000 and 100 images instead of 500 and 5")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--skip", nargs="*", default=[], help="tools not to run, such as pycocotools")
+    parser.add_argument("--keep", type=Path, help="folder for the files, used again where it has them")
     parser.add_argument("--once", nargs=3, help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.once:
@@ -272,17 +274,22 @@ def main() -> None:
         "| workload | tool | CPU s | ours / tool | peak MB | numbers equal ours |\n|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as name:
-        coco, dense = Path(name) / "coco", Path(name) / "dense"
+        place = settings.keep or Path(name)
+        coco, dense = place / f"coco{many}", place / f"dense{few}"
         for folder, make, count in ((coco, make_coco, many), (dense, make_dense, few)):
-            folder.mkdir()
-            make(folder, count)
+            if not (folder / "results.json").is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                make(folder, count)
         workloads = (
             (f"{many} images, {100 * many} detections", coco, 100, ("ours", "hotcoco_alone", "pycocotools")),
             (f"{few} dense images", dense, 1000, ("ours", "hotcoco_alone", "pycocotools")),
             (f"cell matching, {few} dense images", dense, 0, ("our_cells", "dense_cells")),
         )
         for title, folder, max_det, tools in workloads:
-            runs = {tool: [once(tool, folder, max_det) for _ in range(settings.repeats)] for tool in tools}
+            chosen = [tool for tool in tools if tool not in settings.skip]
+            # In turn, so that what else the machine does falls on all of them.
+            rounds = [{tool: once(tool, folder, max_det) for tool in chosen} for _ in range(settings.repeats)]
+            runs = {tool: [one[tool] for one in rounds] for tool in chosen}
             mine = runs[tools[0]]
             for tool, found in runs.items():
                 cpu, own = (statistics.median(r["seconds"] for r in rows) for rows in (found, mine))

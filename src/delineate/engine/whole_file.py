@@ -47,7 +47,7 @@ def score_at_once(
         return {}
     if any(r.size is None or any(a.segmentation is None for a in r.annotation) for r in data.records):
         return {}
-    metrics = {part.name: part.make(given) for part in chosen}
+    metrics: dict[str, Any] = {part.name: part.make(given) for part in chosen}
     done = score_whole_file(data, predictor.table, list(metrics.values()))
     return metrics if done else {}
 
@@ -93,7 +93,7 @@ def _by_mask(metric: AveragePrecision) -> bool:
     return metric.kind == "mask" and metric.detection_area == "mask"
 
 
-def _segmentations(table: ResultsTable, images: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _segmentations(table: ResultsTable, images: Sequence[dict[str, Any]]) -> list[Any]:
     """One per result: the run lengths where a true object of its class is in its image, else none at all.
 
     No mask is compared with any but these; of the others the area is all that counts, and that is known.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
 import hotcoco
 import msgspec
@@ -160,19 +160,11 @@ def _part(
         categories = np.array([row.category_id for row in piece], np.int64)
     except (KeyError, OverflowError):
         return None
-    kept: list[int] = []
-    texts: list[str] = []
-    if masks:
-        texts = [mask["counts"] for mask in masks]
-        joined = "".join(texts).encode("ascii")
-        lengths = np.fromiter(map(len, texts), np.int64, number)
-        found = sums(joined, lengths)
-        if found is None or [mask["size"] for mask in masks] != expected:
-            return None
-        if found.covered.tolist() != [height * width for height, width in expected]:
-            return None
-        kept = [k for k, row in enumerate(piece) if (row.image_id, row.category_id) in wanted]
-    boxes = np.array(written, np.float64) if written else hotcoco.mask.to_bbox(masks)
+    areas = _areas(masks, expected) if masks else None
+    if masks and areas is None:
+        return None
+    boxes = np.array(written, np.float64) if written else hotcoco.mask.to_bbox(cast(Any, masks))
+    kept = [k for k, row in enumerate(piece) if masks and (row.image_id, row.category_id) in wanted]
     if not (np.abs(boxes) <= LARGEST).all() or (boxes[:, 2:] < 0).any():
         return None
     return ResultsTable(
@@ -180,9 +172,20 @@ def _part(
         categories=categories,
         scores=np.array([row.score for row in piece]),
         boxes=boxes,
-        areas=found.area.astype(np.float64) if masks else boxes[:, 2] * boxes[:, 3],
+        areas=boxes[:, 2] * boxes[:, 3] if areas is None else areas,
         masked=bool(masks),
         boxed=bool(written),
         kept=np.array(kept, np.int64),
-        counts=tuple(texts[k] for k in kept),
+        counts=tuple(masks[k]["counts"] for k in kept),
     )
+
+
+def _areas(masks: list[RunLengths], expected: list[tuple[int, int]]) -> NDArray[np.float64] | None:
+    """(N,) pixels of each mask; None where a string does not cover the image, or is of another size."""
+    texts = [mask["counts"] for mask in masks]
+    found = sums("".join(texts).encode("ascii"), np.fromiter(map(len, texts), np.int64, len(texts)))
+    if found is None or [mask["size"] for mask in masks] != expected:
+        return None
+    if found.covered.tolist() != [height * width for height, width in expected]:
+        return None
+    return found.area.astype(np.float64)
