@@ -64,7 +64,7 @@ def pictures(top: int) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pictures(5))
 def test_equals_the_published_formulas_to_the_last_digit(pair: tuple[np.ndarray, np.ndarray]) -> None:
     true, found = pair
@@ -79,7 +79,7 @@ def test_equals_the_published_formulas_to_the_last_digit(pair: tuple[np.ndarray,
         assert math.isnan(scores["PQ_pooled"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(pictures(3))
 def test_pooled_pq_is_that_of_the_matching_but_for_the_constant(pair: tuple[np.ndarray, np.ndarray]) -> None:
     true, found = pair

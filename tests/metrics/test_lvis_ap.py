@@ -193,6 +193,9 @@ def test_random_cases_equal_faster_coco_eval(seed: int, kind: str, shard: int) -
 def test_real_annotations_score_themselves(data_dir: Path) -> None:
     path = data_dir / "formats" / "lvis" / "lvis_val_100.json"
     dataset = json.loads(path.read_text())
+    dataset["images"] = dataset["images"][:20]
+    few = {image["id"] for image in dataset["images"]}
+    dataset["annotations"] = [a for a in dataset["annotations"] if a["image_id"] in few]
     classes = Labels(
         tuple(c["name"] for c in dataset["categories"]), tuple(c["id"] for c in dataset["categories"])
     )
