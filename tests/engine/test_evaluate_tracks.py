@@ -116,6 +116,9 @@ def test_mots_files_as_trackeval_reads_them(mots: tuple[Path, Path], tmp_path: P
     assert report.scores["clear/sMOTSA"] == report.scores["clear/sMOTA"]
     assert set(report.parts["hota"].classes) == {"car", "pedestrian"}
     assert report.sequences == ("MOTS20-02", "MOTS20-05")
+    lines = [line.split()[:3] for line in str(report).splitlines()]
+    assert ["mean", "of", "classes"] in lines
+    assert ["MOTS20-02:", "car"] in [line[:2] for line in lines]
 
 
 def test_mots_png_is_the_same_as_text(mots: tuple[Path, Path], tmp_path: Path) -> None:

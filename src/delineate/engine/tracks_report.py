@@ -188,7 +188,7 @@ def _cell(value: Cell) -> str:
         return escape(value)
     if value is None or value != value:
         return "-"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+    return str(value) if isinstance(value, int) else f"{value:.{1 if value >= 100 else 3}f}"
 
 
 def _number(value: float | None) -> str:

@@ -135,7 +135,9 @@ class ClearReport:
         columns = ("MOTA", "MOTP", "sMOTA", "IDSW", "Frag", "MT", "PT", "ML", "TP", "FN", "FP")
         rows = {name: {label: c.scores for label, c in each.items()} for name, each in self.sequences.items()}
         title = "CLEAR MOT (MOTSA, MOTSP, sMOTSA: by mask)" if self.kind == "mask" else "CLEAR MOT"
-        return by_class_and_sequence(title, columns, self.total.scores, self.per_class, rows)
+        return by_class_and_sequence(
+            title, columns, self.total.scores, self.per_class, rows, self.class_means
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, None where undefined, ready for JSON."""

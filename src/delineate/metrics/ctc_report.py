@@ -93,7 +93,7 @@ class CtcTraReport:
     def tables(self) -> tuple[ScoreTable, ...]:
         """The scores of each sequence."""
         rows = {name: CtcTraReport({name: c}).scores for name, c in self.sequences.items()}
-        return by_sequence("Cell Tracking Challenge: tracking", self.scores, rows)
+        return by_sequence("CTC: tracking", self.scores, rows)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, None where undefined, ready for JSON."""

@@ -70,7 +70,7 @@ class CtcSegReport:
     def tables(self) -> tuple[ScoreTable, ...]:
         """The scores of each sequence."""
         rows = {n: {"SEG": s.seg, "cells": s.cells, "matched": s.matched} for n, s in self.sequences.items()}
-        return by_sequence("Cell Tracking Challenge: segmentation", self.scores, rows)
+        return by_sequence("CTC: segmentation", self.scores, rows)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, None where undefined, ready for JSON."""

@@ -165,7 +165,9 @@ class HotaReport:
         """The scores of each class and sequence."""
         columns = RATIOS[:8]
         rows = {name: {label: c.scores for label, c in each.items()} for name, each in self.sequences.items()}
-        return by_class_and_sequence("HOTA", columns, self.total.scores, self.per_class, rows)
+        return by_class_and_sequence(
+            "HOTA", columns, self.total.scores, self.per_class, rows, self.class_means
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, None where undefined, ready for JSON."""

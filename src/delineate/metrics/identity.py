@@ -106,7 +106,8 @@ class IdentityReport:
         """The scores of each class and sequence."""
         columns = ("IDF1", "IDP", "IDR", "IDTP", "IDFN", "IDFP")
         rows = {name: {label: c.scores for label, c in each.items()} for name, each in self.sequences.items()}
-        return by_class_and_sequence("Identity", columns, self.total.scores, self.per_class, rows)
+        total, means = self.total.scores, self.class_means
+        return by_class_and_sequence("Identity", columns, total, self.per_class, rows, means)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values, None where undefined, ready for JSON."""

@@ -18,11 +18,13 @@ def by_class_and_sequence(
     total: Mapping[str, float],
     classes: Mapping[str, Mapping[str, float]],
     sequences: Mapping[str, Mapping[str, Mapping[str, float]]],
+    class_means: Mapping[str, float] | None = None,
 ) -> tuple[ScoreTable, ...]:
     """One table: all together, then each class, then each sequence, where there are several."""
     shown = tuple(columns)
     rows = [_row("all", total, shown)]
     if len(classes) > 1:
+        rows += [_row("mean of classes", class_means, shown)] if class_means is not None else []
         rows += [_row(name, scores, shown) for name, scores in classes.items()]
     several = len(sequences) > 1
     listed = [
@@ -37,7 +39,7 @@ def by_class_and_sequence(
 
 
 def _row(name: str, scores: Mapping[str, float], columns: Iterable[str]) -> tuple[Cell, ...]:
-    return (name, *(scores[column] for column in columns))
+    return (name, *(scores.get(column) for column in columns))
 
 
 def mean_of_defined(values: Iterable[float]) -> float:
