@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from delineate.cli.evaluate import EPILOG, evaluate_command
 from delineate.core.errors import InputError
+from delineate.engine.metric_registry import METRICS
 
 
 @pytest.fixture
@@ -88,6 +89,16 @@ def test_help_has_examples(app: typer.Typer) -> None:
     done = CliRunner().invoke(app, ["--help"])
     assert done.exit_code == 0
     assert "Exit codes" in done.stdout
+
+
+def test_help_names_every_metric_and_a_page_has_all_of_them(app: typer.Typer, nuclei: Path) -> None:
+    shown = " ".join(CliRunner().invoke(app, ["--help"], env={"COLUMNS": "400"}).stdout.split())
+    assert all(f"{name}: " in shown for name in METRICS)
+    given = ["--predictions", str(nuclei / "labels"), "--data", str(nuclei), "--split", "all"]
+    done = CliRunner().invoke(app, [*given, "--out", str(nuclei / "a.html")])
+    assert done.exit_code == 0, done.output
+    page = (nuclei / "a.html").read_text()
+    assert "Kinds of errors" in page and "<h2>Calibration</h2>" in page and "95 % intervals" in page
 
 
 def test_crowd_errors_of_stored_predictions_with_pictures(app: typer.Typer, nuclei: Path) -> None:

@@ -106,7 +106,7 @@ def test_calibration_equals_hotcoco(seed: int) -> None:
 
 
 def test_thresholds_are_the_counts_of_the_detections_left() -> None:
-    pairs = images(31, crowd=False)
+    pairs = images(31, count=2)
     report = fed(Thresholds("box", CLASSES), pairs)
     for cut in report.grid:
         confusion = fed(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from delineate.core.errors import InputError
@@ -9,6 +11,7 @@ from delineate.core.instances import Instances
 from delineate.metrics.average_precision import AveragePrecision
 from delineate.metrics.cell_matching import CellMatching
 from delineate.metrics.image_sample import ImageSample
+from delineate.metrics.interpolated_precision import average_precision
 from delineate.metrics.intervals import IntervalReport, Intervals, draw
 from delineate.metrics.paired_test import paired_test
 
@@ -59,9 +62,25 @@ def test_a_weight_is_an_image_counted_so_often() -> None:
         assert scores[name][0] == pytest.approx(value, abs=1e-12), name
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=30), st.integers(0, 12))
+@settings(max_examples=60, deadline=None)
+def test_weights_are_repetitions_and_more_right_ones_are_no_worse(
+    rows: list[tuple[bool, int]], missed: int
+) -> None:
+    right = np.array([r for r, _ in rows], bool)
+    weights = np.array([w for _, w in rows], float)[None]
+    objects = np.array([float(weights[0, right].sum() + missed)])
+    found = average_precision(right, objects, weights)
+    again = average_precision(np.repeat(right, weights[0].astype(int)), objects)
+    np.testing.assert_allclose(found, again, atol=1e-12)
+    if objects[0]:
+        assert 0 <= found[0] <= 1
+        assert average_precision(right[right], objects, weights[:, right])[0] >= found[0] - 1e-12
+
+
 def test_intervals_of_a_mean_are_those_of_scipy() -> None:
     pairs = images(60, count=25)
-    found = fed(pairs, 4000).intervals["count/MAE"]
+    found = fed(pairs, 2000).intervals["count/MAE"]
     error = np.array([abs(int((p.scores >= 0.5).sum()) - len(t)) for p, t in pairs], float)
     theirs = stats.bootstrap(
         (error,), np.mean, n_resamples=4000, method="percentile", random_state=np.random.default_rng(1)
@@ -74,7 +93,7 @@ def test_the_paired_test_of_a_mean_is_that_of_scipy() -> None:
     pairs = images(70, count=12)
     rng = np.random.default_rng(0)
     worse = [(p[rng.random(len(p)) < 0.75], t) for p, t in pairs]
-    found = paired_test(fed(pairs), fed(worse), draws=4000)["count/bias"]
+    found = paired_test(fed(pairs), fed(worse), draws=1500)["count/bias"]
     counts = [np.array([(p.scores >= 0.5).sum() for p, _ in some], float) for some in (pairs, worse)]
     theirs = stats.permutation_test(
         (counts[1], counts[0]),

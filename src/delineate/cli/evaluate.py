@@ -160,7 +160,7 @@ def _metrics(asked: str, out: Path | None, records: bool) -> list[str]:
 def _is_stored(other: str) -> bool:
     """Whether this is predictions rather than a model; nothing is."""
     path = Path(other)
-    return not other or path.is_dir() or (path.is_file() and path.suffix.lower() == ".json")
+    return not other or path.is_dir() or path.suffix.lower() in (".json", ".txt")
 
 
 def _evaluate(predictor: Any, dataset: Dataset, *, other: Any, explained: str, **settings: Any) -> Report:

@@ -42,7 +42,8 @@ class ObjectScores:
     ) -> None:
         self.truth, self.predictor, self.remarks = truth, predictor, remarks
         self.floor, self.operating_point = confidence or 0.0, operating_point
-        self.asked, self.parts = bool(parts), list(parts)
+        self.asked = ", ".join(sorted({metric_of(part.name) for part in parts}))
+        self.parts = list(parts)
         self.call: Callable[[Any], Instances] | None = None
         if parts and not isinstance(predictor, Predictions):
             self.call = caller(predictor, confidence, max_det, truth.classes)
@@ -57,9 +58,10 @@ class ObjectScores:
             The predicted objects at the operating point and the true ones; None where they were not needed.
         """
         truth = self.truth.truth(index)
-        exact = self.predictor.results(entry) if isinstance(self.predictor, Predictions) else None
         # Masks of stored results are decoded only where they are matched: COCO's AP takes the run lengths.
-        found = None if exact is not None and self.takes_records() else self.found(index, entry)
+        takers = self.record_takers()
+        exact = self.predictor.results(entry) if takers and isinstance(self.predictor, Predictions) else None
+        found = None if exact is not None and takers == self.parts else self.found(index, entry)
         if found is not None and found.size != truth.size:
             raise InputError(
                 f"expected a prediction of {truth.size} pixels (height, width), got {found.size}; "
@@ -90,9 +92,15 @@ class ObjectScores:
             return truth
         return self.truth.panoptic(index)
 
-    def takes_records(self) -> bool:
-        """Whether all metrics take COCO's records as they are stored."""
-        return all(part.factory.endswith((":AveragePrecision", ":lvis_of_dataset")) for part in self.parts)
+    def record_takers(self) -> list[Part]:
+        """The metrics that take COCO's records as they are stored."""
+        ending = (":AveragePrecision", ":lvis_of_dataset")
+        return [part for part in self.parts if part.factory.endswith(ending)]
+
+    def least_score(self) -> float:
+        """The score from which detections are of use to any metric."""
+        all_confident = all(part.takes == "confident" for part in self.parts)
+        return self.operating_point if all_confident else self.floor
 
     def score_records(
         self,
@@ -116,7 +124,7 @@ class ObjectScores:
     def found(self, index: int, entry: ImageEntry) -> Instances:
         """The predicted objects in the dataset's classes."""
         if self.call is None:
-            found: Instances = self.predictor.instances(entry)
+            found: Instances = self.predictor.surest(entry, self.least_score())
         else:
             found, foreign = in_classes(self.call(self.truth.image(index)), self.truth.classes)
             self.foreign += foreign
@@ -128,13 +136,13 @@ class ObjectScores:
         lost = [part for part in self.parts if part.needs == "masks"] if boxes_only else []
         if lost:
             self.parts = [part for part in self.parts if part.needs != "masks"]
-            left = {metric_of(part.name) for part in self.parts}
+                f"{self.asked}: expected masks in truth and predictions, got boxes only; "
+                "choose metrics=['coco']"
             metrics = sorted({metric_of(part.name) for part in lost} - left)
             names = ["masks", *(name for name in metrics if name != "coco")]
             told = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
             self.remarks.add(f"the {side} have boxes only: {told} are not scored")
         if not self.parts:
             raise InputError(
-                "cells, crowd: expected masks in truth and predictions, got boxes only; "
-                "choose metrics=['coco']"
+                f"{self.asked}: expected masks in truth and predictions, got boxes only; choose metrics=['coco']"
             )

@@ -15,13 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.core.instances import Instances
-from delineate.core.labels import Labels
-
 from .metric import ScoreTable
-from .overlap_table import Kind
-from .per_image import PerImage
-from .ranked_matches import RankedMatches
+from .ranked_metric import RankedMetric
 from .ranked_pool import RankedPool
 
 BINS = 10
@@ -119,7 +114,7 @@ class CalibrationReport:
         }
 
 
-class Calibration(PerImage[RankedMatches]):
+class Calibration(RankedMetric):
     """Score against precision over many images.
 
     Args:
@@ -128,6 +123,7 @@ class Calibration(PerImage[RankedMatches]):
         max_det: at most so many detections of a class in an image, best first; default all.
 
     Example:
+        >>> from delineate.core.instances import Instances
         >>> truth = Instances((9, 9), boxes=[[0, 0, 4, 4]])
         >>> pred = Instances((9, 9), boxes=[[0, 0, 4, 4], [0, 5, 3, 9]], scores=[0.75, 0.25])
         >>> metric = Calibration("box", truth.classes)
@@ -136,22 +132,9 @@ class Calibration(PerImage[RankedMatches]):
         0.25
     """
 
-    def __init__(self, kind: Kind, classes: Labels, max_det: int | None = None) -> None:
-        super().__init__()
-        self.kind: Kind = kind
-        self.classes, self.max_det = classes, max_det
-
-    def settings(self) -> tuple[object, ...]:
-        """What two shards must have in common."""
-        return self.kind, self.classes, self.max_det
-
-    def of_image(self, pred: Instances, truth: Instances) -> RankedMatches:
-        """The matches at IoU 0.5."""
-        return RankedMatches.of(pred, truth, self.kind, max_det=self.max_det, thresholds=(0.5,))
-
     def compute(self) -> CalibrationReport:
         """The calibration of all images so far."""
-        pool = RankedPool.of(self.records, len(self.classes))
+        pool = self.pool
         bins = _bins(pool)
         by_class = {}
         for k, name in enumerate(self.classes.names):

@@ -13,13 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.core.instances import Instances
-from delineate.core.labels import Labels
-
 from .metric import ScoreTable
-from .overlap_table import Kind
-from .per_image import PerImage
-from .ranked_matches import RankedMatches
+from .ranked_metric import RankedMetric
 from .ranked_pool import RankedPool
 
 Floats = NDArray[np.float64]
@@ -129,7 +124,7 @@ class ThresholdReport:
         }
 
 
-class Thresholds(PerImage[RankedMatches]):
+class Thresholds(RankedMetric):
     """Precision, recall and F1 at every confidence over many images.
 
     Args:
@@ -138,6 +133,7 @@ class Thresholds(PerImage[RankedMatches]):
         max_det: at most so many detections of a class in an image, best first; default all.
 
     Example:
+        >>> from delineate.core.instances import Instances
         >>> truth = Instances((9, 9), boxes=[[0, 0, 4, 4], [5, 5, 9, 9]])
         >>> pred = Instances((9, 9), boxes=[[0, 0, 4, 4], [0, 5, 3, 9]], scores=[0.5, 0.25])
         >>> metric = Thresholds("box", truth.classes)
@@ -146,22 +142,9 @@ class Thresholds(PerImage[RankedMatches]):
         Cut(confidence=0.5, matched=1, predicted=1, objects=2)
     """
 
-    def __init__(self, kind: Kind, classes: Labels, max_det: int | None = None) -> None:
-        super().__init__()
-        self.kind: Kind = kind
-        self.classes, self.max_det = classes, max_det
-
-    def settings(self) -> tuple[object, ...]:
-        """What two shards must have in common."""
-        return self.kind, self.classes, self.max_det
-
-    def of_image(self, pred: Instances, truth: Instances) -> RankedMatches:
-        """The matches at IoU 0.5."""
-        return RankedMatches.of(pred, truth, self.kind, max_det=self.max_det, thresholds=(0.5,))
-
     def compute(self) -> ThresholdReport:
         """The cuts of all images so far."""
-        pool = RankedPool.of(self.records, len(self.classes))
+        pool = self.pool
         best, curves = {}, {"all": curve(pool)}
         for k, name in enumerate(self.classes.names):
             own = pool.of_class(k)
