@@ -36,7 +36,14 @@ class PlainCocoPredictions(Predictions):
 
     def instances(self, image: ImageEntry) -> Instances:
         """The objects predicted on ``image``; none where the file has none."""
+        return self.surest(image, 0.0)
+
+    def surest(self, image: ImageEntry, least: float) -> Instances:
+        """Those whose score, in the single precision of :class:`Instances`, is at least ``least``."""
         found = self._records(image)
+        if self.table.masked:  # boxes alone are all told, so that it is noticed
+            enough = np.array([record["score"] for record in found], np.float32) >= np.float32(least)
+            found = [record for record, kept in zip(found, enough.tolist(), strict=True) if kept]
         return (
             from_coco(found, image.size, self.classes) if found else Instances.empty(image.size, self.classes)
         )

@@ -136,13 +136,13 @@ class ObjectScores:
         lost = [part for part in self.parts if part.needs == "masks"] if boxes_only else []
         if lost:
             self.parts = [part for part in self.parts if part.needs != "masks"]
-                f"{self.asked}: expected masks in truth and predictions, got boxes only; "
-                "choose metrics=['coco']"
+            left = {metric_of(part.name) for part in self.parts}
             metrics = sorted({metric_of(part.name) for part in lost} - left)
             names = ["masks", *(name for name in metrics if name != "coco")]
             told = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
             self.remarks.add(f"the {side} have boxes only: {told} are not scored")
         if not self.parts:
             raise InputError(
-                f"{self.asked}: expected masks in truth and predictions, got boxes only; choose metrics=['coco']"
+                f"{self.asked}: expected masks in truth and predictions, got boxes only; "
+                "choose metrics=['coco']"
             )

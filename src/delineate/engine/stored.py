@@ -59,6 +59,14 @@ class Predictions(ABC):
             InputError: what is stored for this image cannot be used.
         """
 
+    def surest(self, image: ImageEntry, least: float) -> Instances:
+        """The objects whose score is at least ``least``, and maybe others: none need be decoded for those.
+
+        Raises:
+            InputError: what is stored for this image cannot be used.
+        """
+        return self.instances(image)
+
     def check(self, task: str) -> None:
         """Refuse a task, ``panoptic`` or ``semantic``, that these predictions do not have.
 
