@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SHOWN = 40
 IMAGES = 10
 EQUAL = 1e-12
+MAIN = ("mask/AP", "box/AP", "cells/AP50")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Explanation:
         """The answer in words."""
         if not self.scores:
             return f"With {self.choices} all {self.same} scores are the same."
-        name, this, other = next((s for s in self.scores if s[0].endswith("/AP")), self.scores[0])
+        main = {row[0]: row for row in self.scores}
+        name, this, other = next((main[n] for n in MAIN if n in main), self.scores[0])
         count = len(self.scores)
         changed = f"{count} of {count + self.same} scores change"
         return f"With {self.choices} {changed}, {name} from {this:.3f} to {other:.3f}."
