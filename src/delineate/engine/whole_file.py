@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from delineate.core.labels import Labels
 from delineate.data.formats.coco_results_table import ResultsTable
 from delineate.data.formats.coco_truth import decode
+from delineate.data.formats.json_file import without_collection
 from delineate.data.records import Dataset, Record
 from delineate.metrics.average_precision import AveragePrecision
 from delineate.metrics.average_precision_report import ClassTally
@@ -52,6 +53,7 @@ def score_at_once(
     return metrics if done else {}
 
 
+@without_collection()
 def score_whole_file(dataset: Dataset, table: ResultsTable, metrics: Sequence[AveragePrecision]) -> bool:
     """Score a results file in fresh metrics.
 

@@ -27,6 +27,8 @@ PIECE = 1 << 18
 LARGEST = 2.0**40
 """No coordinate lies further out, in pixels."""
 
+_BETWEEN = (b"},{", b"}, {", b"},\n")
+
 
 class RunLengths(TypedDict):
     """A mask as a COCO string."""
@@ -90,7 +92,7 @@ def rows(path: Path) -> Iterator[list[Row]]:
         while piece := file.read(PIECE):
             rest += piece
             # A cut elsewhere than between two entries leaves a piece that is no JSON.
-            cut = max(rest.rfind(b"},{"), rest.rfind(b"}, {"), rest.rfind(b"},\n"))
+            cut = next((at for between in _BETWEEN if (at := rest.rfind(between)) >= 0), -1)
             if cut < 0:
                 continue
             yield decode(b"[" + rest[: cut + 1] + b"]")
