@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .data.dataset import open_dataset as open_dataset
     from .data.images import read as read
     from .engine.compare_models import compare as compare
+    from .engine.comparison import compare_reports as compare_reports
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
     from .engine.load import load as load
@@ -32,6 +33,7 @@ _HOME = {
     "open_dataset": ("data.dataset", "open_dataset"),
     "read": ("data.images", "read"),
     "compare": ("engine.compare_models", "compare"),
+    "compare_reports": ("engine.comparison", "compare_reports"),
     "evaluate": ("engine.evaluate", "evaluate"),
     "evaluate_tracks": ("engine.evaluate_tracks", "evaluate_tracks"),
     "load": ("engine.load", "load"),
@@ -57,6 +59,7 @@ __all__ = [
     "Polygon",
     "__version__",
     "compare",
+    "compare_reports",
     "evaluate",
     "evaluate_tracks",
     "load",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import delineate
 from delineate.cli import app
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
@@ -57,7 +58,7 @@ def score(share: float, count: int = 12, **settings: Any) -> Report:
 
 
 def test_a_clear_difference_is_told_with_its_interval() -> None:
-    better = compare_reports(score(0.9), score(0.4), draws=200)
+    better = delineate.compare_reports(score(0.9), score(0.4), draws=200)
     d = better.differences["box/AP"]
     assert d.low > 0 and d.p < 0.01 and d.difference == pytest.approx(d.second - d.first)
     assert "is better than" in better.sentence and "over 12 images" in better.sentence
