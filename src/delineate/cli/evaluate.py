@@ -125,7 +125,7 @@ def evaluate_command(
     if not data:
         raise InputError("evaluate: expected --data, got none; give the dataset with the truth")
     stored = predictions is not None and _is_stored(against)
-    illustrated = out is not None and out.suffix.lower() in ("", ".html")
+    illustrated = out is not None and out.suffix.lower() == ".html"
     dataset = _dataset(data, split, images, stored and pictures is None, illustrated, skip_invalid)
     report = _evaluate(
         predictions if predictions is not None else _model(model, weights, device),
