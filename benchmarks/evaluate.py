@@ -290,11 +290,13 @@ def main() -> None:
             # In turn, so that what else the machine does falls on all of them.
             rounds = [{tool: once(tool, folder, max_det) for tool in chosen} for _ in range(settings.repeats)]
             runs = {tool: [one[tool] for one in rounds] for tool in chosen}
-            mine = runs[tools[0]]
+            if not chosen:
+                continue
+            mine = runs[chosen[0]]
             for tool, found in runs.items():
                 cpu, own = (statistics.median(r["seconds"] for r in rows) for rows in (found, mine))
                 same = (
-                    "" if tool == tools[0] else "yes" if found[0]["numbers"] == mine[0]["numbers"] else "NO"
+                    "" if tool == chosen[0] else "yes" if found[0]["numbers"] == mine[0]["numbers"] else "NO"
                 )
                 peak = max(r["peak"] for r in found)
                 print(f"| {title} | {tool} | {cpu:.2f} | {own / cpu:.2f} | {peak:.0f} | {same} |", flush=True)

@@ -20,6 +20,8 @@ from .evaluate import evaluate
 from .report import Report
 
 METRICS = ("coco", "cells", "intervals")
+DRAWS = 300
+"""Of the paired tests: enough to tell p = 0.05, in a third of the time of the report's thousand."""
 RANKED = ("mask", "box", "cells")
 """Of these scores the larger is the better one."""
 
@@ -201,7 +203,7 @@ def _differences(
     for other in whole:
         theirs = reports[other.name].total.intervals
         if other is not best and ours is not None and theirs is not None:
-            found[other.name] = paired_test(theirs, ours)[metric]
+            found[other.name] = paired_test(theirs, ours, draws=DRAWS)[metric]
     return found
 
 

@@ -17,8 +17,7 @@ from delineate.metrics.average_precision import MAX_DETS
 from .crowd_pictures import WorstPictures
 from .evaluation_inputs import Truth, name_of
 from .illustrations import Illustrations, Picture
-from .metric_registry import DEFAULT as METRICS
-from .metric_registry import Part, chosen_parts
+from .metric_registry import DEFAULT, Part, chosen_parts
 from .object_scores import ObjectScores
 from .predictions import Predictions, read_predictions
 from .protocol_choices import Choices
@@ -38,7 +37,7 @@ def evaluate(
     *,
     split: str | None = None,
     confidence: float | None = None,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = DEFAULT,
     max_det: int | None = None,
     by: str | None = None,
     pictures: str | Path | None = None,

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from delineate.core.errors import InputError
-
 if TYPE_CHECKING:
     from delineate.metrics.metric import Metric
 
@@ -205,6 +203,9 @@ def chosen_parts(names: Iterable[str]) -> tuple[Part, ...]:
     """
     asked = [] if isinstance(names, str) else list(names)
     if not asked or not set(asked) <= set(METRICS):
+        # Here, because core's door opens numpy and OpenCV, and `--help` waits for neither.
+        from delineate.core.errors import InputError
+
         raise InputError(
             f"evaluate, metrics: expected some of {list(METRICS)}, got {names!r}; choose from these"
         )

@@ -134,13 +134,14 @@ def scorer(recipe: Recipe) -> Callable[[Segmenter, Source, torch.device], dict[s
     }  # fmt: skip
 
     def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, float]:
-        from .evaluate import METRICS, evaluate
+        from .evaluate import evaluate
+        from .metric_registry import DEFAULT
 
         column = recipe.train.balance
         by = column if column in getattr(samples, "groups", {}) else None
-        metrics: Sequence[str] = known.get(family, METRICS)
+        metrics: Sequence[str] = known.get(family, DEFAULT)
         if family not in known and getattr(samples, "segments", None) is not None:
-            metrics = [task for task in ("panoptic", "semantic") if task in model.tasks] or METRICS
+            metrics = [task for task in ("panoptic", "semantic") if task in model.tasks] or DEFAULT
         report = evaluate(model, samples, metrics=metrics, by=by, progress=False)
         for name, reason in report.failed:
             log.warning("validation image %s could not be scored: %s", name, reason)
