@@ -10,6 +10,7 @@ from delineate.core.errors import DatasetError, InputError, MaskError
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 
+from ..heard import report
 from ..images import read_size
 from ..records import SPLIT_NAMES, Dataset, Record
 from . import coco_check as check
@@ -17,7 +18,13 @@ from .coco_check import Bad, Findings
 from .coco_outlines import plain_annotations
 from .coco_truth import Annotation, decode
 from .coco_write import write as write
-from .json_file import load_json, show, without_collection
+from .json_file import ends, load_json, show, without_collection
+
+
+def recognise(path: Path) -> bool:
+    """Whether a JSON file begins with, or ends in, what COCO instance files have."""
+    text = ends(path) if path.suffix.lower() == ".json" and path.is_file() else b""
+    return b'"images"' in text and (b'"annotations"' in text or b'"categories"' in text)
 
 
 def read(
@@ -102,6 +109,7 @@ def image_records(
             file = folder / name if folder is not None else Path(name)
             if folder is not None and not file.is_file():
                 missing.append(name)
+                report(findings.path, "expected the image file, got none", f"{where}.file_name", image=name)
                 dropped.add(identity)
                 continue
             if size is None:
@@ -129,7 +137,7 @@ def _size_from_file(file: Path, where: str, findings: Findings) -> tuple[int, in
         raise Bad(
             f"{where}.width: expected a whole number, got nothing, and the file does not tell ({error})"
         ) from None
-    findings.count("image size read from the file because the annotation lacks it")
+    findings.count("image size read from the file because the annotation lacks it", where)
     return size
 
 
@@ -150,7 +158,7 @@ def _annotations(
             image_id = check.number(row, "image_id", where)
             if image_id not in by_id:
                 if image_id in dropped:
-                    findings.count("annotation of an image that was left out")
+                    findings.count("annotation of an image that was left out", where)
                     continue
                 raise Bad(f"{where}.image_id: expected the id of one of the images, got {image_id}")
             annotation = _annotation(
@@ -160,7 +168,7 @@ def _annotations(
             findings.problems.append(str(bad))
             continue
         if annotation is None:
-            findings.count("object without any pixel left out (a line, or outside the image)")
+            findings.count("object without any pixel left out (a line, or outside the image)", where)
         elif isinstance(annotation.segmentation, dict):
             encoded.setdefault(image_id, []).append(annotation)
         else:
@@ -184,11 +192,11 @@ def _annotation(
         raise Bad(f"{where}.iscrowd: expected 0 or 1, got {show(crowd)}")
     area = row.get("area")
     if area is None:
-        findings.count("area computed because it is missing")
+        findings.count("area computed because it is missing", where)
     elif not check.finite(area) or area < 0:
         raise Bad(f"{where}.area: expected a number >= 0, got {show(area)}")
     if identity == 0:
-        findings.count("annotation with id 0 (pycocotools takes a match with it for none)")
+        findings.count("annotation with id 0 (pycocotools takes a match with it for none)", where)
     box = check.bbox(row, where)
     segmentation = row.get("segmentation")
     if boxes_only:
@@ -205,7 +213,7 @@ def _annotation(
             min(around[2], float(width)),
             min(around[3], float(height)),
         )
-        box = _agreed(box, own, findings)
+        box = _agreed(box, own, where, findings)
     elif not isinstance(segmentation, dict):
         got = show(segmentation) if "segmentation" in row else "nothing"
         raise Bad(f"{where}.segmentation: expected polygons or an RLE object, got {got}")
@@ -221,12 +229,12 @@ def _annotation(
 
 
 def _agreed(
-    box: tuple[float, float, float, float] | None, own: tuple[float, ...], findings: Findings
+    box: tuple[float, float, float, float] | None, own: tuple[float, ...], where: str, findings: Findings
 ) -> tuple[float, float, float, float] | None:
     if box is None:
-        findings.count("bbox computed because it is missing")
+        findings.count("bbox computed because it is missing", where)
     elif not check.agrees(box, own):
-        findings.count("bbox disagrees with its mask and was computed anew (xyxy instead of xywh?)")
+        findings.count("bbox disagrees with its mask and was computed anew (xyxy instead of xywh?)", where)
         return None
     return box
 
@@ -245,10 +253,11 @@ def _checked_rle(
         return [a for one in found for a in _checked_rle([one], size, findings)]
     kept = []
     for annotation, area, own in zip(found, masks.area.tolist(), masks.boxes.tolist(), strict=True):
+        where = f"annotations[{annotation.index}]"
         if not area:
-            findings.count("object without any pixel left out (a line, or outside the image)")
+            findings.count("object without any pixel left out (a line, or outside the image)", where)
             continue
-        box = _agreed(annotation.box, tuple(own), findings)
+        box = _agreed(annotation.box, tuple(own), where, findings)
         if box is not annotation.box:
             annotation = replace(annotation, box=box)
         kept.append(annotation)

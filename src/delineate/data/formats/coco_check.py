@@ -18,6 +18,7 @@ from delineate.core.errors import DatasetError, MaskError
 from delineate.core.labels import Labels
 from delineate.core.rle import check_size
 
+from ..heard import report
 from .json_file import show
 
 _KINDS = {"images": "the images", "annotations": "the objects", "categories": "the classes"}
@@ -38,9 +39,10 @@ class Findings:
     problems: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def count(self, phrase: str) -> None:
-        """Counts one more of ``phrase``."""
+    def count(self, phrase: str, where: str = "") -> None:
+        """Counts one more of ``phrase``; ``where`` is the entry's JSON path."""
         self.counts[phrase] = self.counts.get(phrase, 0) + 1
+        report(self.path, phrase, where, lost=False)
 
     def settle(self, skip_invalid: bool) -> tuple[str, ...]:
         """The notes, or the refusal.
@@ -48,6 +50,10 @@ class Findings:
         Raises:
             DatasetError: there are problems and ``skip_invalid`` is False; names the first and how many more.
         """
+        for problem in self.problems:
+            where, colon, message = problem.partition(": ")
+            if colon:
+                report(self.path, message, where)
         if self.problems and not skip_invalid:
             more = f" (and {len(self.problems) - 1} more problems)" if len(self.problems) > 1 else ""
             raise DatasetError(
@@ -146,7 +152,7 @@ def categories(rows: list[Any], findings: Findings) -> Labels:
     if not names:
         raise DatasetError(f"{findings.path}: categories: expected at least one class, got none; add it")
     for name in {n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else ():
-        findings.count(f"class name {name!r} stands for several ids")
+        findings.count(f"class name {name!r} stands for several ids", "categories")
     return Labels(tuple(names), tuple(ids))
 
 
@@ -175,7 +181,7 @@ def file_name(row: dict[str, Any], where: str, findings: Findings) -> str:
         raise Bad(f"{label}: expected a file name, got a URL ({show(name)}), which is never fetched")
     if "\\" in name:
         name = name.replace("\\", "/")
-        findings.count("file name with Windows backslashes")
+        findings.count("file name with Windows backslashes", label)
     parts = PurePosixPath(name).parts
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in parts:
         raise Bad(f"{label}: expected a path inside the image folder, got {show(name)}, which leads outside")
@@ -254,9 +260,11 @@ def polygons(parts: list[Any], where: str, findings: Findings) -> tuple[float, f
     if not any(signs):
         if all(_collinear(part) for part in parts):
             return None
-        findings.count("self-intersecting polygon filled by the even-odd rule")
+        findings.count("self-intersecting polygon filled by the even-odd rule", where)
     if any(_looks_like_hole(i, boxes, signs) for i in range(1, len(parts))):
-        findings.count("polygon that looks like a hole was filled (COCO joins parts; write holes as RLE)")
+        findings.count(
+            "polygon that looks like a hole was filled (COCO joins parts; write holes as RLE)", where
+        )
     low, high = np.array(boxes)[:, :2].min(axis=0), np.array(boxes)[:, 2:].max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
