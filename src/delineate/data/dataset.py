@@ -9,7 +9,8 @@ from typing import Literal
 
 from delineate.core.errors import DatasetError
 
-from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image
+from .formats import coco, coco_panoptic
+from .known_formats import FORMATS, guess, named
 from .records import SPLIT_NAMES as SPLIT_NAMES
 from .records import Dataset as Dataset
 from .records import Record as Record
@@ -59,15 +60,16 @@ def open_dataset(
     images: Images = None,
     skip_invalid: bool = False,
     channels: int | Sequence[int] | None = None,
+    format: str | None = None,
 ) -> Dataset:
     """Opens a dataset and finds out its format; :meth:`Dataset.describe` tells what was found.
 
     Args:
-        path: a COCO JSON file; a folder with COCO JSON (``annotations.json``, ``_annotations.coco.json``,
-            ``train.json``, ``annotations/instances_train2017.json``, …); a folder with ``images/`` and
-            ``labels/`` (maybe ``split.csv``); or a folder with ``train/``, ``val/``, ``test/`` of those;
-            Cityscapes (``gtFine/``, ``leftImg8bit/``) or ADE20K (``training/``, ``validation/``). Or
-            the name of a synthetic one, such as ``synthetic:crowds?images=500&crowding=0.7&seed=1``
+        path: a file or folder of any format in :data:`delineate.data.known_formats.FORMATS`; a folder with
+            COCO JSON (``annotations.json``, ``_annotations.coco.json``, ``train.json``,
+            ``annotations/instances_train2017.json``, …); or a folder with ``train/``, ``val/``, ``test/`` of
+            any of those. Or the name of a synthetic one, such as
+            ``synthetic:crowds?images=500&crowding=0.7&seed=1``
             (see :func:`delineate.data.synthetic.dataset.open_synthetic`).
         split: only this one; ``val``, ``valid`` and ``validation`` mean the same. None takes all, and
             ``groups["split"]`` tells them apart.
@@ -75,6 +77,7 @@ def open_dataset(
             all: only ``truth`` can then be asked for.
         skip_invalid: leave malformed entries out, counted in ``notes``, instead of refusing.
         channels: which channels of the images to read (see :func:`delineate.data.images.read`).
+        format: a name of ``FORMATS``, where the format should not be guessed.
 
     Raises:
         DatasetError: nothing there, a format without a reader, malformed content, or no such split.
@@ -87,8 +90,11 @@ def open_dataset(
     if not path.exists():
         raise DatasetError(f"{path}: expected a dataset ({_READ}), got nothing there; check the path")
     wanted = None if split is None else SPLIT_NAMES.get(split.lower(), split)
+    row = named(format) if format is not None else guess(path)
     data = (
-        _open_folder(path, wanted, images, skip_invalid)
+        row.read(path, images, skip_invalid)
+        if row is not None and not (path.is_dir() and row.module in (coco, coco_panoptic))
+        else _open_folder(path, wanted, images, skip_invalid)
         if path.is_dir()
         else _open_file(path, images, skip_invalid)
     )
@@ -120,13 +126,8 @@ def _open_file(path: Path, images: Images, skip_invalid: bool) -> Dataset:
 
 
 def _read_coco(path: Path, images: Images, skip_invalid: bool) -> Dataset:
-    """Instances, or panoptic where the name of its rows stands at the file's beginning or end."""
-    with path.open("rb") as file:
-        parts = [file.read(65536)]
-        file.seek(max(0, path.stat().st_size - 65536))
-        parts.append(file.read())
-    panoptic = any(b'"segments_info"' in part for part in parts)
-    return (coco_panoptic if panoptic else coco).read(path, images, skip_invalid)
+    """Instances, or panoptic where the file says so."""
+    return (coco_panoptic if coco_panoptic.recognise(path) else coco).read(path, images, skip_invalid)
 
 
 def _json_kind(path: Path) -> str:
@@ -151,14 +152,6 @@ def _unsupported(path: Path, found: str) -> DatasetError:
 def _open_folder(folder: Path, wanted: str | None, images: Images, skip_invalid: bool) -> Dataset:
     if folder.suffix.lower() == ".zarr":
         raise _unsupported(folder, "Zarr")
-    if (folder / "images").is_dir() and any(
-        (folder / n).is_dir() and _has_pictures(folder / n) for n in label_image.LABEL_FOLDERS
-    ):
-        return label_image.read(folder, skip_invalid=skip_invalid)
-    if cityscapes.is_cityscapes(folder):
-        return cityscapes.read(folder, images, skip_invalid)
-    if ade20k.is_ade20k(folder):
-        return ade20k.read(folder, skip_invalid)
     parts = {
         SPLIT_NAMES[p.name.lower()]: p
         for p in sorted(folder.iterdir())
@@ -193,9 +186,10 @@ def _quietly(folder: Path, images: Images, skip_invalid: bool) -> Dataset | None
     files = _coco_files(folder)
     if len(files) == 1:
         return _read_coco(files[0], images, skip_invalid)
-    if (folder / "images").is_dir():
-        return label_image.read(folder, skip_invalid=skip_invalid)
-    return None
+    row = guess(folder)
+    if row is None and (folder / "images").is_dir():
+        row = FORMATS["label-images"]
+    return None if row is None else row.read(folder, images, skip_invalid)
 
 
 def _coco_files(folder: Path) -> list[Path]:
@@ -212,10 +206,6 @@ def _coco_files(folder: Path) -> list[Path]:
 
 def _with_split(data: Dataset, name: str) -> Dataset:
     return replace(data, records=tuple(replace(r, groups={**r.groups, "split": name}) for r in data.records))
-
-
-def _has_pictures(folder: Path) -> bool:
-    return any(p.suffix.lower() in SUFFIXES for p in folder.iterdir())
 
 
 def _folder_kind(folder: Path) -> str:

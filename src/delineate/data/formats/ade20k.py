@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,17 +58,22 @@ def is_ade20k(folder: Path) -> bool:
     return any(part.is_dir() and next(part.rglob(f"*{ENDING}"), None) is not None for part in parts)
 
 
-def read(folder: str | Path, skip_invalid: bool = False) -> Dataset:
+def read(
+    folder: str | Path, images: str | Path | Literal[False] | None = None, skip_invalid: bool = False
+) -> Dataset:
     """Reads ADE20K; pictures are decoded when asked for. Columns: ``split`` and ``scene``, the folder in it.
 
     Args:
         folder: holds ``training/`` and ``validation/``.
+        images: nothing else than None or False: the images lie beside their annotations.
         skip_invalid: leave images with a malformed annotation out, counted in ``notes``, instead of refusing.
 
     Raises:
         DatasetError: an image or a list of names is missing or malformed.
     """
     folder = Path(folder)
+    if images not in (None, False):
+        raise DatasetError(f"{folder}: expected no folder of images for ADE20K, got {images}; leave it out")
     records: list[Record] = []
     problems: list[str] = []
     for split in ("training", "validation"):

@@ -38,7 +38,7 @@ CLASSES = Labels(
 """The 19 classes that are evaluated, with the dataset's own ids."""
 
 
-def is_cityscapes(folder: Path) -> bool:
+def recognise(folder: Path) -> bool:
     """Whether the folder is laid out so."""
     return any((folder / name).is_dir() for name in FOLDERS)
 

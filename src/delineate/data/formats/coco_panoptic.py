@@ -21,13 +21,15 @@ from delineate.core.labels import Labels
 from delineate.core.panoptic import LARGEST_ID, Panoptic
 
 from ..limits import MAX_PIXELS, check_size
+from ..losses import Losses
+from ..place import Place
 from ..records import Dataset, Record
 from ..sniff import read_header, sniff
 from ..write import atomic, write_png
 from . import coco_check as check
 from .coco import image_folder, image_records
 from .coco_check import Bad, Findings
-from .json_file import load_json, show
+from .json_file import ends, load_json, show
 
 
 class Segments(NamedTuple):
@@ -40,6 +42,11 @@ class Segments(NamedTuple):
 
     picture: Path
     rows: tuple[dict[str, Any], ...]
+
+
+def recognise(path: Path) -> bool:
+    """Whether a JSON file has ``segments_info`` at its beginning or end."""
+    return path.suffix.lower() == ".json" and path.is_file() and b'"segments_info"' in ends(path)
 
 
 def read(
@@ -188,12 +195,19 @@ def read_colors(path: Path) -> NDArray[np.uint8]:
     return pixels
 
 
-def write(path: str | Path, samples: Dataset | Iterable[tuple[str, int, Panoptic]]) -> Path:
+def write(
+    path: str | Path,
+    samples: Dataset | Iterable[tuple[str, int, Panoptic]],
+    losses: Losses | None = None,
+    place: Place | None = None,
+) -> Path:
     """Writes COCO panoptic: the JSON file, atomically, and a folder of the same name for the pictures.
 
     Args:
         path: the JSON file; its folder must exist.
         samples: a dataset with segments, or name, image id and segments of each image.
+        losses: where to count what it cannot hold.
+        place: puts the images; None leaves them where they are.
 
     Raises:
         DatasetError: no samples, samples of different classes, or a dataset without segments.

@@ -11,16 +11,27 @@ from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 
+from ..losses import Losses
+from ..place import Place
 from ..records import Dataset, Sample
 from ..write import atomic
 
 
-def write(path: str | Path, samples: Dataset | Iterable[Sample], *, classes: Labels | None = None) -> Path:
+def write(
+    path: str | Path,
+    samples: Dataset | Iterable[Sample],
+    losses: Losses | None = None,
+    place: Place | None = None,
+    *,
+    classes: Labels | None = None,
+) -> Path:
     """Writes ground truth as COCO JSON, atomically; masks as compressed RLE: exact, with holes and parts.
 
     Args:
         path: the JSON file; its folder must exist.
         samples: a dataset (its images are not decoded) or samples.
+        losses: where to count what COCO cannot hold.
+        place: puts the images; None leaves them where they are.
         classes: the categories; default those of the dataset or of the first sample.
 
     Raises:

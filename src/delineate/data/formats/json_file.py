@@ -36,6 +36,17 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
+def ends(path: Path, number: int = 65536) -> bytes:
+    """The first and last ``number`` bytes of a file, for recognising it; nothing where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(number)
+            file.seek(max(len(first), path.stat().st_size - number))
+            return first + file.read()
+    except OSError:
+        return b""
+
+
 def load_json(path: Path) -> Any:
     """The content of a JSON file in UTF-8, with or without a byte order mark.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -23,6 +23,8 @@ from delineate.core.runs import Runs
 
 from ..find import natural_order
 from ..images import read_labels, read_size, write_label_tiff, write_png
+from ..losses import Losses
+from ..place import Place
 from ..records import SPLIT_NAMES, Dataset, Record, Sample
 from ..sniff import SUFFIXES
 from ..write import atomic
@@ -32,12 +34,26 @@ LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 _LARGEST_ID = 2**31 - 1
 
 
-def read(folder: str | Path, class_name: str = "object", skip_invalid: bool = False) -> Dataset:
+def recognise(path: Path) -> bool:
+    """Whether a folder has ``images/`` and pictures in ``labels/`` or ``masks/``."""
+    return (path / "images").is_dir() and any(
+        (path / name).is_dir() and any(p.suffix.lower() in LABEL_SUFFIXES for p in (path / name).iterdir())
+        for name in LABEL_FOLDERS
+    )
+
+
+def read(
+    folder: str | Path,
+    class_name: str = "object",
+    images: str | Path | Literal[False] | None = None,
+    skip_invalid: bool = False,
+) -> Dataset:
     """Reads a folder of images and label images; nothing is decoded yet.
 
     Args:
         folder: holds ``images/`` and ``labels/`` (or ``masks/``), matched by file name without ending.
         class_name: the name of the one class.
+        images: in place of ``images/``; False or None: that.
         skip_invalid: leave out images without a label image, counted in ``notes``, instead of refusing.
 
     Raises:
@@ -46,12 +62,13 @@ def read(folder: str | Path, class_name: str = "object", skip_invalid: bool = Fa
     """
     folder = Path(folder)
     labels_folder = next((folder / n for n in LABEL_FOLDERS if (folder / n).is_dir()), None)
-    if not (folder / "images").is_dir() or labels_folder is None:
+    pictures = Path(images) if images else folder / "images"
+    if not pictures.is_dir() or labels_folder is None:
         raise DatasetError(f"{folder}: expected the folders images/ and labels/, got none or one; add both")
-    images = _by_stem(folder / "images", SUFFIXES)
+    found = _by_stem(pictures, SUFFIXES)
     labels = _by_stem(labels_folder, LABEL_SUFFIXES)
     notes: list[str] = []
-    missing = [stem for stem in images if stem not in labels]
+    missing = [stem for stem in found if stem not in labels]
     if missing and not skip_invalid:
         raise DatasetError(
             f"{labels_folder}: expected a label image for each image, got none for {len(missing)}: "
@@ -59,15 +76,15 @@ def read(folder: str | Path, class_name: str = "object", skip_invalid: bool = Fa
         )
     if missing:
         notes.append(f"{len(missing)} images without a label image left out ({_list(missing)})")
-    unused = [stem for stem in labels if stem not in images]
+    unused = [stem for stem in labels if stem not in found]
     if unused:
         notes.append(f"{len(unused)} label images without an image ({_list(unused)})")
-    stems = [stem for stem in images if stem in labels]
+    stems = [stem for stem in found if stem in labels]
     if not stems:
         raise DatasetError(f"{folder}: expected images in images/, got none; add PNG, JPEG or TIFF files")
-    columns = _columns(folder / "split.csv", set(images), notes)
+    columns = _columns(folder / "split.csv", set(found), notes)
     records = [
-        Record(images[stem].name, images[stem], number, None, labels[stem], columns.get(stem, {}))
+        Record(found[stem].name, found[stem], number, None, labels[stem], columns.get(stem, {}))
         for number, stem in enumerate(stems, 1)
     ]
     return Dataset(tuple(records), Labels((class_name,)), decode, "label images", folder, tuple(notes))
@@ -193,7 +210,12 @@ def parts(runs: Runs) -> NDArray[np.int64]:
 
 
 def write(
-    folder: str | Path, samples: Dataset | Iterable[Sample], groups: dict[str, list[str]] | None = None
+    folder: str | Path,
+    samples: Dataset | Iterable[Sample],
+    losses: Losses | None = None,
+    place: Place | None = None,
+    *,
+    groups: dict[str, list[str]] | None = None,
 ) -> Path:
     """Writes ``images/`` (PNG, or TIFF for float and many channels), ``labels/`` (TIFF) and ``split.csv``.
 
@@ -202,6 +224,8 @@ def write(
     Args:
         folder: made if it is missing.
         samples: a dataset or samples.
+        losses: where to count what label images cannot hold.
+        place: puts the images; None writes their pixels.
         groups: columns for ``split.csv``, one value per sample; default those of the dataset.
 
     Raises:

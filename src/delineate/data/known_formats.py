@@ -1,0 +1,115 @@
+"""All formats of datasets, one row each: what it is called, which module reads and writes it, what it holds.
+
+A format is a module in ``formats/`` with
+
+- ``recognise(path: Path) -> bool``: by names and first bytes alone, cheap, never raising;
+- ``read(path, images=None, skip_invalid=False) -> Dataset``;
+- ``write(out: Path, data: Dataset, losses: Losses, place: Place) -> None``: ``out`` is an empty folder that
+  exists, or a file to make where the name has one of the row's ``files`` endings (then ``place`` does
+  nothing). Image by image, every file atomic; images go where ``place(record, target)`` puts them.
+
+Tracked objects: the records of a video have the columns ``sequence`` (its name) and ``frame`` (a number) in
+``groups``, and the ``ids`` of their objects are tracks. Splits are the column ``split``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from delineate.core.errors import DatasetError
+
+from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image
+from .losses import KINDS, Kind, Losses
+from .place import Place
+from .records import Dataset
+
+EVERYTHING: frozenset[Kind] = frozenset(KINDS)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: as ``--to`` and ``--from`` take it.
+        title: as messages have it.
+        module: with ``read``, and ``write`` where it can be written.
+        recognise: whether a file or folder is of this format, by names and first bytes; None: never guessed.
+        holds: what it can hold, of :data:`delineate.data.losses.KINDS`.
+        files: endings of the one file that it may be written to, such as ``.json``; empty: folders alone.
+    """
+
+    name: str
+    title: str
+    module: ModuleType
+    recognise: Callable[[Path], bool] | None
+    holds: frozenset[Kind]
+    files: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can be written."""
+        return hasattr(self.module, "write")
+
+    def read(
+        self, path: Path, images: str | Path | Literal[False] | None = None, skip_invalid: bool = False
+    ) -> Dataset:
+        """Reads a dataset of this format.
+
+        Raises:
+            DatasetError: not of this format, or malformed.
+        """
+        found: Dataset = self.module.read(path, images=images, skip_invalid=skip_invalid)
+        return found
+
+    def write(self, out: Path, data: Dataset, losses: Losses, place: Place) -> None:
+        """Writes a dataset in this format.
+
+        Raises:
+            DatasetError: the format cannot be written, or not with these data.
+        """
+        if not self.writes:
+            raise DatasetError(
+                f"{self.name}: expected a format that can be written, got {self.title}, which is only read; "
+                f"choose one of {', '.join(f.name for f in FORMATS.values() if f.writes)}"
+            )
+        writer: Any = self.module.write  # type: ignore[attr-defined]
+        writer(out, data, losses, place)
+
+
+_ROWS = (
+    Format("cityscapes", "Cityscapes", cityscapes, cityscapes.recognise,
+           frozenset({"holes", "parts", "crowd"})),
+    Format("ade20k", "ADE20K", ade20k, ade20k.is_ade20k, frozenset({"holes", "parts"})),
+    Format("label-images", "label images", label_image, label_image.recognise, frozenset({"holes", "parts"})),
+    Format("coco-panoptic", "COCO panoptic", coco_panoptic, coco_panoptic.recognise,
+           frozenset({"holes", "parts", "crowd", "classes", "ids"}), (".json",)),
+    Format("coco", "COCO", coco, coco.recognise, EVERYTHING - {"attributes"}, (".json",)),
+)  # fmt: skip
+
+FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
+"""By name, in the order in which they are tried: the more particular first."""
+
+
+def guess(path: Path) -> Format | None:
+    """The format of a file or folder by names and first bytes alone; None where none is recognised."""
+    for row in FORMATS.values():
+        if row.recognise is not None and row.recognise(path):
+            return row
+    return None
+
+
+def named(name: str) -> Format:
+    """The format of a name.
+
+    Raises:
+        DatasetError: no such format; the message lists them.
+    """
+    key = name.strip().lower().replace("_", "-").replace(" ", "-")
+    if key not in FORMATS:
+        raise DatasetError(f"{name!r}: expected a format, one of {', '.join(FORMATS)}; choose one of them")
+    return FORMATS[key]
