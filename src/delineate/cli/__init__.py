@@ -27,6 +27,8 @@ from .predict import predict_command
 from .synthesize import EPILOG as SYNTHESIZE_EPILOG
 from .synthesize import synthesize_command
 from .train import train
+from .view import EPILOG as VIEW_EPILOG
+from .view import view_command
 
 EPILOG = """Examples:
 
@@ -58,6 +60,7 @@ app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_comm
 app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=True)(evaluate_tracks_command)
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
+app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)
 
 
