@@ -13,6 +13,8 @@ from delineate import __version__
 
 from .compare import EPILOG as COMPARE_EPILOG
 from .compare import compare_command
+from .convert import EPILOG as CONVERT_EPILOG
+from .convert import convert_command
 from .evaluate import EPILOG as EVALUATE_EPILOG
 from .evaluate import evaluate_command
 from .evaluate_tracks import EPILOG as EVALUATE_TRACKS_EPILOG
@@ -24,6 +26,8 @@ from .models import EPILOG as MODELS_EPILOG
 from .models import models_command
 from .predict import EPILOG as PREDICT_EPILOG
 from .predict import predict_command
+from .split import EPILOG as SPLIT_EPILOG
+from .split import split_command
 from .synthesize import EPILOG as SYNTHESIZE_EPILOG
 from .synthesize import synthesize_command
 from .train import train
@@ -59,7 +63,9 @@ app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_c
 app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)
 app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=True)(evaluate_tracks_command)
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
+app.command("convert", epilog=CONVERT_EPILOG, no_args_is_help=True)(convert_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
+app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)
 

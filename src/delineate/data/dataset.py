@@ -10,6 +10,7 @@ from typing import Literal
 from delineate.core.errors import DatasetError
 
 from .formats import coco, coco_panoptic
+from .kept_ids import restore
 from .known_formats import FORMATS, guess, named
 from .records import SPLIT_NAMES as SPLIT_NAMES
 from .records import Dataset as Dataset
@@ -98,6 +99,8 @@ def open_dataset(
         if path.is_dir()
         else _open_file(path, images, skip_invalid)
     )
+    if row is None or "ids" not in row.holds:
+        data = restore(data, path if path.is_dir() else path.parent)
     if channels is not None:
         data = replace(data, channels=(channels,) if isinstance(channels, int) else tuple(channels))
     if wanted is None:

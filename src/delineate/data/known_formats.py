@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from delineate.core.errors import DatasetError
 
-from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image
+from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image, yolo_dataset
 from .losses import KINDS, Kind, Losses
 from .place import Place
 from .records import Dataset
@@ -77,7 +77,7 @@ class Format:
                 f"{self.name}: expected a format that can be written, got {self.title}, which is only read; "
                 f"choose one of {', '.join(f.name for f in FORMATS.values() if f.writes)}"
             )
-        writer: Any = self.module.write  # type: ignore[attr-defined]
+        writer: Any = self.module.write
         writer(out, data, losses, place)
 
 
@@ -86,6 +86,8 @@ _ROWS = (
            frozenset({"holes", "parts", "crowd"})),
     Format("ade20k", "ADE20K", ade20k, ade20k.is_ade20k, frozenset({"holes", "parts"})),
     Format("label-images", "label images", label_image, label_image.recognise, frozenset({"holes", "parts"})),
+    Format("yolo", "YOLO", yolo_dataset, yolo_dataset.recognise,
+           frozenset({"holes", "parts", "overlaps", "classes", "boxes only"})),
     Format("coco-panoptic", "COCO panoptic", coco_panoptic, coco_panoptic.recognise,
            frozenset({"holes", "parts", "crowd", "classes", "ids"}), (".json",)),
     Format("coco", "COCO", coco, coco.recognise, EVERYTHING - {"attributes"}, (".json",)),

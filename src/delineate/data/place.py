@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -27,10 +27,12 @@ class Place:
     Attributes:
         how: ``copy`` the file; ``link`` it (a hard link; a copy where the file system has none); ``none``.
         root: the written dataset's folder; nothing is placed outside it.
+        placed: for each record's name where its image stands, relative to ``root``, whatever ``how`` is.
     """
 
     how: How
     root: Path
+    placed: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, record: Record, target: Path) -> None:
         """Puts the image at ``target``; its folder is made. A PNG is encoded where another format is given.
@@ -40,12 +42,14 @@ class Place:
         Raises:
             DatasetError: a target outside ``root``, one that is there already, or an image that is missing.
         """
-        if self.how == "none":
-            return
-        if not target.resolve().is_relative_to(self.root.resolve()):
+        root, end = self.root.resolve(), target.resolve()
+        if not end.is_relative_to(root):
             raise DatasetError(
                 f"{record.name!r}: expected an image inside the dataset, got {target}; rename it"
             )
+        self.placed[record.name] = end.relative_to(root).as_posix()
+        if self.how == "none":
+            return
         if target.exists():
             raise DatasetError(f"{target.name}: expected every image once, got two of this name; rename one")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +67,7 @@ class Place:
                 raise
             raise DatasetError(
                 f"{record.path}: expected an image file to {self.how}, got none; "
-                "name its folder (--images-from), or leave images where they are (--images none)"
+                "name its folder (--image-folder), or leave images where they are (--images none)"
             ) from None
 
 

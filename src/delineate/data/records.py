@@ -15,6 +15,7 @@ from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
+from delineate.core.polygons import Polygon
 from delineate.core.semantic import Semantic
 from delineate.core.stuff import whole
 
@@ -72,6 +73,8 @@ class Record:
 
 
 Decode = Callable[[Record, Labels], tuple[Instances, tuple[str, ...]]]
+Drawn = Sequence[Sequence[Polygon] | None]
+Outlined = Callable[[Record, Labels], Drawn]
 Segmented = Callable[[Record, Labels], Panoptic | Semantic]
 
 
@@ -89,6 +92,8 @@ class Dataset(Sequence[Sample]):
         channels: which channels of the images to read; None reads grey or RGB.
         segments: makes all segments, or the classes of all pixels, of a record; None where the format has
             objects alone.
+        outlines: gives the polygons as somebody drew them, for each object of a record its parts, or None
+            where it was not drawn as polygons; None where the format has none at all.
 
     Example:
         >>> data = open_dataset("dsb2018", split="val")  # doctest: +SKIP
@@ -104,6 +109,7 @@ class Dataset(Sequence[Sample]):
     notes: tuple[str, ...] = ()
     channels: tuple[int, ...] | None = None
     segments: Segmented | None = None
+    outlines: Outlined | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -143,6 +149,36 @@ class Dataset(Sequence[Sample]):
             DatasetError: the annotation cannot be read.
         """
         return self.decode(self.records[index], self.classes)[0]
+
+    def drawn(self, index: int) -> Drawn:
+        """The polygons of image ``index`` as they were drawn, one entry for each object of ``truth(index)``.
+
+        Returns:
+            For each object its parts, or None where it was not drawn as polygons (a mask, a box).
+
+        Raises:
+            DatasetError: the annotation cannot be read.
+        """
+        if self.outlines is None:
+            return [None] * len(self.truth(index))
+        return self.outlines(self.records[index], self.classes)
+
+    def polygons(self, index: int, truth: Instances) -> list[list[Polygon]]:
+        """The outlines of ``truth``, the objects of image ``index``: as drawn, else traced along the pixels.
+
+        Raises:
+            DatasetError: boxes without masks.
+        """
+        drawn = self.drawn(index) if self.outlines is not None else [None] * len(truth)
+        if all(parts is not None for parts in drawn):
+            return [list(parts) for parts in drawn if parts is not None]
+        if truth.masks is None:
+            raise DatasetError(
+                f"{self.records[index].name}: expected masks, got boxes alone; leave those objects out"
+            )
+        missing = [i for i, parts in enumerate(drawn) if parts is None]
+        traced = dict(zip(missing, truth.masks[missing].to_polygons(), strict=True))
+        return [traced[i] if parts is None else list(parts) for i, parts in enumerate(drawn)]
 
     def panoptic(self, index: int) -> Panoptic:
         """All segments of image ``index``, things and stuff, without decoding the image.

@@ -16,7 +16,7 @@ from ..records import SPLIT_NAMES, Dataset, Record
 from . import coco_check as check
 from .coco_check import Bad, Findings
 from .coco_outlines import plain_annotations
-from .coco_truth import Annotation, decode
+from .coco_truth import Annotation, decode, outlines
 from .coco_write import write as write
 from .json_file import ends, load_json, show, without_collection
 
@@ -61,7 +61,7 @@ def read(
         raise DatasetError(
             f"{path}: expected at least one usable image, got none: {notes[-1]}; mend the file"
         )
-    return Dataset(tuple(records), classes, decode, "COCO", path, notes)
+    return Dataset(tuple(records), classes, decode, "COCO", path, notes, outlines=outlines)
 
 
 def image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Path:

@@ -12,6 +12,7 @@ from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
+from delineate.core.polygons import Polygon
 
 from ..records import Record
 
@@ -64,6 +65,17 @@ def decode(record: Record, classes: Labels) -> tuple[Instances, tuple[str, ...]]
         classes=classes,
     )
     return truth, ()
+
+
+def outlines(record: Record, classes: Labels) -> list[list[Polygon] | None]:
+    """The polygons of each object as the file has them; None for RLE and boxes."""
+    found: Sequence[Annotation] = record.annotation
+    return [
+        [Polygon(np.reshape(flat, (-1, 2))) for flat in a.segmentation]
+        if isinstance(a.segmentation, list)
+        else None
+        for a in found
+    ]
 
 
 def _masks(found: Sequence[Annotation], size: tuple[int, int]) -> Masks:

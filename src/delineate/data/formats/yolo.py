@@ -21,6 +21,7 @@ from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
+from delineate.core.polygons import Polygon
 
 SLACK = 0.01
 """So far outside 0..1 a coordinate is taken for rounding and clipped; beyond, for pixels."""
@@ -36,13 +37,15 @@ class _Row(NamedTuple):
     confidence: float | None
 
 
-def read_objects(path: str | Path, size: tuple[int, int], classes: Labels) -> Instances:
+def read_objects(path: str | Path, size: tuple[int, int], classes: Labels, truth: bool = False) -> Instances:
     """The objects of one image; score 1 where the lines carry no confidence.
 
     Args:
         path: the text file; an empty one means no objects.
         size: (height, width) of the image in pixels.
         classes: those that the file's class numbers count, from 0.
+        truth: the lines are annotations, by the even-odd rule and without confidences; else detections, by
+            the rule of pycocotools.
 
     Raises:
         DatasetError: no such file or text, or a line that is none of the above; the message has its number.
@@ -60,7 +63,7 @@ def read_objects(path: str | Path, size: tuple[int, int], classes: Labels) -> In
                 f"{path}:{row.number}: expected {_kind(rows[0])} as in line {rows[0].number}, got "
                 f"{_kind(row)}; write one kind in a file"
             )
-    if rows[0].confidence is None:
+    if rows[0].confidence is None and not truth:
         _log.warning("YOLO txt without confidences: AP sees all predictions as equally sure")
     sides = np.array([size[1], size[0]], np.float64)
     boxes, masks = None, None
@@ -68,7 +71,8 @@ def read_objects(path: str | Path, size: tuple[int, int], classes: Labels) -> In
         table = np.array([row.values for row in rows]).reshape(-1, 2, 2) * sides
         boxes = np.concatenate([table[:, 0] - table[:, 1] / 2, table[:, 0] + table[:, 1] / 2], axis=1)
     else:
-        outlines = [[(row.values.reshape(-1, 2) * sides).ravel().tolist()] for row in rows]
+        rings = [row.values.reshape(-1, 2) * sides for row in rows]
+        outlines = [[Polygon(ring) if truth else ring.ravel().tolist()] for ring in rings]
         masks = Masks.from_polygons(outlines, size, [f"{path}:{row.number}" for row in rows])
     return Instances(
         size,
