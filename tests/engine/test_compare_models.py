@@ -168,6 +168,22 @@ def test_what_more_labels_bring(tmp_path: Path) -> None:
     assert found.plot(tmp_path / "chart.png")[0].stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "advice"),
+    [
+        (0.2, 0.5, "more labels should help"),
+        (0.4, 0.41, "too close to tell"),
+        (0.5, 0.2, "the time is too short for so many"),
+        (0.0, 0.001, "nothing was learnt yet"),
+        (0.0, float("nan"), "nothing was learnt yet"),
+    ],
+)
+def test_what_is_said_of_more_labels(before: float, after: float, advice: str) -> None:
+    found = comparison(candidate("a (25 %)", before, 5, 0.25, 25), candidate("a", after, 5))
+    (line,) = found.gains
+    assert advice in line
+
+
 def test_family_settings_fit_their_builders() -> None:
     """Every model of the zoo that is trained takes the settings of its family."""
     tiny = {"backbone": "resnet18", "channels": 64, "encoder_layers": 1, "decoder_layers": 1}

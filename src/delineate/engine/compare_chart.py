@@ -33,14 +33,18 @@ def draw(found: ModelComparison, path: Path) -> Path:
 
 def _against_time(found: ModelComparison, axes: Axes) -> None:
     """A point per model that saw all images; its area grows with the minutes of its training."""
-    for i, candidate in enumerate(found.whole):
-        colour = f"C{i}"
+    colours = _colours(found)
+    for candidate in found.whole:
+        colour = colours[candidate.model]
         axes.errorbar(
             candidate.ms, candidate.score,
             yerr=[[candidate.score - candidate.low], [candidate.high - candidate.score]],
             color=colour, capsize=3, linewidth=1,
         )  # fmt: skip
-        axes.scatter(candidate.ms, candidate.score, s=30 + 6 * candidate.minutes, color=colour, zorder=3)
+        axes.scatter(
+            candidate.ms, candidate.score, s=30 + 6 * candidate.minutes, color=colour,
+            zorder=3, clip_on=False,
+        )  # fmt: skip
         told = f"{candidate.minutes:.0f} min" if candidate.trained else "as is"
         axes.annotate(
             f"{candidate.name}\n{told}", (candidate.ms, candidate.score),
@@ -52,8 +56,14 @@ def _against_time(found: ModelComparison, axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.25, y=0.15)
     axes.set(xlabel="ms an image", ylabel=found.metric, title="accuracy against time (area: training)")
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if _near_zero(found) else None)
+    axes.set_ylim(bottom=0 if _near_zero(found) else None)
     axes.grid(alpha=0.3)
+
+
+def _colours(found: ModelComparison) -> dict[str, str]:
+    """By model, the same in both panels."""
+    models = dict.fromkeys(c.model for c in found.candidates)
+    return {model: f"C{i}" for i, model in enumerate(models)}
 
 
 def _near_zero(found: ModelComparison) -> bool:
@@ -63,10 +73,12 @@ def _near_zero(found: ModelComparison) -> bool:
 
 def _against_images(found: ModelComparison, axes: Axes) -> None:
     """A line per model: what more labels bring."""
-    for i, (name, rows) in enumerate(found.curves.items()):
+    colours = _colours(found)
+    for name, rows in found.curves.items():
         images, scores = [c.images for c in rows], [c.score for c in rows]
-        axes.plot(images, scores, "o-", color=f"C{i}", label=name)
-        axes.fill_between(images, [c.low for c in rows], [c.high for c in rows], color=f"C{i}", alpha=0.15)
+        axes.plot(images, scores, "o-", color=colours[name], label=name)
+        low, high = [c.low for c in rows], [c.high for c in rows]
+        axes.fill_between(images, low, high, color=colours[name], alpha=0.15)
     axes.set(xlabel="training images", ylabel=found.metric, title="what more labels bring")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)

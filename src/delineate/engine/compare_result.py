@@ -140,15 +140,16 @@ class ModelComparison:
         told = []
         for name, rows in self.curves.items():
             before, last = rows[-2:]
-            gain, sure = last.score - before.score, last.low > before.high or last.high < before.low
-            more = (
-                "more labels should help" if gain > 0 and sure
-                else "more labels may help" if gain > 0
-                else "more labels did not help here"
+            gain = last.score - before.score
+            advice = (
+                "nothing was learnt yet; give more time (--budget)" if not last.score >= LEARNT
+                else "more labels should help" if last.low > before.high
+                else "the time is too short for so many; give more (--budget)" if last.high < before.low
+                else "too close to tell; more validation images or a longer training may tell"
             )  # fmt: skip
             told.append(
                 f"{name}: from {before.images} to {last.images} images {self.metric} changed by {gain:+.3f}; "
-                f"{more}."
+                f"{advice}."
             )
         return told
 
