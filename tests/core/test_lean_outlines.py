@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from delineate.core.lean_outlines import bridged, lean_outlines
+from delineate.core.lean_outlines import lean_outlines
 from delineate.core.masks import Masks
-from delineate.core.polygons import Polygon
 
 
 def picture(seed: int, share: float) -> Masks:
@@ -27,8 +26,6 @@ def test_the_same_pixels(seed: int, share: float) -> None:
     for i, parts in enumerate(lean):
         if parts:
             assert Masks.from_polygons([parts], masks.size) == masks[i]
-            one_ring = [Polygon(bridged(p)) for p in parts]
-            assert Masks.from_polygons([one_ring], masks.size) == masks[i]
 
 
 def test_none_and_one_pixel() -> None:

@@ -53,31 +53,6 @@ def lean_outlines(masks: Masks) -> list[list[Polygon]]:
     return lean
 
 
-def bridged(polygon: Polygon) -> Ring:
-    """One ring for a polygon with holes: each hole is joined to the rest by an edge that is walked twice.
-
-    By the even-odd rule it covers the same pixels, since both walks of an edge cancel.
-
-    Args:
-        polygon: the exterior and its holes.
-
-    Returns:
-        (K, 2) float64; the exterior itself where there is no hole.
-
-    Example:
-        >>> square = Polygon([[0, 0], [9, 0], [9, 9], [0, 9]], ([[3, 3], [3, 6], [6, 6], [6, 3]],))
-        >>> len(bridged(square)), Masks.from_polygons([[Polygon(bridged(square))]], (9, 9)).area.tolist()
-        (10, [72])
-    """
-    ring = polygon.exterior
-    for hole in sorted(polygon.holes, key=lambda h: float(h[:, 0].min())):
-        start = int(hole[:, 0].argmin())
-        turned = np.concatenate((hole[start:], hole[: start + 1]))
-        at = int(np.square(ring - hole[start]).sum(axis=1).argmin())
-        ring = np.concatenate((ring[: at + 1], turned, ring[at:]))
-    return ring
-
-
 def _lean(ring: Ring) -> Ring:
     """The simplified mid-crack contour of a ring along pixel edges."""
     after = np.roll(ring, -1, axis=0)
