@@ -28,6 +28,8 @@ from .predict import EPILOG as PREDICT_EPILOG
 from .predict import predict_command
 from .split import EPILOG as SPLIT_EPILOG
 from .split import split_command
+from .studio import EPILOG as STUDIO_EPILOG
+from .studio import studio_command
 from .synthesize import EPILOG as SYNTHESIZE_EPILOG
 from .synthesize import synthesize_command
 from .train import train
@@ -64,6 +66,7 @@ app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_comm
 app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=True)(evaluate_tracks_command)
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("convert", epilog=CONVERT_EPILOG, no_args_is_help=True)(convert_command)
+app.command("studio", epilog=STUDIO_EPILOG, no_args_is_help=True)(studio_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)

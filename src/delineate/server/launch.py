@@ -1,0 +1,144 @@
+"""Starting the server: from the command's settings to a page in the browser."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import uvicorn
+from fastapi import FastAPI
+
+from delineate.core.errors import InputError
+
+from .app import create_app
+from .auth import LOOPBACK, Gate, enter_users
+from .source import open_source, place_of
+from .store.database import Database
+from .studio import Studio
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the studio is to run.
+
+    Attributes:
+        dataset: what to open, see :func:`delineate.server.source.open_source`.
+        host: address to listen at.
+        port: 0 takes a free one.
+        db: path or URL of the database; empty: ``.delineate/studio.sqlite`` beside the dataset.
+        model: the model that draws first; empty for none.
+        classes: classes to add.
+        users: ``NAME:ROLE`` each; naming any asks everybody for a token.
+        new_tokens: new tokens for those users.
+        hosts: host names that requests may ask for; empty: loopback names where it listens there, else any.
+        split: only this split.
+    """
+
+    dataset: str
+    host: str = "127.0.0.1"
+    port: int = 8765
+    db: str = ""
+    model: str = ""
+    classes: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    new_tokens: bool = False
+    hosts: tuple[str, ...] = ()
+    split: str = ""
+
+
+def open_studio(settings: Settings) -> tuple[Studio, dict[str, str]]:
+    """The studio of these settings, and new users' tokens by name.
+
+    Raises:
+        InputError: the dataset, the database or a user cannot be used.
+    """
+    data = open_source(settings.dataset, settings.split, settings.classes)
+    folder = place_of(data) / ".delineate"
+    database = Database(settings.db or folder / "studio.sqlite")
+    local = is_loopback(settings.host)
+    wanted = dict(_user(text) for text in settings.users)
+    gate = Gate(database, local and not wanted, settings.hosts or (LOOPBACK if local else ()))
+    if not local and not wanted and not gate.has_users():
+        wanted = {gate.owner.name: "admin"}
+    tokens = enter_users(database, wanted, settings.new_tokens) if wanted else {}
+    name = data.source.resolve().name or "studio"
+    cache = database.folder or folder
+    return Studio(data, database, gate, name, cache / "cache", model=settings.model), tokens
+
+
+def serve(settings: Settings, say: Callable[[str], object], browser: bool = True) -> None:
+    """Runs until interrupted.
+
+    Args:
+        settings: how.
+        say: takes lines for the user.
+        browser: open the page.
+
+    Raises:
+        InputError: as :func:`open_studio`; also a port that is taken.
+    """
+    listener = _listen(settings.host, settings.port)
+    studio, tokens = open_studio(settings)
+    app = create_app(studio)
+    address = _address(settings.host, listener.getsockname()[1])
+    say(f"{studio.data.describe()}; saved in {studio.database.shown}")
+    for name, token in tokens.items():
+        say(f"{name}: {address}/login?{urlencode({'token': token})} (shown this once)")
+    say(f"studio: {address} (Ctrl-C ends it)")
+    if browser and studio.gate.open_to_all:
+        threading.Timer(0.5, webbrowser.open, (address,)).start()
+    run(app, listener)
+
+
+def run(app: FastAPI, listener: socket.socket) -> None:
+    """Serves an application on a socket until interrupted."""
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, server_header=False)
+    server = uvicorn.Server(config)
+    studio: Studio = app.state.studio
+    leave = server.handle_exit
+
+    def handle_exit(sig: int, frame: object) -> None:
+        studio.closing.set()  # those who wait for news are answered at once
+        leave(sig, frame)  # type: ignore[arg-type]
+
+    server.handle_exit = handle_exit  # type: ignore[method-assign]
+    server.run(sockets=[listener])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _user(text: str) -> tuple[str, str]:
+    name, _, role = text.rpartition(":")
+    return (name, role) if name else (role, "annotator")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"--host, --port: expected a free address, got {host}:{port} ({reason}); choose another --port"
+        ) from None
+    listener.listen(128)
+    return listener
+
+
+def _address(host: str, port: int) -> str:
+    shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname(), "::1": "[::1]"}.get(host, host)
+    return f"http://{shown}:{port}"

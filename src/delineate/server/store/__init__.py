@@ -1,0 +1,1 @@
+"""What the studio keeps: classes, images, objects with every version of theirs, edits, comments, users."""

@@ -1,0 +1,257 @@
+"""The studio itself: a dataset, a database, and what a request asks of the two."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select, update
+
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.core.masks import Masks
+from delineate.core.polygons import Polygon
+from delineate.data.images import read_size
+from delineate.data.records import Dataset
+
+from . import edits, tiles
+from .auth import Gate
+from .pyramid import Pyramid, open_small
+from .store import history, images
+from .store.classes import labels
+from .store.database import Database, tick
+from .store.history import Change, Image, Outcome
+from .store.objects import Shape, Stored, present
+from .store.tables import images as image_table
+
+CACHE_BYTES = 512 << 20
+"""Memory for images that were looked at lately."""
+
+
+@dataclass
+class Studio:
+    """What the server works with.
+
+    Attributes:
+        data: the dataset as it was opened.
+        database: what is drawn.
+        gate: who may ask.
+        name: shown as the project's name.
+        cache: folder for pyramids of large images and the like.
+        model: name of the model in use; empty for none.
+        models: names that may be chosen.
+        queue: image numbers in the order in which they should be labelled; empty where nobody has ranked.
+    """
+
+    data: Dataset
+    database: Database
+    gate: Gate
+    name: str
+    cache: Path
+    model: str = ""
+    models: tuple[str, ...] = ()
+    queue: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._pyramids = tiles.Recent(CACHE_BYTES)
+        self._opening = threading.Lock()
+        self.closing = threading.Event()
+        self.news = 0
+        with self.database.write() as connection:
+            images.enter(connection, self.data)
+
+    # -- pixels ----------------------------------------------------------------------------------------
+
+    def pyramid(self, image_id: int) -> Pyramid:
+        """The image at all scales.
+
+        Raises:
+            InputError: no such image, or its file cannot be read.
+        """
+        found: Pyramid | None = self._pyramids.get(image_id)
+        if found is not None:
+            return found
+        with self._opening:  # two tiles of one image that come at once open it once
+            found = self._pyramids.get(image_id)
+            if found is None:
+                with self.database.read() as connection:
+                    row = images.row_of(connection, image_id)
+                found = open_small(Path(row.path), self.data.channels)
+                self._pyramids.put(image_id, found, found.nbytes)
+        return found
+
+    def pixels(self, image_id: int, box: tuple[int, int, int, int] | None = None) -> NDArray[Any]:
+        """The image, or the part [x0, x1) x [y0, y1) of it, at full resolution as stored.
+
+        Returns:
+            (h, w) for one channel, else (h, w, C).
+        """
+        pyramid = self.pyramid(image_id)
+        height, width = pyramid.size
+        x0, y0, x1, y1 = box or (0, 0, width, height)
+        part = pyramid.window(0, max(x0, 0), max(y0, 0), min(x1, width), min(y1, height))
+        return np.ascontiguousarray(part[:, :, 0] if pyramid.channels == 1 else part)
+
+    # -- objects ---------------------------------------------------------------------------------------
+
+    def ensure(self, image_id: int) -> Any:
+        """The row of an image, after its size and its objects were brought in from the dataset."""
+        with self.database.read() as connection:
+            row = images.row_of(connection, image_id)
+        if row.imported and row.width:
+            return row
+        size, truth = self._truth(row)
+        with self.database.write() as connection:
+            _bring_in(connection, row.id, size, truth)
+            return images.row_of(connection, image_id)
+
+    def _truth(self, row: Any) -> tuple[tuple[int, int], Instances | None]:
+        if not 0 <= row.record < len(self.data.records):
+            raise InputError(
+                f"{row.name}: expected it in the dataset, got a dataset without it; open the right one"
+            )
+        truth, _ = self.data.decode(self.data.records[row.record], self.data.classes)
+        path = Path(row.path)
+        size = read_size(path) if path.exists() else truth.size
+        if len(truth) and truth.size != size:
+            raise InputError(
+                f"{row.name}: expected an image of {truth.size} pixels (height, width) as its annotation "
+                f"says, got {size}; correct the annotation or the image"
+            )
+        return size, truth
+
+    def bring_in_all(self) -> None:
+        """Brings in the objects of all images, one after the other; what cannot be read is marked."""
+        with self.database.read() as connection:
+            query = select(image_table.c.id).where(
+                image_table.c.imported.is_(False), image_table.c.record >= 0
+            )
+            waiting = list(connection.execute(query.order_by(image_table.c.record)).scalars())
+        for number in waiting:
+            if self.closing.is_set():
+                return
+            try:
+                self.ensure(number)
+            except Exception as error:  # one bad file must not stop the rest; the list shows its fault
+                with self.database.write() as connection:
+                    where = image_table.c.id == number
+                    connection.execute(update(image_table).where(where).values(fault=str(error)[:500]))
+            time.sleep(0.001)  # the page's requests come first
+
+    def edit(self, image_id: int, user: str, request: Any) -> Outcome:
+        """Does one edit and commits it: when this returns, it is on the disk.
+
+        Raises:
+            InputError: it cannot be done.
+            ConflictError: an object was changed since the sender saw it.
+        """
+        self.ensure(image_id)
+        passed: history.ConflictError | None = None
+        with self.database.write() as connection:
+            try:
+                outcome = edits.apply(connection, image_id, user, request)
+            except history.ConflictError as error:
+                passed = error  # raised after the commit: an undo that cannot be done is passed over
+        if passed is not None:
+            raise passed
+        self.ring()
+        return outcome
+
+    def suggest(self, image_id: int, found: Instances, user: str, model: str) -> Outcome:
+        """Puts a model's objects on an image as suggestions, in place of those still open there.
+
+        Args:
+            image_id: which image.
+            found: the objects; their classes are matched by name, new names become classes.
+            user: who asked.
+            model: the model's name, kept as the objects' author.
+        """
+        from .suggest import put
+
+        self.ensure(image_id)
+        with self.database.write() as connection:
+            outcome = put(connection, image_id, found, user, model)
+        self.ring()
+        return outcome
+
+    def objects(self, image_id: int) -> tuple[int, list[Stored]]:
+        """The image's revision and its objects, in order of z."""
+        self.ensure(image_id)
+        with self.database.read() as connection:
+            row = images.row_of(connection, image_id)
+            return row.revision, present(connection, image_id, (row.height, row.width))
+
+    def instances(self, image_id: int, suggestions: bool = False) -> Instances:
+        """The image's objects as the rest of the program knows them, in order of z."""
+        self.ensure(image_id)
+        with self.database.read() as connection:
+            row = images.row_of(connection, image_id)
+            found = present(connection, image_id, (row.height, row.width))
+            classes, index = labels(connection)
+        shapes = [s.shape for s in found if s.shape is not None and (suggestions or not s.shape.suggested)]
+        size = (row.height, row.width)
+        tracks = [s.track for s in shapes]
+        return Instances(
+            size,
+            labels=np.array([index[s.class_id] for s in shapes], np.int64),
+            scores=np.array([1.0 if s.score is None else s.score for s in shapes], np.float32),
+            masks=Masks.concatenate([s.mask for s in shapes]) if shapes else Masks.empty(size),
+            crowd=np.array([s.crowd for s in shapes], np.bool_),
+            ids=np.array(tracks, np.int64) if tracks and None not in tracks else None,
+            classes=classes,
+        )
+
+    def ring(self) -> None:
+        """Wakes those who wait for news."""
+        self.news += 1
+
+    def close(self) -> None:
+        """Ends waiting requests and background work, and closes the database."""
+        self.closing.set()
+        self.ring()
+        self.database.close()
+
+
+def _bring_in(connection: Any, image_id: int, size: tuple[int, int], truth: Instances | None) -> None:
+    """Writes an image's size and its objects of the dataset, once."""
+    history.lock(connection, image_id)
+    row = images.row_of(connection, image_id)
+    height, width = size
+    values = {"width": width, "height": height, "imported": True, "fault": ""}
+    connection.execute(update(image_table).where(image_table.c.id == image_id).values(**values))
+    if row.imported or truth is None or not len(truth):
+        connection.execute(
+            update(image_table).where(image_table.c.id == image_id).values(clock=tick(connection))
+        )
+        return
+    known = {r: number for number, r in labels(connection)[1].items()}
+    classes = labels(connection)[0]
+    index = {name: k for k, name in enumerate(classes.names)}
+    masks = truth.masks if truth.masks is not None else _rectangles(truth)
+    shapes = [
+        Shape(
+            masks[i],
+            known[index[truth.classes.name(int(truth.labels[i]))]],
+            source="import",
+            z=i,
+            crowd=bool(truth.crowd[i]),
+            track=None if truth.ids is None else int(truth.ids[i]),
+        )
+        for i in range(len(truth))
+    ]
+    drawn = [Change(None, shape) for shape in shapes if shape.mask.area[0]]
+    summary = f"import {len(drawn)} objects"
+    history.record(connection, Image(image_id, size, row.revision), "import", "import", summary, drawn)
+
+
+def _rectangles(truth: Instances) -> Masks:
+    """Boxes as masks, where a dataset has nothing else."""
+    corners: Sequence[list[float]] = truth.boxes.tolist()
+    rings = [np.array([[a, b], [c, b], [c, d], [a, d]]) for a, b, c, d in corners]
+    return Masks.from_polygons([[Polygon(ring)] for ring in rings], truth.size)

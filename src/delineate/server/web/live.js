@@ -1,0 +1,43 @@
+// What others do on the open image, as it happens: one request that waits for news, again and again.
+
+import { api } from "./api.js";
+
+export class Live {
+  constructor(studio, stage) {
+    this.studio = studio;
+    this.stage = stage;
+    this.stop = null;
+    studio.on("image", () => this.follow(studio.image));
+  }
+
+  async follow(image) {
+    this.stop?.abort();
+    this.stop = new AbortController();
+    const { signal } = this.stop;
+    let pause = 500;
+    while (!signal.aborted) {
+      try {
+        const news = await api.events(image.id, this.studio.objects.revision, signal);
+        if (signal.aborted) return;
+        this.take(news);
+        pause = 500;
+      } catch (error) {
+        if (error.name === "AbortError" || error.status === 401) return;
+        await new Promise((done) => setTimeout(done, pause));
+        pause = Math.min(8000, pause * 2);
+      }
+    }
+  }
+
+  take({ revision, changed = [], removed = [], images = [] }) {
+    const { studio } = this;
+    const known = (object) => (studio.objects.get(object.id)?.version ?? -1) >= object.version;
+    const fresh = changed.filter((object) => !known(object));
+    const gone = removed.filter((id) => studio.objects.get(id));
+    studio.objects.revision = Math.max(studio.objects.revision, revision ?? 0);
+    if (fresh.length || gone.length) studio.take({ revision, changed: fresh, removed: gone });
+    const others = fresh.filter((object) => object.author !== studio.project.user?.name);
+    this.stage.glow(others.map((object) => object.id));
+    if (images.length) studio.tell("images", images);
+  }
+}
