@@ -11,10 +11,14 @@ import typer
 
 from delineate import __version__
 
+from .agreement import EPILOG as AGREEMENT_EPILOG
+from .agreement import agreement_command
 from .compare import EPILOG as COMPARE_EPILOG
 from .compare import compare_command
 from .convert import EPILOG as CONVERT_EPILOG
 from .convert import convert_command
+from .doctor import EPILOG as DOCTOR_EPILOG
+from .doctor import doctor_command
 from .evaluate import EPILOG as EVALUATE_EPILOG
 from .evaluate import evaluate_command
 from .evaluate_tracks import EPILOG as EVALUATE_TRACKS_EPILOG
@@ -67,7 +71,9 @@ app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=Tr
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("convert", epilog=CONVERT_EPILOG, no_args_is_help=True)(convert_command)
 app.command("studio", epilog=STUDIO_EPILOG, no_args_is_help=True)(studio_command)
+app.command("doctor", epilog=DOCTOR_EPILOG, no_args_is_help=True)(doctor_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
+app.command("agreement", epilog=AGREEMENT_EPILOG, no_args_is_help=True)(agreement_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)
