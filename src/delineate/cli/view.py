@@ -13,7 +13,7 @@ delineate view my-dataset
 
 delineate view my-dataset --split val --out val.html --open
 
-delineate view instances.json --images photos --class person --sort objects
+delineate view instances.json --image-folder photos --class person --sort objects
 
 delineate view my-dataset --empty
 
@@ -36,7 +36,12 @@ def view_command(
     size: Annotated[int, typer.Option(help="Longest side of a thumbnail in pixels.")] = 320,
     per_page: Annotated[int, typer.Option(help="Images on a page.")] = 120,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images where they do not lie beside the annotations.")
+        Path | None,
+        typer.Option(
+            "--image-folder",
+            "--images",
+            help="Folder of the images where they do not lie beside the annotations.",
+        ),
     ] = None,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries out instead of refusing.")
