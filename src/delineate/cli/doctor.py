@@ -1,0 +1,69 @@
+"""`delineate doctor`: what is wrong with this dataset?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """Examples:
+
+delineate doctor my-dataset
+
+delineate doctor annotations.json --images photos --all
+
+delineate doctor my-dataset --json > findings.json
+
+delineate doctor my-dataset --headers --strict
+
+Exit codes: 0 no faults; 1 faults found (with --strict, advice counts too); 2 nothing can be read."""
+
+
+def doctor_command(
+    dataset: Annotated[
+        str, typer.Argument(help="Dataset: a folder or an annotation file.", show_default=False)
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images, where they do not lie beside the annotations."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every case, not the first five.")] = False,
+    headers: Annotated[
+        bool,
+        typer.Option(
+            "--headers",
+            help="Read only the images' headers: fast, but no damaged pixels, no copies or leaks.",
+        ),
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Advice counts as a fault.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    workers: Annotated[int, typer.Option(help="Threads; 0: one for each processor.", min=0, max=256)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the last line.")] = False,
+) -> None:
+    """Examine a dataset: labels, images, duplicates, leaks between splits; suggest settings."""
+    import json
+
+    from delineate.data.check import check, open_parts
+    from delineate.engine.doctor import SHOWN, exit_code, lines, verdict
+    from delineate.engine.doctor_settings import suggest
+
+    from .bars import bar
+    from .messages import tell
+
+    opened = open_parts(dataset, images)
+    with bar("images", sum(map(len, opened.parts)), quiet) as tick:
+        checkup = check(opened, pixels=not headers, workers=workers, tick=tick)
+    suggestion = suggest(checkup)
+    code = exit_code(checkup, strict)
+    if as_json:
+        from delineate.engine.doctor import as_json as plain
+
+        typer.echo(json.dumps(plain(checkup, suggestion, code), ensure_ascii=True, indent=1))
+    elif quiet:
+        tell(verdict(checkup))
+    else:
+        for line in lines(checkup, suggestion, shown=None if everything else SHOWN):
+            tell(line)
+    if code:
+        raise typer.Exit(code)
