@@ -1,0 +1,147 @@
+"""Clicks until a mask is good: simulated annotators on DSB2018's validation nuclei, or on other images.
+
+python benchmarks/clicks.py [--data dsb2018] [--split val] [--each 3] [--tools network classic] [--threads 1]
+python benchmarks/clicks.py --train 30 --out click.safetensors
+
+Needs DELINEATE_DATA (the folder that holds dsb2018/). Of each image ``--each`` objects are drawn (seed 0,
+at least 20 pixels). The next click falls on the pixel deepest inside what is wrong (Sofiiuk et al. 2021), 20
+clicks at most; NoC@85 is the mean number of clicks until an IoU of 0.85, where a failure counts as 20.
+``--train`` makes the weights that travel in the package: the trunk of `nuclei`, trained further on the
+training images of dsb2018 (CC0), segmush (CC BY 4.0) and strawberry (MIT).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import delineate as dl
+from delineate.engine.click import WEIGHTS, Clicker, load_clicker, look_by_regions, save_clicks
+from delineate.engine.click_training import ClickSamples, ClickSettings, train_clicks
+from delineate.metrics.clicks import Click, Clicked, click_through
+from delineate.models.click_net import ClickNet
+
+LEAST = 20  # pixels of an object
+MOST = 20  # clicks
+Tool = Callable[[np.ndarray, list[Click], dl.Masks | None], dl.Masks]
+
+
+def tool_of(clicker: Clicker) -> Tool:
+    return lambda image, clicks, before: clicker.segment(image, clicks, before=before)
+
+
+def objects(data: Any, each: int) -> Iterator[tuple[np.ndarray, dl.Masks, str]]:
+    """Image, one object's mask and the image's group."""
+    rng = np.random.default_rng(0)
+    groups = data.groups.get("modality", [""] * len(data))
+    for i, group in enumerate(groups):
+        sample = data[i]
+        truth = sample.truth[~sample.truth.crowd].masks
+        large = np.flatnonzero(truth.area >= LEAST)
+        for k in rng.permutation(large)[:each]:
+            yield sample.image, truth[int(k)], group
+
+
+def clicked(tool: Tool, image: np.ndarray, truth: dl.Masks, wanted: float) -> tuple[Clicked, list[float]]:
+    """One object clicked through, and each click's milliseconds of CPU."""
+    times: list[float] = []
+
+    def segment(clicks: Any, before: np.ndarray) -> np.ndarray:
+        start = time.process_time()
+        so_far = dl.Masks.from_dense(before[None]) if before.any() else None
+        found = tool(image, list(clicks), so_far)
+        times.append(1000 * (time.process_time() - start))
+        return found.dense()[0]
+
+    return click_through(segment, truth.dense()[0], wanted, MOST), times
+
+
+def row(name: str, done: list[Clicked], times: list[float], wanted: float) -> str:
+    counts = [c.clicks_to(wanted, MOST) for c in done]
+    failed = sum(max(c.ious, default=0) < wanted for c in done)
+    at = [np.mean([c.ious[min(n, len(c.ious)) - 1] if c.ious else 0 for c in done]) for n in (1, 2, 3)]
+    return (
+        f"| {name} | {len(done)} | {statistics.mean(counts):.2f} | {statistics.median(counts):g} | "
+        f"{100 * failed / len(done):.1f} % | {at[0]:.3f} | {at[1]:.3f} | {at[2]:.3f} | "
+        f"{statistics.median(times):.0f} | {np.percentile(times, 99):.0f} |"
+    )
+
+
+def train(minutes: float, out: Path, start: Path | None) -> None:
+    """The package's click weights."""
+    folder = Path(os.environ["DELINEATE_DATA"])
+    settings = ClickSettings(minutes=minutes)
+    parts = [
+        (dl.open_dataset(folder / "dsb2018", split="train"), 0.75),
+        (dl.open_dataset(folder / "segmush", split="train")[::4], 0.15),
+        (dl.open_dataset(folder / "strawberry", split="train"), 0.10),
+    ]
+    nuclei: Any = dl.load("nuclei").segmenter
+    net = ClickNet(tuple(nuclei.settings["channels"]))
+    net.take_trunk(nuclei)
+    if start is not None:
+        net.load_state_dict(load_clicker(start).look.net.state_dict())
+        net.requires_grad_(True)
+    begin = time.monotonic()
+    samples = ClickSamples(parts, settings)
+    print(f"{time.monotonic() - begin:.0f} s to read; groups {[len(g) for g in samples.groups]}", flush=True)
+    steps = train_clicks(
+        net, samples, settings, lambda line: print(line, flush=True), lambda so_far: save_clicks(so_far, out)
+    )
+    record = f"{steps} steps of {settings.batch_size} on dsb2018 (CC0), segmush (CC BY 4.0), strawberry (MIT)"
+    save_clicks(net, out, record, "CC-BY-4.0")
+    print(f"wrote {out}: {record}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="dsb2018")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--each", type=int, default=3)
+    parser.add_argument("--wanted", type=float, default=0.85)
+    parser.add_argument("--tools", nargs="+", default=["network", "classic"])
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--train", type=float, metavar="MINUTES")
+    parser.add_argument("--start", type=Path, help="train on from these weights")
+    parser.add_argument("--out", type=Path, default=Path("click.safetensors"))
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.train:
+        train(options.train, options.out, options.start)
+        return
+    data = dl.open_dataset(Path(os.environ["DELINEATE_DATA"]) / options.data, split=options.split)
+    tools: dict[str, Tool] = {}
+    if "network" in options.tools:
+        tools["network"] = tool_of(load_clicker(options.weights))
+    if "classic" in options.tools:
+        tools["classic"] = tool_of(Clicker(look_by_regions))
+    chosen = list(objects(data, options.each))
+    print(f"{datetime.date.today()}, torch {torch.__version__}, {options.data} {options.split}, "
+          f"{len(chosen)} objects, IoU {options.wanted}\n")  # fmt: skip
+    print("| tool | objects | NoC | median | failed | IoU after 1 | 2 | 3 | CPU ms a click | 99 % below |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name, tool in tools.items():
+        results = [(clicked(tool, image, truth, options.wanted), group) for image, truth, group in chosen]
+        parts = {"": results} | {
+            g: [r for r in results if r[1] == g] for g in sorted({r[1] for r in results} - {""})
+        }
+        for part, members in parts.items():
+            done = [r[0][0] for r in members]
+            print(row(f"{name}{', ' if part else ''}{part}", done, [t for r in members for t in r[0][1]],
+                      options.wanted), flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
