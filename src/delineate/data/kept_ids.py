@@ -42,25 +42,24 @@ class _Content(msgspec.Struct):
     images: dict[str, _Image]
 
 
-def keep(folder: Path, data: Dataset, placed: Mapping[str, str]) -> None:
+def keep(folder: Path, classes: Labels, placed: Mapping[str, Record]) -> None:
     """Writes the file.
 
     Args:
         folder: the dataset's.
-        data: what was written.
-        placed: for each record's name where its image stands, relative to the folder.
+        classes: of what was written.
+        placed: the records by where their images stand, relative to the folder.
     """
     images = {
-        placed[record.name]: {
+        file: {
             "name": record.name,
             "id": record.image_id,
             **({"groups": dict(record.groups)} if record.groups else {}),
         }
-        for record in data.records
-        if record.name in placed
+        for file, record in placed.items()
     }
     (folder / FILE).parent.mkdir(exist_ok=True)
-    content = {**data.classes.to_dict(), "images": images}
+    content = {**classes.to_dict(), "images": images}
     with atomic(folder / FILE) as temporary:
         temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
@@ -82,7 +81,7 @@ def restore(data: Dataset, folder: Path) -> Dataset:
         raise DatasetError(f"{file}: expected ids of images, got {error}; remove the file to go on") from None
     root = folder.resolve()
     records = tuple(_restored(record, content.images, root) for record in data.records)
-    different = len({r.image_id for r in records}) == len(records) == len({r.name for r in records})
+    different = len({r.image_id for r in records}) == len(records)
     return replace(
         data, records=records if different else data.records, classes=_classes(data.classes, content)
     )

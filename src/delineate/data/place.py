@@ -27,12 +27,12 @@ class Place:
     Attributes:
         how: ``copy`` the file; ``link`` it (a hard link; a copy where the file system has none); ``none``.
         root: the written dataset's folder; nothing is placed outside it.
-        placed: for each record's name where its image stands, relative to ``root``, whatever ``how`` is.
+        placed: the record of each image by where it stands, relative to ``root``, whatever ``how`` is.
     """
 
     how: How
     root: Path
-    placed: dict[str, str] = field(default_factory=dict)
+    placed: dict[str, Record] = field(default_factory=dict)
 
     def __call__(self, record: Record, target: Path) -> None:
         """Puts the image at ``target``; its folder is made. A PNG is encoded where another format is given.
@@ -47,7 +47,7 @@ class Place:
             raise DatasetError(
                 f"{record.name!r}: expected an image inside the dataset, got {target}; rename it"
             )
-        self.placed[record.name] = end.relative_to(root).as_posix()
+        self.placed[end.relative_to(root).as_posix()] = record
         if self.how == "none":
             return
         if target.exists():

@@ -120,7 +120,7 @@ def write_dataset(
         if on_loss == "error":
             losses.refuse(str(out))
         if not single and "ids" not in row.holds:
-            keep(staging, data, place.placed)
+            keep(staging, data.classes, place.placed)
         if out.is_dir():
             out.rmdir()
         (staging / out.name if single else staging).rename(out)

@@ -15,6 +15,7 @@ from ..images import read_size
 from ..records import SPLIT_NAMES, Dataset, Record
 from . import coco_check as check
 from .coco_check import Bad, Findings
+from .coco_columns import with_columns
 from .coco_outlines import plain_annotations
 from .coco_truth import Annotation, decode, outlines
 from .coco_write import write as write
@@ -47,7 +48,8 @@ def read(
     """
     path = Path(path)
     with without_collection():
-        image_rows, annotation_rows, category_rows = check.tables(load_json(path), path)
+        content = load_json(path)
+        image_rows, annotation_rows, category_rows = check.tables(content, path)
         findings = Findings(path)
         classes = check.categories(category_rows, findings)
         folder = None if images is False else image_folder(path, images, image_rows)
@@ -57,11 +59,12 @@ def read(
         if not annotation_rows:
             findings.counts["no annotations: every image counts as background"] = 1
         notes = findings.settle(skip_invalid)
+        rows = with_columns(records, content)
     if image_rows and not records:
         raise DatasetError(
             f"{path}: expected at least one usable image, got none: {notes[-1]}; mend the file"
         )
-    return Dataset(tuple(records), classes, decode, "COCO", path, notes, outlines=outlines)
+    return Dataset(rows, classes, decode, "COCO", path, notes, outlines=outlines)
 
 
 def image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Path:

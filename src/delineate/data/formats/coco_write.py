@@ -1,20 +1,18 @@
-"""Writing COCO instance annotations."""
+"""Writing COCO instance annotations: one file, or a folder with images and a file for each split."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 
 from ..losses import Losses
-from ..place import Place
-from ..records import Dataset, Sample
-from ..write import atomic
+from ..place import Place, safe_name
+from ..records import Dataset, Drawn, Record, Sample
+from .coco_document import category_rows, document
 
 
 def write(
@@ -25,10 +23,14 @@ def write(
     *,
     classes: Labels | None = None,
 ) -> Path:
-    """Writes ground truth as COCO JSON, atomically; masks as compressed RLE: exact, with holes and parts.
+    """Writes ground truth as COCO JSON, atomically; polygons as they were drawn, else compressed RLE: exact.
+
+    Tracks are written as ``track_id``, with ``videos`` and ``video_id``, ``frame_id`` of the images. Further
+    columns of an image, such as its split, stand in ``columns``, which other tools leave alone.
 
     Args:
-        path: the JSON file; its folder must exist.
+        path: the JSON file, whose folder must exist; or, of a dataset, a folder: ``annotations.json`` and
+            ``images/``, with several splits ``annotations/instances_SPLIT.json`` and ``images/SPLIT/``.
         samples: a dataset (its images are not decoded) or samples.
         losses: where to count what COCO cannot hold.
         place: puts the images; None leaves them where they are.
@@ -37,38 +39,78 @@ def write(
     Raises:
         DatasetError: no samples, or samples of different classes.
     """
-    rows: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
-    for name, image_id, truth in _each(samples):
-        classes = classes or truth.classes
-        if truth.classes != classes:
-            raise DatasetError(
-                f"{path}: expected one list of classes, got another in {name!r}; map the labels first"
-            )
-        height, width = truth.size
-        rows["images"].append({"id": image_id, "file_name": name, "height": height, "width": width})
-        encoded = truth.masks.to_rle() if truth.masks is not None else [None] * len(truth)
-        for i, rle in enumerate(encoded):
-            x1, y1, x2, y2 = truth.boxes[i].tolist()
-            row = {
-                "id": len(rows["annotations"]) + 1,
-                "image_id": image_id,
-                "category_id": classes.id(int(truth.labels[i])),
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": float(truth.area[i]),
-                "iscrowd": int(truth.crowd[i]),
-            }
-            rows["annotations"].append(row if rle is None else {**row, "segmentation": rle})
-    if classes is None:
-        raise DatasetError(
-            f"{path}: expected at least one sample, got none; give classes to write an empty file"
+    path = Path(path)
+    if not isinstance(samples, Dataset):
+        return _write_samples(path, samples, classes)
+    if path.suffix.lower() == ".json":
+        write_part(path, samples, losses, place, None)
+        return path
+    splits = list(dict.fromkeys(samples.groups.get("split", ())))
+    if not any(splits):
+        write_part(path / "annotations.json", samples, losses, place, path / "images")
+        return path
+    (path / "annotations").mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        part = samples.subset(
+            [i for i, r in enumerate(samples.records) if r.groups.get("split", "") == split]
         )
-    rows["categories"] = [{"id": i, "name": n} for i, n in zip(classes.ids, classes.names, strict=True)]
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
-    return Path(path)
+        name = safe_name(split or "rest").replace("/", "_")
+        file = path / "annotations" / f"instances_{name}.json"
+        write_part(file, part, losses, place, path / "images" / name, without=("split",))
+    return path
 
 
-def _each(samples: Dataset | Iterable[Sample]) -> Iterable[tuple[str, int, Instances]]:
-    if isinstance(samples, Dataset):
-        return ((r.name, r.image_id, samples.truth(i)) for i, r in enumerate(samples.records))
-    return ((s.name, s.image_id, s.truth) for s in samples)
+def write_part(
+    path: Path,
+    data: Dataset,
+    losses: Losses | None,
+    place: Place | None,
+    images: Path | None,
+    without: tuple[str, ...] = (),
+) -> None:
+    """Writes one JSON file.
+
+    Args:
+        path: the file.
+        data: what to write.
+        losses: where to count.
+        place: puts the images.
+        images: the folder they are placed in; None places none.
+        without: columns that are not written.
+    """
+    with document(path) as rows:
+        rows.categories = category_rows(data.classes)
+        for index, record in enumerate(data.records):
+            truth = data.truth(index)
+            if losses is not None:
+                losses.tally(truth, record.name, "scores")
+            name = safe_name(record.name)
+            if place is not None and images is not None:
+                place(record, images / name)
+            height, width = truth.size
+            row = {"id": record.image_id, "file_name": name, "height": height, "width": width}
+            rows.image(row, record, without)
+            drawn: Drawn = data.drawn(index) if data.outlines is not None else ()
+            rows.annotations(truth, drawn, record.image_id, "sequence" in record.groups)
+
+
+def _write_samples(path: Path, samples: Iterable[Sample], classes: Labels | None) -> Path:
+    with document(path) as rows:
+        for sample in samples:
+            truth: Instances = sample.truth
+            classes = classes or truth.classes
+            if truth.classes != classes:
+                raise DatasetError(
+                    f"{path}: expected one list of classes, got another in {sample.name!r}; "
+                    "map the labels first"
+                )
+            height, width = truth.size
+            row = {"id": sample.image_id, "file_name": sample.name, "height": height, "width": width}
+            rows.image(row, Record(sample.name, sample.path, sample.image_id, truth.size, None))
+            rows.annotations(truth, (), sample.image_id, tracked=False)
+        if classes is None:
+            raise DatasetError(
+                f"{path}: expected at least one sample, got none; give classes to write an empty file"
+            )
+        rows.categories = category_rows(classes)
+    return path

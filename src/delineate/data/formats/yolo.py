@@ -21,7 +21,6 @@ from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
-from delineate.core.polygons import Polygon
 
 SLACK = 0.01
 """So far outside 0..1 a coordinate is taken for rounding and clipped; beyond, for pixels."""
@@ -44,8 +43,7 @@ def read_objects(path: str | Path, size: tuple[int, int], classes: Labels, truth
         path: the text file; an empty one means no objects.
         size: (height, width) of the image in pixels.
         classes: those that the file's class numbers count, from 0.
-        truth: the lines are annotations, by the even-odd rule and without confidences; else detections, by
-            the rule of pycocotools.
+        truth: the lines are annotations, which need no confidences.
 
     Raises:
         DatasetError: no such file or text, or a line that is none of the above; the message has its number.
@@ -71,8 +69,7 @@ def read_objects(path: str | Path, size: tuple[int, int], classes: Labels, truth
         table = np.array([row.values for row in rows]).reshape(-1, 2, 2) * sides
         boxes = np.concatenate([table[:, 0] - table[:, 1] / 2, table[:, 0] + table[:, 1] / 2], axis=1)
     else:
-        rings = [row.values.reshape(-1, 2) * sides for row in rows]
-        outlines = [[Polygon(ring) if truth else ring.ravel().tolist()] for ring in rings]
+        outlines = [[_pixels(row, sides).ravel().tolist()] for row in rows]
         masks = Masks.from_polygons(outlines, size, [f"{path}:{row.number}" for row in rows])
     return Instances(
         size,
@@ -82,6 +79,27 @@ def read_objects(path: str | Path, size: tuple[int, int], classes: Labels, truth
         masks=masks,
         classes=classes,
     )
+
+
+def read_rings(path: str | Path, size: tuple[int, int], classes: Labels) -> list[NDArray[np.float64] | None]:
+    """The outline of each line, (K, 2) xy in pixels; None for a box.
+
+    Args:
+        path: the text file.
+        size: (height, width) of the image in pixels.
+        classes: those that the file's class numbers count, from 0.
+
+    Raises:
+        DatasetError: as :func:`read_objects`.
+    """
+    rows = [_row(line, f"{path}:{k}", k, len(classes)) for k, line in _lines(Path(path))]
+    sides = np.array([size[1], size[0]], np.float64)
+    return [None if len(row.values) == 4 else _pixels(row, sides) for row in rows]
+
+
+def _pixels(row: _Row, sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, 2) xy in pixels, to 4 decimals, so that the noise of the division is gone."""
+    return np.round(row.values.reshape(-1, 2) * sides, 4)
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

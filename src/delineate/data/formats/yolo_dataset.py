@@ -5,7 +5,7 @@ and ``names`` (docs.ultralytics.com, "Instance Segmentation Datasets Overview").
 has no objects. Without ``data.yaml``, ``obj.names`` or ``classes.txt`` name the classes, a line each.
 
 An outline is one ring. Objects with holes or several parts are written as one ring with bridges of no width
-(:func:`delineate.data.rings.single_ring`), which the even-odd rule reads back exactly.
+(:func:`delineate.data.rings.single_ring`); outlines along pixel edges come back exactly.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..records import SPLIT_NAMES, Dataset, Record
 from ..rings import Ring, apart, single_ring
 from ..sniff import SUFFIXES
 from ..write import atomic
-from .yolo import read_objects
+from .yolo import read_objects, read_rings
 
 CONTENTS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 NAME_FILES = ("obj.names", "classes.txt")
@@ -104,7 +104,7 @@ def read(
                {"split": split} if split else {})
         for number, (image, split, name) in enumerate(found, 1)
     )  # fmt: skip
-    return Dataset(records, classes, decode, "YOLO", path, tuple(notes))
+    return Dataset(records, classes, decode, "YOLO", path, tuple(notes), outlines=outlines)
 
 
 def _load_yaml(file: Path) -> dict[str, Any]:
@@ -205,6 +205,18 @@ def decode(record: Record, classes: Labels) -> tuple[Instances, tuple[str, ...]]
     return read_objects(record.annotation, size, classes, truth=True), ()
 
 
+def outlines(record: Record, classes: Labels) -> list[list[Polygon] | None]:
+    """The rings as the file has them; None for boxes, and for rings with bridges."""
+    size = record.size or read_size(record.path)
+    if not record.annotation.is_file():
+        return []
+    rings = read_rings(record.annotation, size, classes)
+    return [
+        [Polygon(ring)] if ring is not None and len(np.unique(ring, axis=0)) == len(ring) else None
+        for ring in rings
+    ]
+
+
 def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
     """Writes ``data.yaml``, ``images/`` and ``labels/``; images without a split go to ``train``.
 
@@ -281,4 +293,4 @@ def _ring(parts: list[Polygon], truth: Instances, i: int) -> Ring:
 
 
 def _numbers(values: Iterable[float]) -> str:
-    return " ".join(f"{value:.8f}".rstrip("0").rstrip(".") or "0" for value in values)
+    return " ".join(f"{value:.9f}".rstrip("0").rstrip(".") or "0" for value in values)
