@@ -42,7 +42,7 @@ export function topBar(studio, element, images, byId) {
 
 /** The strip of tools, one button each. */
 export function toolBar(studio, element, tools, byId) {
-  const actions = [["merge", "merge"], ["fill-holes", "hole"], ["front", "front"], ["delete", "trash"]];
+  const actions = [["merge", "merge"], ["fill-holes", "solid"], ["front", "front"], ["delete", "trash"]];
   const draw = () => {
     const made = Object.entries(tools.all).filter(([, tool]) => !tool.changes || studio.canEdit || !studio.image).map(([name, tool]) =>
       button({ icon: name, title: tool.title, keys: shownKey(byId(name).keys[0]), className: "tool", id: `tool-${name}`,

@@ -65,6 +65,11 @@ export class Stage {
     studio.tell("view");
   }
 
+  /** Whether the canvas shows all there is: every tile has come and every picture is painted. */
+  get idle() {
+    return !this.asked && this.tiles.idle && this.scene.work === null;
+  }
+
   /** Paint everything anew. */
   anew() {
     this.studio.ground = getComputedStyle(document.documentElement).getPropertyValue("--stage").trim();

@@ -27,6 +27,11 @@ export class Tiles {
     this.told = false;
   }
 
+  /** Whether all that was asked for is there. */
+  get idle() {
+    return this.running.size === 0 && this.wanted.length === 0;
+  }
+
   /** The level whose pixels are nearest to screen pixels, never coarser than them by much. */
   level(scale) {
     const wish = Math.floor(Math.log2(1 / scale) + 0.2);

@@ -21,7 +21,7 @@ export class Classes {
     const rows = studio.project.classes.map((each, i) => this.row(each, i, counts.get(each.id) ?? 0, chosen.has(each.id)));
     fill(this.element,
       h("header", {}, h("h2", {}, "Classes"),
-        studio.may("annotator") && button({ icon: "plus", title: "New class", className: "bare", onclick: () => this.edit(null) })),
+        studio.may("admin") && button({ icon: "plus", title: "New class", className: "bare", onclick: () => this.edit(null) })),
       rows.length ? h("div.class-list", { role: "radiogroup", "aria-label": "Class of what is drawn next" }, rows)
         : h("p.soft.small", {}, "No classes yet: make one to draw."));
   }
@@ -35,7 +35,7 @@ export class Classes {
         h("span.name", {}, each.name),
         h("span.soft.small.number", {}, count || ""),
         index < 9 && h("kbd", {}, String(index + 1))),
-      studio.may("annotator") && button({ icon: "more", title: `Change the class ${each.name}`, className: "bare", onclick: () => this.edit(each) }));
+      studio.may("admin") && button({ icon: "more", title: `Change the class ${each.name}`, className: "bare", onclick: () => this.edit(each) }));
   }
 
   /** Ask for the name and colour of a class; null makes a new one. */

@@ -24,7 +24,7 @@ export class Images {
   clear() {
     this.total = 0;
     this.known = []; // by index
-    this.asked = new Set(); // pages
+    this.asked = new Map(); // page -> promise of it
     this.turn = (this.turn ?? 0) + 1;
   }
 
@@ -69,9 +69,12 @@ export class Images {
     this.mark();
   }
 
-  async page(number) {
-    if (this.asked.has(number)) return;
-    this.asked.add(number);
+  page(number) {
+    if (!this.asked.has(number)) this.asked.set(number, this.fetchPage(number));
+    return this.asked.get(number);
+  }
+
+  async fetchPage(number) {
     const { turn } = this;
     try {
       const answer = await api.images({ ...this.query, offset: number * PAGE, limit: PAGE });

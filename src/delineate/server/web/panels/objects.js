@@ -120,7 +120,7 @@ export class ObjectList {
       h("div.buttons", {},
         several && button({ icon: "merge", text: "Merge", title: "Merge into one", keys: "M", onclick: () => edits.merge(ids) }),
         button({ icon: "front", title: "Bring to the front", keys: "Ctrl+]", onclick: () => edits.send({ op: "order", ids, to: "front" }, "In front") }),
-        button({ icon: "hole", title: "Fill holes", keys: "Shift+O", onclick: () => ids.forEach((id) => edits.send({ op: "fill_holes", id }, "Holes filled")) }),
+        button({ icon: "solid", title: "Fill holes", keys: "Shift+O", onclick: () => ids.forEach((id) => edits.send({ op: "fill_holes", id }, "Holes filled")) }),
         !several && button({ icon: "comment", title: "Comment", keys: "Shift+N", onclick: () => studio.tell("ask-object-comment") }),
         button({ icon: "carry", title: "Carry to the next image", keys: "G", onclick: () => studio.tell("ask-propagate") }),
         button({ icon: "trash", title: "Delete", keys: "Del", onclick: () => edits.delete(ids) })));

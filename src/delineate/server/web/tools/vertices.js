@@ -32,7 +32,7 @@ export class Vertices extends Tool {
 
   fresh() {
     if (this.held) return;
-    if (this.only?.id !== this.id || this.only?.version !== this.version) this.load();
+    if ((this.only?.id ?? null) !== this.id || this.only?.version !== this.version) this.load();
   }
 
   down(e) {
