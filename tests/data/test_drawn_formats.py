@@ -20,7 +20,7 @@ from delineate.data.losses import Losses
 from delineate.data.place import Place
 from delineate.data.records import Dataset, Record
 
-NAMES = ("labelme",)
+NAMES = ("labelme", "qupath")
 SIZE = (17, 23)
 CLASSES = Labels(("b <&'\"> é", "a, b", "never seen"), (1, 2, 3))
 

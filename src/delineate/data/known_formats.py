@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from delineate.core.errors import DatasetError
 
-from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image, labelme, yolo_dataset
+from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image, labelme, qupath, yolo_dataset
 from .losses import KINDS, Kind, Losses
 from .place import Place
 from .records import Dataset
@@ -90,6 +90,7 @@ _ROWS = (
            frozenset({"holes", "parts", "overlaps", "classes", "boxes only"})),
     Format("labelme", "labelme", labelme, labelme.recognise,
            EVERYTHING - {"scores", "tracks", "ids", "attributes"}),
+    Format("qupath", "QuPath", qupath, qupath.recognise, EVERYTHING - {"attributes"}, (".geojson",)),
     Format("coco-panoptic", "COCO panoptic", coco_panoptic, coco_panoptic.recognise,
            frozenset({"holes", "parts", "crowd", "classes", "ids"}), (".json",)),
     Format("coco", "COCO", coco, coco.recognise, EVERYTHING - {"attributes"}, (".json",)),
