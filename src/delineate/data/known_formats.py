@@ -22,7 +22,18 @@ from typing import Any, Literal
 
 from delineate.core.errors import DatasetError
 
-from .formats import ade20k, cityscapes, coco, coco_panoptic, label_image, labelme, qupath, yolo_dataset
+from .formats import (
+    ade20k,
+    cityscapes,
+    coco,
+    coco_panoptic,
+    cvat,
+    cvat_video,
+    label_image,
+    labelme,
+    qupath,
+    yolo_dataset,
+)
 from .losses import KINDS, Kind, Losses
 from .place import Place
 from .records import Dataset
@@ -88,6 +99,10 @@ _ROWS = (
     Format("label-images", "label images", label_image, label_image.recognise, frozenset({"holes", "parts"})),
     Format("yolo", "YOLO", yolo_dataset, yolo_dataset.recognise,
            frozenset({"holes", "parts", "overlaps", "classes", "boxes only"})),
+    Format("cvat", "CVAT", cvat, cvat.recognise,
+           EVERYTHING - {"scores", "tracks", "ids", "attributes"}, (".xml",)),
+    Format("cvat-video", "CVAT video", cvat_video, cvat_video.recognise,
+           EVERYTHING - {"scores", "ids", "attributes"}, (".xml",)),
     Format("labelme", "labelme", labelme, labelme.recognise,
            EVERYTHING - {"scores", "tracks", "ids", "attributes"}),
     Format("qupath", "QuPath", qupath, qupath.recognise, EVERYTHING - {"attributes"}, (".geojson",)),

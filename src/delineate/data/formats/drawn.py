@@ -120,10 +120,9 @@ def box(x1: float, y1: float, x2: float, y2: float, where: str) -> Box:
     return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
 
-def turned_box(corner: tuple[float, float], width: float, height: float, degrees: float) -> Polygon:
-    """A rectangle turned clockwise (as seen) about its top left corner."""
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
-    return Polygon(_turn(corners, degrees) + np.array(corner))
+def turned_box(given: Box, degrees: float, about: tuple[float, float]) -> Polygon:
+    """A rectangle turned clockwise (as seen, y down) about a point."""
+    return Polygon(_turn(given.polygon.exterior - np.array(about), degrees) + np.array(about))
 
 
 def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: float, where: str) -> Polygon:

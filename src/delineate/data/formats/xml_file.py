@@ -87,7 +87,7 @@ def _walk(path: Path, apart: bool = False) -> Iterator[Element]:
         raise DatasetError(f"{path}: expected a readable XML file, got {error}; check it") from None
 
 
-def tag(name: str, **attributes: object) -> str:
+def tag(name: str, /, **attributes: object) -> str:
     """The inside of a start tag, ``name a="1"``, quoted; characters that XML cannot hold become ``?``.
 
     Example:
