@@ -11,8 +11,10 @@ from fastapi import FastAPI, Request, Response
 from starlette.staticfiles import StaticFiles
 
 from .answers import add_errors, as_json
+from .assist import Assistant
 from .auth import ForbiddenError
-from .routes import images, objects, project
+from .learning import known_models
+from .routes import assist, images, objects, project
 from .studio import Studio
 
 WEB = Path(__file__).parent / "web"
@@ -46,6 +48,7 @@ def create_app(studio: Studio, background: bool = True) -> FastAPI:
         studio.closing.set()
         if background:
             worker.join(timeout=10)
+        app.state.assistant.close()
         studio.close()
 
     app = FastAPI(
@@ -56,6 +59,7 @@ def create_app(studio: Studio, background: bool = True) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     app.state.studio = studio
+    app.state.assistant = Assistant(studio, known_models(studio))
     add_errors(app)
 
     @app.middleware("http")
@@ -74,7 +78,7 @@ def create_app(studio: Studio, background: bool = True) -> FastAPI:
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
-    for module in (project, images, objects):
+    for module in (project, images, objects, assist):
         app.include_router(module.router)
     if (WEB / "index.html").is_file():
         app.mount("/", StaticFiles(directory=WEB, html=True), name="web")

@@ -10,8 +10,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from delineate.core.rle import MAX_PIXELS
 from delineate.data.images import read
 
+TILE = 256
+"""Width and height of a tile."""
+SMALL_VALUES = 48_000_000
+"""Images of up to so many values (4,000 x 4,000 in RGB) are held whole in memory while they are looked at."""
 RANGE = (1.0, 99.8)
 """Percentiles of the values that are shown as black and white at first."""
 
@@ -49,6 +54,15 @@ def halved(size: tuple[int, int], level: int) -> tuple[int, int]:
     return size
 
 
+def levels(size: tuple[int, int]) -> int:
+    """How many levels an image has: each halves the one before, the last is one tile."""
+    count, longest = 1, max(size)
+    while longest > TILE:
+        longest = -(-longest // 2)
+        count += 1
+    return count
+
+
 def half(pixels: NDArray[Any]) -> NDArray[Any]:
     """Each pixel the mean of two by two, (h, w, C) to (ceil(h / 2), ceil(w / 2), C); edges repeat."""
     odd = [(0, n % 2) for n in pixels.shape[:2]]
@@ -61,9 +75,9 @@ def half(pixels: NDArray[Any]) -> NDArray[Any]:
     return (total / 4 if wide is np.float32 else (total + 2) // 4).astype(pixels.dtype)
 
 
-def ranges_of(pixels: NDArray[Any]) -> list[tuple[float, float]]:
+def ranges_of(pixels: NDArray[Any], colour: bool) -> list[tuple[float, float]]:
     """Per channel the values shown as black and white; 0 and 255 for colours of eight bits."""
-    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+    if pixels.dtype == np.uint8 and colour:
         return [(0.0, 255.0)] * 3
     found = []
     for k in range(pixels.shape[2]):
@@ -82,7 +96,7 @@ class SmallImage:
         self.channels = int(stack.shape[2])
         self.dtype = stack.dtype
         self.colour = self.channels == 3
-        self.ranges = ranges_of(stack[:: 1 + self.size[0] // 1024, :: 1 + self.size[1] // 1024])
+        self.ranges = ranges_of(stack[:: 1 + self.size[0] // 1024, :: 1 + self.size[1] // 1024], self.colour)
         self.nbytes = stack.nbytes * 4 // 3
 
     def level_size(self, level: int) -> tuple[int, int]:
@@ -96,12 +110,17 @@ class SmallImage:
         return self._levels[level][y0:y1, x0:x1]
 
 
-def open_small(path: Path, channels: tuple[int, ...] | None) -> SmallImage:
-    """A small image with the channels asked for, or with all that it has."""
+def read_all(path: Path, channels: tuple[int, ...] | None) -> NDArray[Any]:
+    """The whole image, (H, W, C), with the channels asked for or with all that it has.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     if channels is None:
         count = channel_count(path)
         channels = None if count in (1, 3) else tuple(range(count))
-    return SmallImage(read(path, channels=channels).pixels)
+    pixels = read(path, channels=channels, max_pixels=MAX_PIXELS).pixels
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
 def channel_count(path: Path) -> int:

@@ -19,10 +19,13 @@ from delineate.core.masks import Masks
 from delineate.core.polygons import Polygon
 from delineate.data.images import read_size
 from delineate.data.records import Dataset
+from delineate.data.write import atomic
 
 from . import edits, tiles
 from .auth import Gate
-from .pyramid import Pyramid, open_small
+from .large import file_key, open_large
+from .pyramid import SMALL_VALUES, Pyramid, SmallImage, channel_count, read_all
+from .recent import Recent
 from .store import history, images
 from .store.classes import labels
 from .store.database import Database, tick
@@ -59,8 +62,9 @@ class Studio:
     queue: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        self._pyramids = tiles.Recent(CACHE_BYTES)
+        self._pyramids = Recent(CACHE_BYTES)
         self._opening = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
         self.closing = threading.Event()
         self.news = 0
         with self.database.write() as connection:
@@ -77,14 +81,50 @@ class Studio:
         found: Pyramid | None = self._pyramids.get(image_id)
         if found is not None:
             return found
-        with self._opening:  # two tiles of one image that come at once open it once
+        with self._opening:
+            own = self._locks.setdefault(image_id, threading.Lock())
+        with own:  # two tiles of one image that come at once open it once
             found = self._pyramids.get(image_id)
             if found is None:
-                with self.database.read() as connection:
-                    row = images.row_of(connection, image_id)
-                found = open_small(Path(row.path), self.data.channels)
+                found = self._open(self.path(image_id))
                 self._pyramids.put(image_id, found, found.nbytes)
         return found
+
+    def path(self, image_id: int) -> Path:
+        """Where the image lies.
+
+        Raises:
+            InputError: no such image.
+        """
+        with self.database.read() as connection:
+            return Path(images.row_of(connection, image_id).path)
+
+    def _open(self, path: Path) -> Pyramid:
+        channels = self.data.channels
+        height, width = read_size(path)
+        count = channel_count(path) if channels is None else len(channels)
+        if height * width * count > SMALL_VALUES:
+            return open_large(path, channels, self.cache)
+        return SmallImage(read_all(path, channels))
+
+    def thumbnail(self, image_id: int, side: int) -> bytes:
+        """The whole image within ``side`` x ``side`` pixels, as JPEG; kept on the disk.
+
+        Raises:
+            InputError: no such image, or its file cannot be read.
+        """
+        path = self.path(image_id)
+        if not path.is_file():
+            raise InputError(f"{path}: expected an image, got nothing there; put it back")
+        kept = self.cache / "thumbnails" / f"{file_key(path, self.data.channels)}-{side}.jpg"
+        if kept.is_file():
+            return kept.read_bytes()
+        known: Pyramid | None = self._pyramids.get(image_id)  # a list of thousands must not push others out
+        data, _ = tiles.encode(tiles.thumbnail(known or self._open(path), side), lossless=False)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(kept) as temporary:
+            temporary.write_bytes(data)
+        return data
 
     def pixels(self, image_id: int, box: tuple[int, int, int, int] | None = None) -> NDArray[Any]:
         """The image, or the part [x0, x1) x [y0, y1) of it, at full resolution as stored.

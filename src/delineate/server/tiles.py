@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +13,7 @@ from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 
-from .pyramid import Pyramid
-
-TILE = 256
+from .pyramid import TILE, Pyramid, levels
 
 
 @dataclass(frozen=True)
@@ -35,15 +31,6 @@ class View:
     low: float | None = None
     high: float | None = None
     gamma: float = 1.0
-
-
-def levels(size: tuple[int, int]) -> int:
-    """How many levels an image has: each halves the one before, the last is one tile."""
-    count, longest = 1, max(size)
-    while longest > TILE:
-        longest = -(-longest // 2)
-        count += 1
-    return count
 
 
 def tile(pyramid: Pyramid, level: int, column: int, row: int, view: View) -> NDArray[np.uint8]:
@@ -124,30 +111,3 @@ def thumbnail(pyramid: Pyramid, side: int) -> NDArray[np.uint8]:
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-class Recent:
-    """Things made lately, the oldest dropped when they weigh too much together; safe between threads."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._weight = limit, 0
-        self._kept: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        """What is kept under a key, or None."""
-        with self._lock:
-            if key not in self._kept:
-                return None
-            self._kept.move_to_end(key)
-            return self._kept[key][0]
-
-    def put(self, key: Any, value: Any, weight: int) -> None:
-        """Keep something that weighs so many bytes."""
-        with self._lock:
-            if key in self._kept:
-                self._weight -= self._kept.pop(key)[1]
-            self._kept[key] = (value, weight)
-            self._weight += weight
-            while self._weight > self._limit and len(self._kept) > 1:
-                self._weight -= self._kept.popitem(last=False)[1][1]

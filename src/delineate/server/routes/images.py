@@ -11,8 +11,9 @@ from delineate.core.errors import InputError
 from .. import requests as ask
 from ..answers import as_json
 from ..auth import Annotator, Asker, ForbiddenError
+from ..pyramid import TILE, levels
 from ..store import images
-from ..tiles import TILE, View, encode, levels, thumbnail, tile
+from ..tiles import View, encode, tile
 from . import Open
 
 router = APIRouter()
@@ -83,8 +84,7 @@ def small(
     studio: Open, user: Asker, image_id: int, size: Annotated[int, Query(ge=16, le=1024)] = 160
 ) -> Response:
     """The whole image, reduced."""
-    data, kind = encode(thumbnail(studio.pyramid(image_id), size), lossless=False)
-    return Response(data, media_type=kind, headers=_KEPT)
+    return Response(studio.thumbnail(image_id, size), media_type="image/jpeg", headers=_KEPT)
 
 
 def _view(channel: str, lo: float | None, hi: float | None, gamma: float) -> View:
