@@ -86,14 +86,17 @@ def _piece(data: bytes, kind: int, subtype: int, sub_pixel: bool, where: str) ->
         path = np.frombuffer(data, ">f4", floats, _HEADER).astype(np.float64)
         return _composite(np.nan_to_num(path, nan=-1, posinf=-1, neginf=-1).tolist(), where)
     if kind in (RECT, OVAL):
-        corners = (x, y, x + x2, y + y2) if sub_pixel else (left, top, right, bottom)
-        around = box(*corners, where)
+        if sub_pixel:
+            around = box(x, y, x + x2, y + y2, where)
+        else:
+            around = box(left, top, right, bottom, where)
         if kind == RECT:
             return around
         middle = ((around.x1 + around.x2) / 2, (around.y1 + around.y2) / 2)
         return ellipse(middle, ((around.x2 - around.x1) / 2, (around.y2 - around.y1) / 2), 0, where)
     if kind == FREEHAND and subtype in (_ELLIPSE, _TURNED):
-        return _along(np.array([[x, y], [x2, y2]]), *struct.unpack_from(">f", data, 52), subtype, where)
+        (width,) = struct.unpack_from(">f", data, 52)
+        return _along(np.array([[x, y], [x2, y2]]), width, subtype, where)
     if kind not in (POLYGON, FREEHAND, TRACED):
         raise Bad(f"{where}: expected a kind of ROI from 0 to 10, got {kind}")
     (count,) = struct.unpack_from(">H", data, 16)
@@ -216,10 +219,8 @@ def encode(
         else:
             path = np.concatenate([_path(ring) for ring in rings]).astype(">f4")
             floats, body = len(path), path.tobytes()
-    left, top, right, bottom = (
-        *np.floor(low).astype(np.int64).tolist(),
-        *np.ceil(high).astype(np.int64).tolist(),
-    )
+    left, top = np.floor(low).astype(np.int64).tolist()
+    right, bottom = np.ceil(high).astype(np.int64).tolist()
     header = struct.pack(
         ">4shBxHHHHH16sHi4sIHHIii", b"Iout", _VERSION, kind,
         top & 65535, left & 65535, bottom & 65535, right & 65535, count if count < 65536 else 0, first,
