@@ -33,6 +33,7 @@ from .formats import (
     label_image,
     labelme,
     qupath,
+    voc,
     yolo_dataset,
 )
 from .losses import KINDS, Kind, Losses
@@ -96,6 +97,8 @@ class Format:
 _ROWS = (
     Format("cityscapes", "Cityscapes", cityscapes, cityscapes.recognise,
            frozenset({"holes", "parts", "crowd"})),
+    Format("voc", "PASCAL VOC", voc, voc.recognise,
+           frozenset({"holes", "parts", "crowd", "classes", "boxes only"})),
     Format("ade20k", "ADE20K", ade20k, ade20k.is_ade20k, frozenset({"holes", "parts"})),
     Format("label-images", "label images", label_image, label_image.recognise, frozenset({"holes", "parts"})),
     Format("yolo", "YOLO", yolo_dataset, yolo_dataset.recognise,
