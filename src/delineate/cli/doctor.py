@@ -13,11 +13,14 @@ delineate doctor my-dataset
 
 delineate doctor annotations.json --images photos --all
 
+delineate doctor my-dataset --fix my-dataset-mended
+
 delineate doctor my-dataset --json > findings.json
 
 delineate doctor my-dataset --headers --strict
 
-Exit codes: 0 no faults; 1 faults found (with --strict, advice counts too); 2 nothing can be read."""
+The dataset itself is only read. Exit codes: 0 no faults; 1 faults found (with --strict, advice counts too;
+with --fix, faults that are left); 2 nothing can be used."""
 
 
 def doctor_command(
@@ -27,6 +30,10 @@ def doctor_command(
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of the images, where they do not lie beside the annotations."),
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(help="Write a mended copy into this new folder, with log.csv of what was changed."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every case, not the first five.")] = False,
     headers: Annotated[
@@ -44,12 +51,14 @@ def doctor_command(
     """Examine a dataset: labels, images, duplicates, leaks between splits; suggest settings."""
     import json
 
+    from delineate.core.errors import DatasetError
     from delineate.data.check import check, open_parts
     from delineate.engine.doctor import SHOWN, exit_code, lines, verdict
+    from delineate.engine.doctor_fix import fix as write_copy
     from delineate.engine.doctor_settings import suggest
 
     from .bars import bar
-    from .messages import tell
+    from .messages import say, tell
 
     opened = open_parts(dataset, images)
     with bar("images", sum(map(len, opened.parts)), quiet) as tick:
@@ -65,5 +74,14 @@ def doctor_command(
     else:
         for line in lines(checkup, suggestion, shown=None if everything else SHOWN):
             tell(line)
+    if checkup.failed:
+        raise DatasetError(checkup.failed)
+    if fix is not None:
+        with bar("writing", checkup.images, quiet) as tick:
+            fixed = write_copy(checkup, fix, tick=tick)
+        for line in fixed.written.losses.told():
+            say(f"warning: {line}")
+        say(str(fixed))
+        code = 1 if fixed.left(strict) else 0
     if code:
         raise typer.Exit(code)

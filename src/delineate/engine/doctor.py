@@ -15,11 +15,13 @@ SHOWN = 5
 """So many cases of a kind are told, unless all are asked for."""
 CLASSES_SHOWN = 20
 
-CLEAN, FAULTY = 0, 1
+CLEAN, FAULTY, UNUSABLE = 0, 1, 2
 
 
 def exit_code(checkup: Checkup, strict: bool) -> int:
-    """0 where there is no fault (``strict``: and no advice), else 1."""
+    """0 where there is no fault (``strict``: and no advice), 2 where nothing can be used, else 1."""
+    if checkup.failed:
+        return UNUSABLE
     return FAULTY if checkup.faults or (strict and checkup.findings) else CLEAN
 
 
@@ -42,7 +44,7 @@ def lines(
             yield heading
         for kind, cases in groups:
             yield from _cases(kind, cases, shown)
-    if settings:
+    if settings and not checkup.failed:
         yield from _classes(checkup)
         yield from _suggested(suggestion)
     yield ""
@@ -50,13 +52,13 @@ def lines(
 
 
 def verdict(checkup: Checkup) -> str:
-    """One line: how many faults of how many kinds."""
-    faults, advice = checkup.faults, len(checkup.findings) - checkup.faults
+    """One line: how many faults of how many kinds, and what advice."""
     if not checkup.findings:
-        return "nothing to be found"
-    kinds = len({finding.kind for finding in checkup.findings if finding.severity == "fault"})
-    told = f"{_number(faults, 'fault')} of {_number(kinds, 'kind')}" if faults else "no faults"
-    return f"{told}; {_number(advice, 'piece')} of advice" if advice else told
+        return "nothing wrong was found"
+    kinds = [name for name, _ in _by_kind(checkup.findings, "fault")]
+    advice = [name for name, _ in _by_kind(checkup.findings, "advice")]
+    told = f"{_number(checkup.faults, 'fault')} ({', '.join(kinds)})" if kinds else "no faults"
+    return f"{told}; advice: {', '.join(advice)}" if advice else told
 
 
 def as_json(checkup: Checkup, suggestion: Suggestion | None, code: int) -> dict[str, Any]:

@@ -115,10 +115,10 @@ def _general(sizes: _Sizes) -> tuple[str, dict[str, str], list[str]]:
     reasons = [f"a one-stage network suits objects of {sizes.median:.0f} px in images of {sizes.long:.0f} px"]
     if side != YOLO_SIZE:
         settings = {"model.settings.image_size": str(side), **settings}
-        reasons.append(
-            f"at {side} px a side a quarter of the objects are below {sizes.quarter * scale:.0f} px"
-            + ("; cut larger images into tiles to see more" if sizes.quarter * scale < SMALL * 0.8 else "")
-        )
+        if sizes.quarter * scale < 2 * SMALL:
+            tiles = "; cut the images into tiles to see more" if sizes.quarter * scale < SMALL else ""
+            small = f"a quarter of the objects are below {sizes.quarter * scale:.0f} px"
+            reasons.append(f"at {side} px a side {small}{tiles}")
     if sizes.most > YOLO_DETECTIONS * 0.8:
         settings["model.settings.limits.max_det"] = str(_up(sizes.most * 1.5, 100))
         reasons.append(f"an image holds up to {sizes.most} objects; the default keeps {YOLO_DETECTIONS}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from delineate.core.errors import InputError
@@ -73,28 +73,33 @@ def _same_objects(one: Seen, other: Seen) -> bool:
 
 
 def _alike(seen: Sequence[Seen]) -> list[Finding]:
+    """Images that look the same: each is told once, with the one that it looks most like."""
     visible = [one for one in seen if one.picture.look is not None]
     looks: list[Look] = [one.picture.look for one in visible if one.picture.look is not None]
-    pairs = sorted(close_pairs(looks), key=lambda pair: _split(visible[pair[0]]) == _split(visible[pair[1]]))
+    best: dict[tuple[str, int], tuple[float, str]] = {}
+    told: list[tuple[str, int]] = []
+    for i, j, agree, words in _pairs(visible, looks):
+        kind = "alike" if _split(visible[i]) == _split(visible[j]) else "leak"
+        one, other = (j, i) if kind == "leak" and _split(visible[j]) == "train" else (i, j)
+        if (kind, other) not in best:
+            told.append((kind, other))
+        if agree > best.get((kind, other), (0.0, ""))[0]:
+            best[kind, other] = agree, f"{_name(visible[one])}{words}"
     found = []
-    for number, (i, j, turn, alike) in enumerate(pairs):
-        one, other = visible[i], visible[j]
-        if number < MOST_READ:
-            agree = _agree(one, other, turn)
-            if agree < SAME_SCENE:
-                continue
-            told = f"{agree:.2f} alike"
-        elif alike < SURE:
-            continue
-        else:
-            told = f"{alike:.2f} alike as thumbnails"
-        leak = _split(one) != _split(other)
-        message = f"looks like {_name(one)}{turned_words(turn)} ({told})"
-        found.append(
-            Finding("leak" if leak else "alike", message, other.record.name, _split(other),
-                    images=(_name(one),))
-        )  # fmt: skip
+    for kind, other in told:
+        agree, like = best[kind, other]
+        record, split = visible[other].record, _split(visible[other])
+        found.append(Finding(kind, f"looks like {like} ({agree:.2f} alike)", record.name, split))
     return found
+
+
+def _pairs(visible: Sequence[Seen], looks: list[Look]) -> Iterator[tuple[int, int, float, str]]:
+    """Pairs that look the same, those of two splits first; how far, and how the second is turned."""
+    pairs = sorted(close_pairs(looks), key=lambda pair: _split(visible[pair[0]]) == _split(visible[pair[1]]))
+    for number, (i, j, turn, alike) in enumerate(pairs):
+        agree = _agree(visible[i], visible[j], turn) if number < MOST_READ else alike
+        if agree >= (SAME_SCENE if number < MOST_READ else SURE):
+            yield i, j, agree, turned_words(turn)
 
 
 def _agree(one: Seen, other: Seen, turn: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["fault", "advice"]
@@ -39,6 +39,7 @@ class Finding:
         annotation: the object's own id in the dataset, or None.
         where: its place in a file, such as ``annotations[7].bbox``.
         images: further images that it is about, such as a copy.
+        index: the object's place among those of its image, for mending; None where it is not about one.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Finding:
     annotation: int | None = None
     where: str = ""
     images: tuple[str, ...] = ()
+    index: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def severity(self) -> Severity:
@@ -80,7 +82,8 @@ _ROWS = (
     Kind("image-size", "fault", "image and annotation of different sizes: masks would be displaced",
          "correct the annotation or the image", "image left out"),
     Kind("rotated", "fault", "masks drawn on the image without its EXIF rotation",
-         "remove the rotation from the image's EXIF, or draw again", "image written without its rotation"),
+         "remove the rotation from the image's EXIF, or draw again",
+         "rotation taken out of the image's EXIF; its pixels stay"),
     Kind("splits-differ", "fault", "splits that do not fit together", "give all splits one list of classes"),
     Kind("no-labels", "fault", "dataset without any object", "add annotations"),
     # -- faults of objects
@@ -89,15 +92,16 @@ _ROWS = (
          "box computed from the mask"),
     Kind("outside", "fault", "outline that leaves the image",
          "clip it; where many do, check the image's size",
-         "outline cut at the image's edge"),
+         "drawn along its pixels inside the image"),
     Kind("crossing", "fault", "outline that crosses itself", "draw it again",
-         "kept as it is filled, by the even-odd rule, without crossings"),
+         "drawn along the pixels that it fills by the even-odd rule"),
     Kind("hole-filled", "fault", "ring that looks like a hole, which COCO fills",
-         "write objects with holes as RLE", "written as RLE with the hole"),
+         "write objects with holes as RLE", "the hole cut out"),
     Kind("duplicate", "fault", "object that stands twice", "remove one", "the later one left out"),
     # -- faults between images
     Kind("leak", "fault", "the same picture in two splits: scores will be too good",
-         "keep copies, crops and frames of one scene in one split"),
+         "keep copies, crops and frames of one scene in one split",
+         "of exact copies, the one that is trained on is left out"),
     Kind("copy-differs", "fault", "copies of one image with different objects", "keep the right one"),
     Kind("class-names", "fault", "class names that say the same", "merge the classes"),
     Kind("untrained", "fault", "class that is scored and never trained on",
@@ -106,9 +110,8 @@ _ROWS = (
     Kind("damaged", "advice", "image that decodes with a complaint", "look at it; fetch it again"),
     Kind("blank", "advice", "image of one value", "remove it"),
     Kind("exif", "advice", "image with an EXIF rotation",
-         "it is turned when it is read here; other programs may not: store it upright",
-         "image written upright"),
-    Kind("copy", "advice", "images that are the same", "keep one", ""),
+         "it is turned when it is read here; other programs may not: store it upright"),
+    Kind("copy", "advice", "images that are the same", "keep one", "the later one left out"),
     Kind("alike", "advice", "images that look the same", "keep them in one split"),
     Kind("empty", "advice", "image without objects", "right where there is nothing; else annotate it"),
     Kind("tiny", "advice", "object of a few pixels", "remove specks; annotate what can be seen"),

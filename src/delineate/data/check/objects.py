@@ -65,7 +65,7 @@ class _Objects:
     def _finding(self, kind: str, index: int, message: str) -> Finding:
         ids = self.truth.ids
         identity = int(ids[index]) if ids is not None else index + 1
-        return Finding(kind, message, self.record.name, self.split, identity)
+        return Finding(kind, message, self.record.name, self.split, identity, index=index)
 
     def outlines(self) -> Iterator[Finding]:
         """Outlines that cross themselves or leave the image."""

@@ -67,6 +67,7 @@ class Checkup:
         examined: every image, in the dataset's order.
         masks: the objects have masks, not boxes alone.
         parts: the datasets themselves.
+        failed: why it cannot be used at all; empty where it can.
     """
 
     source: str
@@ -77,6 +78,7 @@ class Checkup:
     examined: tuple[Examined, ...] = field(repr=False)
     masks: bool
     parts: tuple[Dataset, ...] = field(repr=False)
+    failed: str = ""
 
     @property
     def images(self) -> int:
@@ -132,13 +134,17 @@ def check(
     findings = [*opened.findings, *(finding for one in examined for finding in one.findings)]
     findings += check_copies(seen)
     splits, classes = _counted(opened, examined)
-    findings += check_classes(classes, splits)
+    if opened.failed:
+        findings = [finding for finding in findings if finding.kind != "empty"]
+    else:
+        findings += check_classes(classes, splits)
     order = {name: place for place, name in enumerate(KINDS)}
-    first = opened.parts[0]
+    titles = [part.format for part in opened.parts] or ["nothing that can be used"]
     return Checkup(
-        opened.source, first.format, splits, classes,
+        opened.source, titles[0], splits, classes,
         tuple(sorted(dict.fromkeys(findings), key=lambda finding: order[finding.kind])),
         tuple(examined), any(one.masks is not None for one in _some(opened.parts)), tuple(opened.parts),
+        opened.failed,
     )  # fmt: skip
 
 
@@ -157,7 +163,7 @@ def examine(data: Dataset, index: int, *, pixels: bool = True, look: bool = True
     size = record.size if picture is None else picture.size
     nothing = np.zeros(0, np.int64), np.zeros(0, np.float64), np.zeros((0, 2), np.float32)
     try:
-        truth = data.truth(index)
+        truth, notes = data.decode(record, data.classes)
         drawn = [] if data.outlines is None else data.drawn(index)
     except InputError as error:
         if not any(finding.kind == "unreadable" for finding in found):
@@ -166,6 +172,9 @@ def examine(data: Dataset, index: int, *, pixels: bool = True, look: bool = True
     if picture is not None and record.size is None and truth.size != picture.size:
         told = f"the file has {picture.size[::-1]} pixels (width, height), the labels {truth.size[::-1]}"
         found.append(Finding("image-size", told, record.name, split))
+    found += [
+        Finding(_noted(note), note, record.name, split) for note in notes if "separate parts" not in note
+    ]
     if not len(truth):
         found.append(Finding("empty", "no object", record.name, split))
         return Examined(tuple(found), size or truth.size, picture, *nothing)
@@ -177,6 +186,10 @@ def examine(data: Dataset, index: int, *, pixels: bool = True, look: bool = True
 
 def _unusable(message: str) -> str:
     return "image-size" if "label image of" in message else "invalid"
+
+
+def _noted(note: str) -> str:
+    return "no-pixels" if "without any pixel" in note else "note"
 
 
 def _short(message: str) -> str:
@@ -211,9 +224,9 @@ def _counted(opened: Opened, examined: Sequence[Examined]) -> tuple[dict[str, in
         to = [np.array([names.index(n) for n in part.classes.names]) for part in opened.parts]
         classes = Labels(names)
     else:
-        classes = opened.parts[0].classes
+        classes = opened.parts[0].classes if opened.parts else Labels(())
         to = [np.arange(len(classes))]
-    owner = np.repeat(np.arange(len(to)), [len(part) for part in opened.parts])
+    owner = np.repeat(np.arange(len(opened.parts)), [len(part) for part in opened.parts])
     labels = [to[k][one.labels] for k, one in zip(owner.tolist(), examined, strict=True)]
     counted = count_classes(classes, splits, labels, [one.areas for one in examined])
     return dict(Counter(splits)), counted
