@@ -103,7 +103,8 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, GREY, tile=(32, 32))
     data = path.read_bytes()
-    offsets = tifffile.TiffFile(path).pages[0].dataoffsets  # type: ignore[union-attr]
+    with tifffile.TiffFile(path) as file:
+        offsets = file.pages[0].dataoffsets  # type: ignore[union-attr]
     path.write_bytes(data[: offsets[-1] + 10])
     with pytest.raises(InputError, match="cut off"):
         TiffWindows(path).window(0, 0, 210, 150)

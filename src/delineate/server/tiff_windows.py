@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ SEGMENT_BYTES = 64 << 20
 """The largest tile or strip that is decoded by itself; a file of larger ones is read whole, once."""
 KEPT_BYTES = 64 << 20
 """Decoded tiles and strips that are kept."""
+_DECODERS = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 1)), thread_name_prefix="tiff")
 _GREY, _RGB, _YCBCR, _JPEG = 1, 2, 6, 7
 
 
@@ -56,6 +60,8 @@ class TiffWindows:
         self.channels = len(self._chosen)
         self.colour = self.channels == 3 and int(key.photometric) in (_RGB, _YCBCR)
         self._pages, self._samples = pages, samples
+        self._apart = int(key.planarconfig) != 1
+        self._groups = self._group()
         self._kept = Recent(KEPT_BYTES)
         for page in pages:  # what decoding needs is read now, not by several threads later
             page.decode, page.jpegtables, page.dataoffsets, page.databytecounts  # noqa: B018
@@ -65,39 +71,53 @@ class TiffWindows:
     def window(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[Any]:
         """The pixels [x0, x1) x [y0, y1), (h, w, channels)."""
         result = np.zeros((y1 - y0, x1 - x0, self.channels), self.dtype)
-        for at, channel in enumerate(self._chosen):
-            number, sample = divmod(channel, self._samples)
-            if at and self._same_segments(self._chosen[at - 1], channel):
-                continue  # came with the one before
-            page = self._pages[number]
-            ats = [k for k in range(at, self.channels) if self._same_segments(self._chosen[k], channel)]
-            samples = [self._chosen[k] % self._samples for k in ats]
-            tall, wide = page.chunks[0], page.chunks[1]
-            across = math.ceil(self.size[1] / wide)
-            plane = 0 if int(page.planarconfig) == 1 else sample
-            for row in range(y0 // tall, math.ceil(y1 / tall)):
-                for column in range(x0 // wide, math.ceil(x1 / wide)):
-                    index = (plane * math.ceil(self.size[0] / tall) + row) * across + column
-                    part = self._segment(number, index)
-                    if part is None:
-                        continue
-                    top, left = row * tall, column * wide
-                    a, b = max(y0, top), min(y1, top + part.shape[0])
-                    c, d = max(x0, left), min(x1, left + part.shape[1])
-                    if a < b and c < d:
-                        cut = part[a - top : b - top, c - left : d - left]
-                        inner = samples if int(page.planarconfig) == 1 else [0]
-                        result[a - y0 : b - y0, c - x0 : d - x0, ats] = cut[:, :, inner]
+        places = [
+            (channels, number, index, left, top)
+            for channels, number, plane in self._groups
+            for top, left, index in self._met(number, plane, (x0, y0, x1, y1))
+        ]
+        keys = [(number, index) for _, number, index, _, _ in places]
+        parts = _DECODERS.map(self._segment, keys) if len(keys) > 4 else map(self._segment, keys)
+        for (channels, _, _, left, top), part in zip(places, parts, strict=True):
+            if part is None:
+                continue
+            a, b = max(y0, top), min(y1, top + part.shape[0])
+            c, d = max(x0, left), min(x1, left + part.shape[1])
+            if a >= b or c >= d:
+                continue
+            cut, target = (
+                part[a - top : b - top, c - left : d - left],
+                result[a - y0 : b - y0, c - x0 : d - x0],
+            )
+            if len(channels) == part.shape[2] and channels == sorted(channels) == list(range(self.channels)):
+                target[:] = cut
+            else:
+                for at in channels:
+                    sample = self._chosen[at] % self._samples if part.shape[2] > 1 else 0
+                    target[:, :, at] = cut[:, :, sample]
         return np.nan_to_num(result, copy=False) if self.dtype.kind == "f" else result
 
-    def _same_segments(self, a: int, b: int) -> bool:
-        """Whether two channels lie in the same tiles of the file."""
-        same_page = a // self._samples == b // self._samples
-        return same_page and (a == b or int(self._pages[0].planarconfig) == 1)
+    def _group(self) -> list[tuple[list[int], int, int]]:
+        """Places among the chosen channels that lie in the same tiles, their page, and their plane in it."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for at, channel in enumerate(self._chosen):
+            number, sample = divmod(channel, self._samples)
+            found.setdefault((number, sample if self._apart else 0), []).append(at)
+        return [(channels, number, plane) for (number, plane), channels in found.items()]
 
-    def _segment(self, number: int, index: int) -> NDArray[Any] | None:
+    def _met(self, number: int, plane: int, box: tuple[int, int, int, int]) -> Iterator[tuple[int, int, int]]:
+        """Top row, left column and index of the tiles or strips that meet a window."""
+        x0, y0, x1, y1 = box
+        tall, wide = self._pages[number].chunks[:2]
+        down, across = math.ceil(self.size[0] / tall), math.ceil(self.size[1] / wide)
+        for row in range(y0 // tall, math.ceil(y1 / tall)):
+            for column in range(x0 // wide, math.ceil(x1 / wide)):
+                yield row * tall, column * wide, (plane * down + row) * across + column
+
+    def _segment(self, at: tuple[int, int]) -> NDArray[Any] | None:
         """A decoded tile or strip, (h, w, samples); None where the file leaves it out."""
-        kept: NDArray[Any] | None = self._kept.get((number, index))
+        number, index = at
+        kept: NDArray[Any] | None = self._kept.get(at)
         if kept is not None:
             return kept
         page = self._pages[number]
@@ -120,7 +140,7 @@ class TiffWindows:
             return None
         part = np.asarray(found).reshape(found.shape[-3:])[: shape[1], : shape[2]]
         part = np.ascontiguousarray(part.astype(self.dtype, copy=False))
-        self._kept.put((number, index), part, part.nbytes)
+        self._kept.put(at, part, part.nbytes)
         return part
 
 
