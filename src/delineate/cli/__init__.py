@@ -28,6 +28,8 @@ from .export import export_command
 from .messages import one_line_messages, say
 from .models import EPILOG as MODELS_EPILOG
 from .models import models_command
+from .polygons import EPILOG as POLYGONS_EPILOG
+from .polygons import polygons_command
 from .predict import EPILOG as PREDICT_EPILOG
 from .predict import predict_command
 from .split import EPILOG as SPLIT_EPILOG
@@ -74,6 +76,7 @@ app.command("studio", epilog=STUDIO_EPILOG, no_args_is_help=True)(studio_command
 app.command("doctor", epilog=DOCTOR_EPILOG, no_args_is_help=True)(doctor_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
 app.command("agreement", epilog=AGREEMENT_EPILOG, no_args_is_help=True)(agreement_command)
+app.command("polygons", epilog=POLYGONS_EPILOG, no_args_is_help=True)(polygons_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)

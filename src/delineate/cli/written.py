@@ -1,4 +1,4 @@
-"""A dataset that a command has made, written in any format, with an account of what was lost."""
+"""A dataset whose labels a command reads, and one that it has made, with an account of what was lost."""
 
 from __future__ import annotations
 
@@ -9,13 +9,43 @@ if TYPE_CHECKING:
     from delineate.data.dataset import Dataset
 
 
+def open_labels(
+    path: str, split: str, images: Path | None, skip_invalid: bool, need_images: bool = True
+) -> Dataset:
+    """Opens a dataset.
+
+    Args:
+        path: as :func:`delineate.data.dataset.open_dataset` takes it.
+        split: only this one; empty: all.
+        images: folder of the images, where they do not lie beside the labels.
+        skip_invalid: leave malformed entries out.
+        need_images: else a COCO file whose images are not found is opened without them.
+
+    Raises:
+        DatasetError: nothing there, or malformed.
+    """
+    from delineate.core.errors import DatasetError
+    from delineate.data.dataset import open_dataset
+
+    try:
+        return open_dataset(path, split=split or None, images=images, skip_invalid=skip_invalid)
+    except DatasetError as error:
+        if need_images or images is not None:
+            raise
+        try:
+            return open_dataset(path, split=split or None, images=False, skip_invalid=skip_invalid)
+        except DatasetError:
+            raise error from None
+
+
 def write_to(
     data: Dataset,
     out: Path,
     to: str = "",
     quiet: bool = False,
     images: Literal["copy", "link", "none"] = "copy",
-) -> None:
+    skip_invalid: bool = False,
+) -> tuple[str, ...]:
     """Writes the dataset, with a progress bar; tells what the format could not hold.
 
     Args:
@@ -24,6 +54,10 @@ def write_to(
         to: the format's name; empty: by the ending of ``out``.
         quiet: tell losses alone.
         images: what becomes of the images where a folder is written.
+        skip_invalid: leave images out whose annotation cannot be read.
+
+    Returns:
+        The images that were left out, with the reason.
 
     Raises:
         DatasetError: an unknown format, or nothing can be written there.
@@ -34,8 +68,11 @@ def write_to(
     from .messages import say
 
     with bar("images", len(data), quiet) as tick:
-        done = write_dataset(data, out, to or None, images=images, tick=tick)
+        done = write_dataset(data, out, to or None, images=images, skip_invalid=skip_invalid, tick=tick)
+    for line in done.skipped:
+        say(f"left out: {line}")
     for line in done.losses.told():
         say(f"warning: {line}")
     if not quiet:
         say(str(done))
+    return done.skipped

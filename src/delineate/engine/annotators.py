@@ -279,4 +279,5 @@ def _decode(
     annotators: Annotators, method: Method, threshold: float, least: int | None, record: Record, classes: Any
 ) -> tuple[Instances, tuple[str, ...]]:
     seen = [own for own in annotators.annotations(record.annotation) if own is not None]
-    return consensus(seen, method, threshold, least).instances, ()
+    found = consensus(seen, method, threshold, least).instances
+    return found.replace(scores=None), ()  # truth has no scores
