@@ -20,7 +20,12 @@ from delineate.data.losses import Losses
 from delineate.data.place import Place
 from delineate.data.records import Dataset, Record
 
-NAMES = tuple(n for n in ("labelme", "cvat", "cvat-video", "qupath", "imagej") if n in FORMATS)
+TOOLS = ("labelme", "cvat", "via", "via3")
+NAMES = tuple(
+    n
+    for n in ("labelme", "cvat", "cvat-video", "via", "via3", "qupath", "imagej", "geojson", "geopackage")
+    if n in FORMATS
+)
 SIZE = (17, 23)
 CLASSES = Labels(("b <&'\"> é", "a, b", "never seen"), (1, 2, 3))
 
@@ -108,11 +113,14 @@ def test_boxes_alone_splits_scores_and_ids(name: str, tmp_path: Path) -> None:
         assert first.scores.tolist() == [1, 0.5]
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "cvat-video"])
-@pytest.mark.parametrize("source", ["dsb2018", "coco_subset"])
+REAL = [(n, s) for n in NAMES if n != "cvat-video" for s in ("dsb2018", "coco_subset")]
+REAL += [(n, "rice_leaf_via") for n in TOOLS]
+
+
+@pytest.mark.parametrize(("name", "source"), REAL)
 def test_real_objects(name: str, source: str, data_dir: Path, tmp_path: Path) -> None:
     row = FORMATS[name]
-    data = open_dataset(data_dir / source, split="val")[:8]
+    data = open_dataset(data_dir / source, split="val", skip_invalid=True)[:4]
     back, _ = there_and_back(row, data, tmp_path / "out")
     least = 1.0
     for i in range(len(data)):

@@ -33,6 +33,8 @@ from .formats import (
     label_image,
     labelme,
     qupath,
+    via,
+    via3,
     voc,
     yolo_dataset,
 )
@@ -107,6 +109,8 @@ _ROWS = (
            EVERYTHING - {"scores", "tracks", "ids", "attributes"}, (".xml",)),
     Format("cvat-video", "CVAT video", cvat_video, cvat_video.recognise,
            EVERYTHING - {"scores", "ids", "attributes"}, (".xml",)),
+    Format("via", "VIA", via, via.recognise, EVERYTHING - {"ids", "attributes"}, (".json", ".csv")),
+    Format("via3", "VIA 3", via3, via3.recognise, EVERYTHING - {"ids", "attributes"}, (".json", ".csv")),
     Format("labelme", "labelme", labelme, labelme.recognise,
            EVERYTHING - {"scores", "tracks", "ids", "attributes"}),
     Format("qupath", "QuPath", qupath, qupath.recognise, EVERYTHING - {"attributes"}, (".geojson",)),

@@ -20,7 +20,7 @@ from ..records import SPLIT_NAMES, Dataset, Record
 from .coco_check import Bad, Findings, image_size
 from .cvat_shapes import element, escaped, label_names, labels_xml, objects
 from .drawing import count_ids, count_tracks, text_file, to_draw
-from .drawn import dataset, some_files, with_split
+from .drawn import dataset, single_file, some_files, with_split
 from .image_search import Images, ImageSearch, relative
 from .json_file import show
 from .xml_file import children, tag
@@ -85,7 +85,7 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     search = ImageSearch(folder, images, _FOLDERS)
     names: list[str] = []
     records: dict[str, Record] = {}
-    for file in files or [path]:
+    for file in files or [single_file(path, "CVAT's annotations.xml")]:
         split = SPLIT_NAMES.get(file.stem.lower(), "") if len(files) > 1 or path.is_dir() else ""
         for part in children(file):
             if part.tag == "meta":

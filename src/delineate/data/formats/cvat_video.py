@@ -28,7 +28,7 @@ from .coco_check import Bad, Findings
 from .cvat import kind_of, xml_files
 from .cvat_shapes import element, escaped, label_names, labels_xml, shape, z_order
 from .drawing import ToDraw, count_ids, text_file, to_draw
-from .drawn import Box, Drawn, Piece, dataset, some_files
+from .drawn import Box, Drawn, Piece, dataset, single_file, some_files
 from .image_search import Images, ImageSearch
 from .xml_file import children, tag
 
@@ -87,7 +87,7 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     findings = Findings(path)
     names: list[str] = []
     records: list[Record] = []
-    for file in files or [path]:
+    for file in files or [single_file(path, "CVAT's annotations.xml")]:
         task, frames = _tracks(file, findings)
         names += task.classes
         several = len(files) > 1

@@ -306,6 +306,17 @@ def with_split(record: Record, split: str) -> Record:
     return replace(record, groups={**record.groups, "split": split}) if split else record
 
 
+def single_file(path: Path, what: str) -> Path:
+    """The path itself, where it is a file.
+
+    Raises:
+        DatasetError: nothing is there, or a folder, in which ``what`` was not found.
+    """
+    if path.is_dir() or not path.exists():
+        raise DatasetError(f"{path}: expected {what}, got none there; check the path")
+    return path
+
+
 def json_files(folder: Path, pattern: str = "*.json") -> list[Path]:
     """The files of a folder and its sub-folders, hidden ones left out, in a fixed order."""
     found = (
