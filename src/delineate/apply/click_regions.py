@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
+
+from .geodesic import path_costs
 
 Mask = NDArray[np.bool_]
 Map = NDArray[np.float32]
@@ -91,7 +91,7 @@ def _candidates(smooth: Map, seeds: Sequence[Point], before: Mask | None, inside
 
 def _levels(smooth: Map, seeds: Sequence[Point], allowed: Mask) -> Iterator[Mask]:
     """What is like the seeds, by more and more generous levels, and connected to one of them."""
-    for unlike in (_difference(smooth, seeds), _path_costs(smooth, seeds, allowed)):
+    for unlike in (_difference(smooth, seeds), path_costs(smooth, _at(seeds, allowed.shape), allowed, STEP)):
         values = unlike[allowed & np.isfinite(unlike)]
         if not len(values):
             continue
@@ -106,21 +106,12 @@ def _difference(smooth: Map, seeds: Sequence[Point]) -> Map:
     return np.asarray(np.min([np.linalg.norm(smooth - c, axis=2) for c in colours], axis=0), np.float32)
 
 
-def _path_costs(smooth: Map, seeds: Sequence[Point], allowed: Mask) -> Map:
-    """(H, W) cost of the cheapest path from the nearest seed through ``allowed``; infinite without one."""
-    height, width = allowed.shape
-    number = np.arange(height * width).reshape(height, width)
-    ends: list[NDArray[np.int64]] = []
-    costs: list[Map] = []
-    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        open_ = allowed[a] & allowed[b]
-        ends.append(np.stack([number[a][open_], number[b][open_]]))
-        costs.append(np.linalg.norm(smooth[a][open_] - smooth[b][open_], axis=-1) + np.float32(STEP))
-    i, j = np.concatenate(ends, axis=1)
-    graph = coo_array((np.concatenate(costs), (i, j)), shape=(number.size, number.size)).tocsr()
-    starts = sorted({int(y) * width + int(x) for x, y, _ in seeds})
-    found = dijkstra(graph, directed=False, indices=starts, min_only=True)
-    return np.asarray(found, np.float32).reshape(height, width)
+def _at(seeds: Sequence[Point], shape: tuple[int, ...]) -> Mask:
+    """(H, W) True at the seeds' pixels."""
+    mask = np.zeros(shape, bool)
+    for x, y, _ in seeds:
+        mask[int(y), int(x)] = True
+    return mask
 
 
 def _touching(region: Mask, seeds: Sequence[Point]) -> Mask:

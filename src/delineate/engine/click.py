@@ -239,7 +239,7 @@ def load_clicker(weights: Path = WEIGHTS) -> Clicker:
         raise CheckpointError(
             f"{weights}: expected weights of a click network, got others; see save_clicks"
         ) from None
-    net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     return Clicker(NetworkLook(net))
 
 
@@ -256,7 +256,7 @@ def save_clicks(net: ClickNet, path: Path, record: str = "", licence: str = "") 
         name: t.half().contiguous() if t.is_floating_point() else t.contiguous()
         for name, t in net.state_dict().items()
     }
-    channels = [net.stem[0].out_channels, *(block.conv1.out_channels for block in list(net.down)[1:])]  # type: ignore[index,union-attr]
+    channels = [net.stem[0].out_channels, *(block.conv1.out_channels for block in list(net.down)[1:])]  # type: ignore[union-attr]
     texts = {"channels": ",".join(map(str, channels)), "record": record, "licence": licence, "format": "pt"}
     content = safetensors.torch.save(tensors, metadata=texts)
     write_atomically(path, lambda file: file.write(content))

@@ -6,6 +6,7 @@ few clicks are made against the network's own masks without gradients, then one 
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -103,7 +104,7 @@ class ClickSamples:
         truth = view.see(one) > 0.5
         pixels = _relit(view.pixels(image), rng)
         turn, flip = int(rng.integers(4)), bool(rng.integers(2))
-        pixels, truth = (np.rot90(a, turn, axes=(-2, -1)) for a in (pixels, truth))
+        pixels, truth = np.rot90(pixels, turn, axes=(1, 2)), np.rot90(truth, turn)
         if flip:
             pixels, truth = pixels[..., ::-1], truth[..., ::-1]
         box = _box_of(truth, rng) if rng.random() < 0.15 else None
@@ -178,11 +179,9 @@ def train_clicks(
         Steps done.
     """
     torch.manual_seed(settings.seed)
-    net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.eval().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), settings.lr, weight_decay=1e-4)
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
-    )
+    average = copy.deepcopy(net)
     start, step, recent = time.monotonic(), 0, []
     while (done := (time.monotonic() - start) / (60 * settings.minutes)) < 1:
         for group in optimizer.param_groups:
@@ -192,16 +191,23 @@ def train_clicks(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
-        average.update_parameters(net)
+        _follow(average, net)
         step += 1
         recent.append(float(loss.detach()))
         if step % 50 == 0:
             say(f"{100 * done:.0f} %, step {step}, loss {np.mean(recent):.4f}")
             recent.clear()
         if keep is not None and step % 100 == 0:
-            keep(average.module)
-    net.load_state_dict(average.module.state_dict())
+            keep(average)
+    net.load_state_dict(average.state_dict())
     return step
+
+
+def _follow(average: ClickNet, net: ClickNet, decay: float = 0.99) -> None:
+    """The weights' moving average, one step on."""
+    with torch.no_grad():
+        for kept, now in zip(average.parameters(), net.parameters(), strict=True):
+            kept.lerp_(now, 1 - decay)
 
 
 def _loss(net: ClickNet, samples: ClickSamples, count: int) -> Tensor:
@@ -222,7 +228,8 @@ def _loss(net: ClickNet, samples: ClickSamples, count: int) -> Tensor:
     probability = logits.sigmoid()
     shared = (probability * truth).sum((1, 2, 3))
     union = (probability + truth).sum((1, 2, 3)) - shared
-    return F.binary_cross_entropy_with_logits(logits, truth) + (1 - (shared + 1) / (union + 1)).mean()
+    loss: Tensor = F.binary_cross_entropy_with_logits(logits, truth) + (1 - (shared + 1) / (union + 1)).mean()
+    return loss
 
 
 def _hints(tasks: Sequence[_Task], before: NDArray[np.float32]) -> Tensor:
