@@ -109,4 +109,4 @@ def _list() -> None:
     tell(f"{'name':<16} {'read, written':<14} what it holds beside masks and classes")
     for row in FORMATS.values():
         way = "read, written" if row.writes else "read"
-        tell(f"{row.name:<16} {way:<14} {', '.join(sorted(row.holds - {'classes'})) or '-'}")
+        tell(f"{row.name:<16} {way:<14} {', '.join(sorted(row.holds - {'classes', 'too thin'})) or '-'}")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from delineate.core.errors import DatasetError
 
-from .formats import coco, coco_panoptic
+from .formats import coco, coco_panoptic, lvis
 from .kept_ids import restore
 from .known_formats import FORMATS, guess, named
 from .records import SPLIT_NAMES as SPLIT_NAMES
@@ -94,7 +94,7 @@ def open_dataset(
     row = named(format) if format is not None else guess(path)
     data = (
         row.read(path, images, skip_invalid)
-        if row is not None and not (path.is_dir() and row.module in (coco, coco_panoptic))
+        if row is not None and not (path.is_dir() and row.module in (coco, coco_panoptic, lvis))
         else _open_folder(path, wanted, images, skip_invalid)
         if path.is_dir()
         else _open_file(path, images, skip_invalid)
@@ -129,8 +129,9 @@ def _open_file(path: Path, images: Images, skip_invalid: bool) -> Dataset:
 
 
 def _read_coco(path: Path, images: Images, skip_invalid: bool) -> Dataset:
-    """Instances, or panoptic where the file says so."""
-    return (coco_panoptic if coco_panoptic.recognise(path) else coco).read(path, images, skip_invalid)
+    """Instances, or panoptic or LVIS where the file says so."""
+    kind = next((m for m in (coco_panoptic, lvis) if m.recognise(path)), coco)
+    return kind.read(path, images, skip_invalid)
 
 
 def _json_kind(path: Path) -> str:

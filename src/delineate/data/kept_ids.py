@@ -67,7 +67,8 @@ def keep(folder: Path, classes: Labels, placed: Mapping[str, Record]) -> None:
 def restore(data: Dataset, folder: Path) -> Dataset:
     """The dataset with the ids, names and columns of the file; as it is where there is no such file.
 
-    Class ids come back where the names are the same and the format's own run 0, 1, .. or 1, 2, ..
+    The one class of a format that has no classes gets its name back. Class ids come back where the names are
+    the same and the format's own ids run 0, 1, .. or 1, 2, ..
 
     Raises:
         DatasetError: the file is damaged.
@@ -100,6 +101,8 @@ def _restored(record: Record, images: Mapping[str, _Image], root: Path) -> Recor
 def _classes(classes: Labels, content: _Content) -> Labels:
     count = len(classes)
     plain = classes.ids in (tuple(range(count)), tuple(range(1, count + 1)))
+    if count == len(content.names) == 1:
+        return Labels(tuple(content.names), tuple(content.ids), tuple(content.things))
     if not plain or len(set(content.names)) < len(content.names):
         return classes
     at = {name: k for k, name in enumerate(content.names)}

@@ -24,15 +24,21 @@ from delineate.core.errors import DatasetError
 
 from .formats import (
     ade20k,
+    cellpose,
     cityscapes,
     coco,
     coco_panoptic,
+    ctc_dataset,
     cvat,
     cvat_video,
     imagej,
     label_image,
     labelme,
+    lvis,
+    mots_dataset,
+    mots_png,
     qupath,
+    stardist,
     via,
     via3,
     voc,
@@ -42,7 +48,7 @@ from .losses import KINDS, Kind, Losses
 from .place import Place
 from .records import Dataset
 
-EVERYTHING: frozenset[Kind] = frozenset(KINDS)
+EVERYTHING: frozenset[Kind] = frozenset(KINDS) - {"stuff"}
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,19 @@ class Format:
 
 _ROWS = (
     Format("cityscapes", "Cityscapes", cityscapes, cityscapes.recognise,
-           frozenset({"holes", "parts", "crowd"})),
+           frozenset({"holes", "parts", "crowd", "stuff"})),
     Format("voc", "PASCAL VOC", voc, voc.recognise,
            frozenset({"holes", "parts", "crowd", "classes", "boxes only"})),
-    Format("ade20k", "ADE20K", ade20k, ade20k.is_ade20k, frozenset({"holes", "parts"})),
+    Format("ade20k", "ADE20K", ade20k, ade20k.is_ade20k, frozenset({"holes", "parts", "stuff"})),
+    Format("ctc", "Cell Tracking Challenge", ctc_dataset, ctc_dataset.recognise,
+           frozenset({"holes", "parts", "tracks"})),
+    Format("mots", "MOTS text", mots_dataset, mots_dataset.recognise,
+           frozenset({"holes", "parts", "tracks", "crowd", "classes"})),
+    Format("mots-png", "MOTS PNG", mots_png, mots_png.recognise,
+           frozenset({"holes", "parts", "tracks", "crowd", "classes"})),
+    Format("stardist", "StarDist", stardist, stardist.recognise, frozenset({"holes", "parts"})),
     Format("label-images", "label images", label_image, label_image.recognise, frozenset({"holes", "parts"})),
+    Format("cellpose", "Cellpose", cellpose, cellpose.recognise, frozenset({"holes", "parts"})),
     Format("yolo", "YOLO", yolo_dataset, yolo_dataset.recognise,
            frozenset({"holes", "parts", "overlaps", "classes", "boxes only"})),
     Format("cvat", "CVAT", cvat, cvat.recognise,
@@ -113,11 +127,13 @@ _ROWS = (
     Format("via3", "VIA 3", via3, via3.recognise, EVERYTHING - {"ids", "attributes"}, (".json", ".csv")),
     Format("labelme", "labelme", labelme, labelme.recognise,
            EVERYTHING - {"scores", "tracks", "ids", "attributes"}),
-    Format("qupath", "QuPath", qupath, qupath.recognise, EVERYTHING - {"attributes"}, (".geojson",)),
+    Format("qupath", "QuPath", qupath, qupath.recognise, EVERYTHING - {"ids", "attributes"}, (".geojson",)),
     Format("imagej", "ImageJ ROIs", imagej, imagej.recognise, EVERYTHING - {"ids", "attributes"}, (".zip",)),
+    Format("lvis", "LVIS", lvis, lvis.recognise,
+           frozenset({"holes", "parts", "overlaps", "tracks", "classes", "ids", "boxes only"}), (".json",)),
     Format("coco-panoptic", "COCO panoptic", coco_panoptic, coco_panoptic.recognise,
-           frozenset({"holes", "parts", "crowd", "classes", "ids"}), (".json",)),
-    Format("coco", "COCO", coco, coco.recognise, EVERYTHING - {"attributes"}, (".json",)),
+           frozenset({"holes", "parts", "crowd", "tracks", "classes", "ids", "stuff", "scores"}), (".json",)),
+    Format("coco", "COCO", coco, coco.recognise, EVERYTHING - {"scores", "attributes"}, (".json",)),
 )  # fmt: skip
 
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}

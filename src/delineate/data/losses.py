@@ -21,6 +21,7 @@ Kind = Literal[
     "boxes only",
     "attributes",
     "too thin",
+    "stuff",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 EXAMPLES = 3
@@ -39,10 +40,11 @@ _TOLD: dict[Kind, tuple[str, str]] = {
         "objects lost the pixels that others cover",
     ),
     "scores": ("object lost its score", "objects lost their scores"),
-    "classes": ("object lost its class", "objects lost their classes"),
+    "classes": ("object's class could not be kept", "objects' classes could not be kept"),
     "ids": ("id was given anew", "ids were given anew"),
     "boxes only": ("object has a box alone and was left out", "objects have boxes alone and were left out"),
     "attributes": ("attribute was left out", "attributes were left out"),
+    "stuff": ("region of stuff was left out", "regions of stuff were left out"),
     "too thin": (
         "object too thin for an outline was left out",
         "objects too thin for outlines were left out",
@@ -69,6 +71,7 @@ class Losses:
         self._images: dict[Kind, dict[str, None]] = {}
 
     def __bool__(self) -> bool:
+        """Whether there are any."""
         return bool(self.counts)
 
     def count(self, kind: Kind, image: str, n: int = 1) -> None:
@@ -130,7 +133,7 @@ class Losses:
         Raises:
             DatasetError: the sentences in one line.
         """
-        if self:
+        if self.counts:
             raise DatasetError(
                 f"{where}: expected a format that holds all, got losses: {'; '.join(self.told())}; choose "
                 "another format, or --on-loss warn; nothing was written"

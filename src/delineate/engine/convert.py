@@ -12,6 +12,7 @@ from typing import Literal
 from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
+from delineate.core.panoptic import Panoptic
 from delineate.data.dataset import Dataset, open_dataset
 from delineate.data.kept_ids import keep
 from delineate.data.known_formats import FORMATS, Format, named
@@ -110,8 +111,8 @@ def write_dataset(
     skipped: tuple[str, ...] = ()
     if skip_invalid:
         data, skipped = _readable(data)
-    counted = _Counted(data, tick)
     losses = Losses(row.title)
+    counted = _Counted(data, tick, None if "stuff" in row.holds else losses)
     staging = out.parent / f".{out.name}.{secrets.token_hex(4)}.tmp"
     try:
         staging.mkdir(parents=True)
@@ -181,10 +182,14 @@ def _readable(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
 
 
 class _Counted:
-    """A dataset that counts its objects, and ticks, when an image's truth is asked for the first time."""
+    """A dataset that counts its objects, and ticks, when an image's truth is asked for the first time.
 
-    def __init__(self, data: Dataset, tick: Callable[[], object]) -> None:
+    With ``losses`` it counts the segments of stuff too.
+    """
+
+    def __init__(self, data: Dataset, tick: Callable[[], object], losses: Losses | None) -> None:
         self._of = data
+        self._losses = losses
         self._tick = tick
         self._seen: set[int] = set()
         self.objects = 0
@@ -195,5 +200,9 @@ class _Counted:
         if id(record) not in self._seen:
             self._seen.add(id(record))
             self.objects += len(found[0])
+            if self._losses is not None and self._of.segments is not None:
+                segments = self._of.segments(record, classes)
+                if isinstance(segments, Panoptic):
+                    self._losses.count("stuff", record.name, int((~segments.things).sum()))
             self._tick()
         return found

@@ -124,7 +124,7 @@ class Truth:
 
     def exact_boxes(self, index: int) -> list[list[float] | None]:
         """Boxes as a COCO file annotates them, xywh in float64, None for the mask's own; [] elsewhere."""
-        if not isinstance(self.samples, Dataset) or self.samples.format != "COCO":
+        if not isinstance(self.samples, Dataset) or self.samples.format not in ("COCO", "LVIS"):
             return []
         boxes = [annotation.box for annotation in self.samples.records[index].annotation]
         return [None if b is None else [b[0], b[1], b[2] - b[0], b[3] - b[1]] for b in boxes]

@@ -18,6 +18,7 @@ from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
 
 from ..records import SPLIT_NAMES, Dataset, Record
+from .cityscapes_write import write as write
 from .label_image import read_ids
 
 FOLDERS = ("gtFine", "gtCoarse")

@@ -46,6 +46,8 @@ def _with(record: Record, row: dict[str, Any], names: dict[int, str], tracks: di
     frame = next((row[key] for key in _FRAME if _whole(row, key)), None)
     if frame is not None:
         groups["frame"] = str(frame)
+    if not isinstance(record.annotation, list):  # panoptic, which has no tracks
+        return replace(record, groups=groups)
     known = [replace(a, identity=tracks.get(a.identity, a.identity)) for a in record.annotation]
     return replace(record, groups=groups, annotation=known)
 

@@ -5,8 +5,6 @@ A picture's colour is the segment's id, R + 256 G + 65536 B; the JSON says what 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,14 +19,15 @@ from delineate.core.labels import Labels
 from delineate.core.panoptic import LARGEST_ID, Panoptic
 
 from ..limits import MAX_PIXELS, check_size
-from ..losses import Losses
-from ..place import Place
 from ..records import Dataset, Record
 from ..sniff import read_header, sniff
-from ..write import atomic, write_png
 from . import coco_check as check
 from .coco import image_folder, image_records
 from .coco_check import Bad, Findings
+from .coco_columns import with_columns
+from .coco_panoptic_write import document as document
+from .coco_panoptic_write import write as write
+from .coco_panoptic_write import write_picture as write_picture
 from .json_file import ends, load_json, show
 
 
@@ -88,6 +87,7 @@ def read(
         findings.problems.append(f"{len(bare)} images have no annotation ({', '.join(bare[:3])})")
     notes = findings.settle(skip_invalid)
     kept = tuple(replace(r, annotation=found[r.image_id]) for r in records if r.image_id in found)
+    kept = with_columns(kept, content)
     return Dataset(kept, classes, decode, "COCO panoptic", path, notes, segments=segments)
 
 
@@ -193,63 +193,3 @@ def read_colors(path: Path) -> NDArray[np.uint8]:
     except Exception as error:  # the decoder has exceptions of its own
         raise InputError(f"expected a whole PNG file, got a damaged one: {error}; save it again") from None
     return pixels
-
-
-def write(
-    path: str | Path,
-    samples: Dataset | Iterable[tuple[str, int, Panoptic]],
-    losses: Losses | None = None,
-    place: Place | None = None,
-) -> Path:
-    """Writes COCO panoptic: the JSON file, atomically, and a folder of the same name for the pictures.
-
-    Args:
-        path: the JSON file; its folder must exist.
-        samples: a dataset with segments, or name, image id and segments of each image.
-        losses: where to count what it cannot hold.
-        place: puts the images; None leaves them where they are.
-
-    Raises:
-        DatasetError: no samples, samples of different classes, or a dataset without segments.
-    """
-    path = Path(path)
-    classes: Labels | None = None
-    rows: list[dict[str, Any]] = []
-    images: list[dict[str, Any]] = []
-    for name, image_id, found in _each(samples):
-        classes = classes or found.classes
-        if found.classes != classes:
-            raise DatasetError(
-                f"{path}: expected one list of classes, got another in {name!r}; map them first"
-            )
-        height, width = found.size
-        images.append({"id": image_id, "file_name": name, "height": height, "width": width})
-        rows.append(write_picture(path.with_suffix(""), f"{Path(name).stem}.png", image_id, found))
-    if classes is None:
-        raise DatasetError(f"{path}: expected at least one sample, got none; give one")
-    with atomic(path) as temporary:
-        temporary.write_text(
-            json.dumps(document(images, rows, classes), ensure_ascii=False), encoding="utf-8"
-        )
-    return path
-
-
-def write_picture(folder: Path, name: str, image_id: int, found: Panoptic) -> dict[str, Any]:
-    """Writes one picture and gives its row of ``annotations``."""
-    picture, rows = found.to_coco()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_png(folder / name, picture)
-    return {"image_id": image_id, "file_name": name, "segments_info": rows}
-
-
-def document(images: list[dict[str, Any]], rows: list[dict[str, Any]], classes: Labels) -> dict[str, Any]:
-    """The whole of the JSON file."""
-    listed = zip(classes.ids, classes.names, classes.things, classes.colors.tolist(), strict=True)
-    categories = [{"id": i, "name": n, "isthing": int(t), "color": c} for i, n, t, c in listed]
-    return {"images": images, "annotations": rows, "categories": categories}
-
-
-def _each(samples: Dataset | Iterable[tuple[str, int, Panoptic]]) -> Iterable[tuple[str, int, Panoptic]]:
-    if isinstance(samples, Dataset):
-        return ((r.name, r.image_id, samples.panoptic(i)) for i, r in enumerate(samples.records))
-    return samples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from delineate.core.errors import DatasetError
@@ -42,22 +42,31 @@ def write(
     path = Path(path)
     if not isinstance(samples, Dataset):
         return _write_samples(path, samples, classes)
-    if path.suffix.lower() == ".json":
-        write_part(path, samples, losses, place, None)
-        return path
-    splits = list(dict.fromkeys(samples.groups.get("split", ())))
-    if not any(splits):
-        write_part(path / "annotations.json", samples, losses, place, path / "images")
-        return path
-    (path / "annotations").mkdir(parents=True, exist_ok=True)
-    for split in splits:
-        part = samples.subset(
-            [i for i, r in enumerate(samples.records) if r.groups.get("split", "") == split]
-        )
-        name = safe_name(split or "rest").replace("/", "_")
-        file = path / "annotations" / f"instances_{name}.json"
-        write_part(file, part, losses, place, path / "images" / name, without=("split",))
+    for file, part, images in layout(path, samples, "instances"):
+        write_part(file, part, losses, place, images)
     return path
+
+
+def layout(out: Path, data: Dataset, prefix: str) -> Iterator[tuple[Path, Dataset, Path | None]]:
+    """The files of a dataset, what goes into each, and the folder of its images.
+
+    Args:
+        out: a JSON file, or a folder.
+        data: what to write.
+        prefix: of the names of several splits' files.
+    """
+    if out.suffix.lower() == ".json":
+        yield out, data, None
+        return
+    splits = list(dict.fromkeys(data.groups.get("split", ())))
+    if not any(splits):
+        yield out / "annotations.json", data, out / "images"
+        return
+    (out / "annotations").mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        part = data.subset([i for i, r in enumerate(data.records) if r.groups.get("split", "") == split])
+        name = safe_name(split or "rest").replace("/", "_")
+        yield out / "annotations" / f"{prefix}_{name}.json", part, out / "images" / name
 
 
 def write_part(
@@ -66,7 +75,6 @@ def write_part(
     losses: Losses | None,
     place: Place | None,
     images: Path | None,
-    without: tuple[str, ...] = (),
 ) -> None:
     """Writes one JSON file.
 
@@ -75,8 +83,7 @@ def write_part(
         data: what to write.
         losses: where to count.
         place: puts the images.
-        images: the folder they are placed in; None places none.
-        without: columns that are not written.
+        images: the folder they are placed in, which tells the split; None places none.
     """
     with document(path) as rows:
         rows.categories = category_rows(data.classes)
@@ -89,7 +96,7 @@ def write_part(
                 place(record, images / name)
             height, width = truth.size
             row = {"id": record.image_id, "file_name": name, "height": height, "width": width}
-            rows.image(row, record, without)
+            rows.image(row, record, ("split",) if images is not None else ())
             drawn: Drawn = data.drawn(index) if data.outlines is not None else ()
             rows.annotations(truth, drawn, record.image_id, "sequence" in record.groups)
 

@@ -7,12 +7,10 @@ An optional ``split.csv`` beside them has a column ``id`` (the image's name with
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from delineate.core.errors import DatasetError, InputError
@@ -22,12 +20,10 @@ from delineate.core.masks import Masks
 from delineate.core.runs import Runs
 
 from ..find import natural_order
-from ..images import read_labels, read_size, write_label_tiff, write_png
-from ..losses import Losses
-from ..place import Place
-from ..records import SPLIT_NAMES, Dataset, Record, Sample
+from ..images import read_labels, read_size
+from ..records import SPLIT_NAMES, Dataset, Record
 from ..sniff import SUFFIXES
-from ..write import atomic
+from .label_write import write as write
 
 LABEL_FOLDERS = ("labels", "masks")
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
@@ -207,60 +203,3 @@ def parts(runs: Runs) -> NDArray[np.int64]:
     owner_of = np.zeros(component.max() + 1, np.int64)
     owner_of[component] = runs.owner
     return np.bincount(owner_of, minlength=count)
-
-
-def write(
-    folder: str | Path,
-    samples: Dataset | Iterable[Sample],
-    losses: Losses | None = None,
-    place: Place | None = None,
-    *,
-    groups: dict[str, list[str]] | None = None,
-) -> Path:
-    """Writes ``images/`` (PNG, or TIFF for float and many channels), ``labels/`` (TIFF) and ``split.csv``.
-
-    Where objects overlap, the later one is on top: label images cannot hold both.
-
-    Args:
-        folder: made if it is missing.
-        samples: a dataset or samples.
-        losses: where to count what label images cannot hold.
-        place: puts the images; None writes their pixels.
-        groups: columns for ``split.csv``, one value per sample; default those of the dataset.
-
-    Raises:
-        DatasetError: a sample without masks, or two of one name.
-    """
-    folder = Path(folder)
-    groups = groups if groups is not None else (samples.groups if isinstance(samples, Dataset) else {})
-    for name in ("images", "labels"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    stems: list[str] = []
-    for sample in samples:
-        stem = Path(sample.name).stem
-        if sample.truth.masks is None:
-            raise DatasetError(f"{sample.name}: expected masks, got boxes only; label images need masks")
-        if stem in stems:
-            raise DatasetError(f"{sample.name}: expected every name once, got {stem!r} again; rename one")
-        _write_image(folder / "images" / stem, sample.image)
-        write_label_tiff(folder / "labels" / f"{stem}.tif", sample.truth.masks.to_label_image())
-        stems.append(stem)
-    if groups:
-        with (
-            atomic(folder / "split.csv") as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            rows = csv.writer(file)
-            rows.writerow(["id", *groups])
-            rows.writerows(zip(stems, *groups.values(), strict=True))
-    return folder
-
-
-def _write_image(path: Path, image: NDArray[Any]) -> None:
-    if image.dtype != np.float32 and (image.ndim == 2 or image.shape[2] == 3):
-        write_png(path.with_name(path.name + ".png"), image)
-        return
-    planar = image if image.ndim == 2 else np.moveaxis(image, 2, 0)
-    axes = {"axes": "CYX"} if image.ndim == 3 else {"axes": "YX"}
-    with atomic(path.with_name(path.name + ".tif")) as temporary:
-        tifffile.imwrite(temporary, planar, photometric="minisblack", compression="zlib", metadata=axes)

@@ -30,12 +30,13 @@ _PER_CLASS = 1000
 _LARGEST = 2**31 - 1
 
 
-def read_text(path: str | Path, name: str | None = None) -> TrackSequence:
+def read_text(path: str | Path, name: str | None = None, classes: Labels = CLASSES) -> TrackSequence:
     """A text file of one sequence; lines are decoded when their frame is asked for, only their place is kept.
 
     Args:
         path: the file; its lines may be in any order.
         name: of the sequence; default the file's.
+        classes: whose ids the lines have.
 
     Raises:
         DatasetError: the file cannot be read, or a line does not begin with a frame number.
@@ -58,11 +59,11 @@ def read_text(path: str | Path, name: str | None = None) -> TrackSequence:
     order = np.argsort(found, kind="stable")
     frames = np.unique(found)
     index = _Index(
-        path, found[order], np.asarray(places, np.int64)[order], np.asarray(lines, np.int64)[order]
+        path, found[order], np.asarray(places, np.int64)[order], np.asarray(lines, np.int64)[order], classes
     )
     size = index.size() if len(found) else None
     return TrackSequence(
-        path.stem if name is None else name, tuple(frames.tolist()), CLASSES, index.decode, path, size=size
+        path.stem if name is None else name, tuple(frames.tolist()), classes, index.decode, path, size=size
     )
 
 
@@ -83,6 +84,7 @@ class _Index:
     frame: NDArray[np.int64]
     place: NDArray[np.int64]
     line: NDArray[np.int64]
+    classes: Labels = CLASSES
 
     def decode(self, frame: int) -> TrackedFrame:
         """The objects of one frame, in the order of the file."""
@@ -107,7 +109,7 @@ class _Index:
             masks = Masks.from_rle(rles, names=names)
         except MaskError as error:
             raise DatasetError(str(error)) from None
-        return _frame(frame, masks, np.array(ids), np.array(labels), CLASSES, str(self.path))
+        return _frame(frame, masks, np.array(ids), np.array(labels), self.classes, str(self.path))
 
     def size(self) -> tuple[int, int]:
         """(height, width) as the first line says."""
@@ -181,16 +183,22 @@ def read_png(folder: str | Path, name: str | None = None) -> TrackSequence:
             "check the folder"
         )
     frames = tuple(sorted(files))
-    labels = _labels(files[frames[0]].with_name("labels.txt"))
+    labels = read_labels(files[frames[0]].with_name("labels.txt"))
     decode = partial(_decode_png, files, labels)
     return TrackSequence(folder.name if name is None else name, frames, labels, decode, folder, complete=True)
 
 
-def _labels(path: Path) -> Labels:
+def read_labels(path: Path) -> Labels:
+    """The classes that a ``labels.txt`` names from 1 on; without the file car and pedestrian.
+
+    A tenth one called ``ignore`` is the ignore region and no class.
+    """
     if not path.is_file():
         return CLASSES
-    names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    return Labels(tuple(names)) if names else CLASSES
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    listed = list(enumerate((line.strip() for line in lines if line.strip()), 1))
+    names = [(number, name) for number, name in listed if (number, name) != (IGNORE, "ignore")]
+    return Labels(tuple(n for _, n in names), tuple(k for k, _ in names)) if names else CLASSES
 
 
 def _decode_png(files: dict[int, Path], labels: Labels, frame: int) -> TrackedFrame:
