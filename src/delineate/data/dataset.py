@@ -22,10 +22,6 @@ from .synthetic.dataset import is_synthetic, open_synthetic
 
 Images = str | Path | Literal[False] | None
 
-_READ = (
-    "COCO JSON, a folder with images/ and labels/ (label images), a folder with train/ and val/ of those, "
-    "Cityscapes, or ADE20K"
-)
 _COCO_NAMES = (
     "_annotations.coco.json",
     "annotations.json",
@@ -34,12 +30,12 @@ _COCO_NAMES = (
     "_annotations.json",
 )
 
-# Endings of what is known but has no reader.
+# What a file of this ending seems to be where no format is recognised.
 _OTHER = {
-    ".xml": "XML (Pascal VOC or CVAT)",
-    ".yaml": "YAML (YOLO)",
-    ".yml": "YAML (YOLO)",
-    ".txt": "text (YOLO)",
+    ".xml": "XML, neither VOC nor CVAT",
+    ".yaml": "YAML, but no YOLO with names",
+    ".yml": "YAML, but no YOLO with names",
+    ".txt": "text",
     ".zarr": "Zarr",
     ".zip": "a ZIP archive",
     ".tar": "a TAR archive",
@@ -89,7 +85,7 @@ def open_dataset(
         return open_synthetic(path, split)
     path = Path(path)
     if not path.exists():
-        raise DatasetError(f"{path}: expected a dataset ({_READ}), got nothing there; check the path")
+        raise DatasetError(f"{path}: expected a dataset, a file or folder, got nothing there; check the path")
     wanted = None if split is None else SPLIT_NAMES.get(split.lower(), split)
     row = named(format) if format is not None else guess(path)
     data = (
@@ -149,7 +145,8 @@ def _json_kind(path: Path) -> str:
 
 def _unsupported(path: Path, found: str) -> DatasetError:
     return DatasetError(
-        f"{path}: expected {_READ}, got {found}, which is not supported yet; convert it to COCO JSON"
+        f"{path}: expected a dataset in a format that is read, got {found}; `delineate convert --list` shows "
+        "the formats"
     )
 
 

@@ -286,7 +286,7 @@ def _whole(segments: Segmented, record: Record, classes: Labels) -> tuple[Instan
 
 
 def concatenate(parts: Sequence[Dataset], source: Path) -> Dataset:
-    """One dataset of several with the same classes; image numbers are given anew where they repeat.
+    """One dataset of several with the same classes; an image number that repeats is given anew.
 
     Raises:
         DatasetError: the parts differ in format or classes.
@@ -300,7 +300,17 @@ def concatenate(parts: Sequence[Dataset], source: Path) -> Dataset:
             )
     records = [record for part in parts for record in part.records]
     notes = [note for part in parts for note in part.notes]
-    if len({record.image_id for record in records}) < len(records):
-        records = [replace(record, image_id=number) for number, record in enumerate(records, 1)]
-        notes.append("image ids repeat between splits and were given anew; open one split to keep them")
+    taken = {record.image_id for record in records}
+    if len(taken) < len(records):
+        free = max(taken) + 1
+        met: set[int] = set()
+        for place, record in enumerate(records):
+            if record.image_id in met:
+                records[place] = replace(record, image_id=free)
+                free += 1
+            met.add(record.image_id)
+        anew = free - max(taken) - 1
+        notes.append(
+            f"{anew} image ids repeat between splits and were given anew; open one split to keep them"
+        )
     return replace(first, records=tuple(records), notes=tuple(dict.fromkeys(notes)), source=source)
