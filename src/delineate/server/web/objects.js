@@ -15,7 +15,7 @@ export class Objects {
     this.all = new Map();
     this.cell = Math.max(32, Math.max(width, height) / MOST_CELLS);
     this.cells = new Map();
-    this.paths = new Map(); // id -> {gap, path}
+    this.paths = new Map(); // id -> {gap, path, points, version}
     for (const object of objects) this.add(object);
   }
 
@@ -94,12 +94,18 @@ export class Objects {
 
   /** The path of an object, coarse where a screen pixel spans several image pixels. */
   path(object, scale) {
+    return this.drawn(object, scale).path;
+  }
+
+  /** The path, and how many points it has: {path, points}. */
+  drawn(object, scale) {
     const gap = scale >= 0.75 ? 0 : 2 ** Math.floor(Math.log2(1 / scale));
     const known = this.paths.get(object.id);
-    if (known && known.gap === gap && known.version === object.version) return known.path;
+    if (known && known.gap === gap && known.version === object.version) return known;
     const rings = gap ? object.rings.map((ring) => thinned(ring, gap)) : object.rings;
-    const path = pathOf(rings);
-    this.paths.set(object.id, { gap, path, version: object.version });
-    return path;
+    const points = rings.reduce((sum, ring) => sum + ring.length / 2, 0);
+    const made = { gap, path: pathOf(rings), points, version: object.version };
+    this.paths.set(object.id, made);
+    return made;
   }
 }

@@ -1,6 +1,7 @@
 // How objects look: filled and outlined in the colour of their class, of their own, or of their score.
 
-const STEP = 40; // objects between two looks at the clock
+const STEP = 1600; // points of outlines between two looks at the clock
+const EACH = 30; // points that an object costs besides its own
 const colours = new Map();
 
 /** A colour with an opacity, as CSS; `text` is #rrggbb. */
@@ -40,17 +41,20 @@ export function* paint(context, studio, objects, scale) {
   const { fill, outline, threshold } = studio.kept;
   const width = (outline * (window.devicePixelRatio || 1)) / scale;
   context.lineJoin = "round";
-  let count = 0;
+  let cost = 0;
   for (const object of objects) {
     if (studio.filter && !studio.filter(object)) continue;
-    one(context, studio, object, { fill, width, scale, faint: isFaint(object, threshold) });
-    if (++count % STEP === 0) yield;
+    cost += one(context, studio, object, { fill, width, scale, faint: isFaint(object, threshold) }) + EACH;
+    if (cost < STEP) continue;
+    cost = 0;
+    yield;
   }
 }
 
 /** Whether a suggestion lies below the confidence that would be accepted. */
 export const isFaint = (object, threshold) => object.suggested && (object.score ?? 1) < threshold;
 
+/** Draw one object; returns the points its outline took. */
 function one(context, studio, object, { fill, width, scale, faint }) {
   const colour = colourOf(studio, object);
   const [x1, y1, x2, y2] = object.box;
@@ -59,20 +63,21 @@ function one(context, studio, object, { fill, width, scale, faint }) {
     const least = 2 / scale;
     context.fillStyle = faded(colour, 0.9 * strength);
     context.fillRect(x1, y1, Math.max(least, x2 - x1), Math.max(least, y2 - y1));
-    return;
+    return 0;
   }
-  const path = studio.objects.path(object, scale);
+  const { path, points } = studio.objects.drawn(object, scale);
   if (fill > 0) {
     context.fillStyle = faded(colour, fill * strength);
     context.fill(path, "evenodd");
   }
-  if (width === 0) return;
+  if (width === 0) return points;
   const dashed = object.suggested && (x2 - x1) * scale > 16;
   if (dashed) context.setLineDash([4 * width, 3 * width]);
   context.lineWidth = width;
   context.strokeStyle = faded(colour, 0.95 * strength);
   context.stroke(path);
   if (dashed) context.setLineDash([]);
+  return points;
 }
 
 /** Draw a line of points over the image so that it is seen on any ground: dark below, bright above. */

@@ -5,19 +5,22 @@ import { meet } from "./geometry.js";
 import { paint } from "./paint.js";
 
 const SIDE = 512;
-const BUDGET = 9; // ms of painting a frame
+const BUDGET = 8; // ms of painting a frame
+const STEPS = { moving: 4, still: 14 }; // of painting a frame: the browser draws after us, on a clock that we do not see
+const LATE = 400; // ms without a tile, after which what is there is shown
 const MOST = 72; // cached pictures: 1 MB each
 
 export class Scene {
-  /** @param {function} base draws the image within a box; returns whether it was all there. */
-  constructor(studio, base) {
+  /** @param {Tiles} tiles of the image, which draw themselves. */
+  constructor(studio, tiles) {
     this.studio = studio;
-    this.base = base;
+    this.tiles = tiles;
     this.pictures = new Map(); // "i:j" -> picture at the present scale
     this.old = []; // pictures of the scale before: they stand in while the new ones are painted
     this.free = []; // canvases to use again
     this.scale = 0;
     this.work = null; // a picture half painted
+    this.partial = new Set(); // pictures painted before all their tiles had come
   }
 
   /** Forget everything: another image. */
@@ -25,14 +28,41 @@ export class Scene {
     this.release([...this.pictures.values(), ...this.old]);
     this.pictures = new Map();
     this.old = [];
+    this.drop();
+  }
+
+  /** Give up the picture that is half painted. */
+  drop() {
+    if (this.work) this.partial.delete(this.work.picture);
     this.work = null;
+  }
+
+  /** Whether all tiles of a picture are there. */
+  whole({ i, j, scale }) {
+    return this.tiles.has([i, j, i + 1, j + 1].map((value) => (value * SIDE) / scale), scale);
   }
 
   /** What lies in an image box must be painted anew; null means everything. */
   stale(box = null) {
     for (const picture of this.pictures.values())
       if (!box || meet(this.boxOf(picture), box)) picture.stale = true;
-    if (this.work && (!box || meet(this.boxOf(this.work.picture), box))) this.work = null;
+    if (this.work && (!box || meet(this.boxOf(this.work.picture), box))) this.drop();
+  }
+
+  /** A tile has come: pictures that have all of theirs now are painted anew, those that wait for more a little later. */
+  arrived(box) {
+    for (const picture of this.partial) {
+      if (!meet(this.boxOf(picture), box)) continue;
+      if (!this.whole(picture)) continue;
+      picture.stale = true;
+      this.partial.delete(picture);
+    }
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      for (const picture of this.partial) picture.stale = true;
+      if (this.partial.size) this.studio.tell("hover"); // draws
+      this.partial.clear();
+    }, LATE);
   }
 
   boxOf({ i, j, scale }) {
@@ -42,7 +72,7 @@ export class Scene {
   }
 
   /** Draw what is there, then paint within the budget. Returns whether anything is left to paint. */
-  frame(context, view) {
+  frame(context, view, moving) {
     if (view.scale !== this.scale) this.rescale(view);
     const [ox, oy] = view.offset;
     const missing = [];
@@ -66,7 +96,7 @@ export class Scene {
     const centre = [(i1 + i2) / 2, (j1 + j2) / 2];
     const far = ({ i, j }) => Math.hypot(i - centre[0], j - centre[1]);
     missing.sort((a, b) => far(a) - far(b));
-    const done = this.paintSome([...missing, ...ahead]);
+    const done = this.paintSome([...missing, ...ahead], moving ? STEPS.moving : STEPS.still);
     if (!missing.length && this.old.length) this.release(this.old.splice(0));
     return !done;
   }
@@ -88,7 +118,8 @@ export class Scene {
       this.old = all;
     }
     this.pictures = new Map();
-    this.work = null;
+    this.drop();
+    this.partial.clear();
     this.scale = view.scale;
   }
 
@@ -111,11 +142,11 @@ export class Scene {
     context.restore();
   }
 
-  /** Paint pictures in turn until the budget is spent; returns whether all are done. */
-  paintSome(wanted) {
+  /** Paint pictures in turn until the time or the steps are spent; returns whether all are done. */
+  paintSome(wanted, steps) {
     const end = performance.now() + BUDGET;
-    if (this.work && !wanted.some(({ key }) => key === this.work.key)) this.work = null;
-    while (performance.now() < end) {
+    if (this.work && !wanted.some(({ key }) => key === this.work.key)) this.drop();
+    for (let left = steps; left > 0 && performance.now() < end; left--) {
       if (!this.work) {
         const next = wanted.find(({ key }) => !this.pictures.has(key) || this.pictures.get(key).stale);
         if (!next) return true;
@@ -128,7 +159,7 @@ export class Scene {
       this.pictures.set(key, picture);
       this.work = null;
     }
-    return false;
+    return !wanted.some(({ key }) => !this.pictures.has(key) || this.pictures.get(key).stale);
   }
 
   begin({ i, j, key }) {
@@ -138,7 +169,8 @@ export class Scene {
   }
 
   /** Paint one picture, a handful of objects a step. */
-  *steps({ i, j, scale, canvas }) {
+  *steps(picture) {
+    const { i, j, scale, canvas } = picture;
     const { studio } = this;
     const context = (canvas.context ??= canvas.getContext("2d", { alpha: false }));
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -148,7 +180,7 @@ export class Scene {
     context.imageSmoothingEnabled = scale < 1.5 || studio.kept.smooth;
     const side = SIDE / scale;
     const box = [i * side, j * side, (i + 1) * side, (j + 1) * side];
-    this.base(context, box);
+    if (!this.tiles.draw(context, box, scale)) this.partial.add(picture);
     yield;
     if (!studio.kept.shown) return;
     const edge = 4 / scale;
@@ -169,6 +201,9 @@ export class Scene {
   }
 
   release(pictures) {
-    for (const { canvas } of pictures) if (this.free.length < 24) this.free.push(canvas);
+    for (const picture of pictures) {
+      this.partial.delete(picture);
+      if (this.free.length < 24) this.free.push(picture.canvas);
+    }
   }
 }

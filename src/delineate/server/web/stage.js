@@ -6,19 +6,25 @@ import { Tiles } from "./tiles.js";
 import { toast } from "./dom.js";
 
 const GLOW = 900; // ms that others' changes glow
+const SETTLED = 150; // ms after which the view no longer counts as moving
+const SEEN = new Set(["fill", "outline", "colours", "shown", "smooth", "theme", "threshold"]); // settings that change pictures
 
 export class Stage {
   constructor(studio, canvas) {
     this.studio = studio;
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false });
-    this.tiles = new Tiles((box) => this.scene.stale(box) ?? this.ask());
+    this.tiles = new Tiles((box) => {
+      this.scene.arrived(box);
+      this.ask();
+    });
     this.tiles.failed = (error) => toast(`The image cannot be shown. ${error.message}`, { kind: "bad", seconds: 0 });
-    this.scene = new Scene(studio, (context, box) => this.tiles.draw(context, box, this.scene.scale));
+    this.scene = new Scene(studio, this.tiles);
     this.tool = null;
     this.cross = null; // [x, y] in image pixels while keys move it
     this.glowing = new Map(); // id -> time
     this.frames = 0;
+    this.movedAt = 0; // when the view last moved
     this.asked = false;
     this.listen();
   }
@@ -41,8 +47,10 @@ export class Stage {
       if (box) this.scene.stale(box);
       this.ask();
     });
+    studio.on("view", () => (this.movedAt = performance.now()));
     studio.on("selection view hover", () => this.ask());
-    studio.on("kept filter project", () => this.anew());
+    studio.on("kept", (change) => Object.keys(change).some((key) => SEEN.has(key)) && this.anew());
+    studio.on("filter project", () => this.anew());
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.anew());
   }
 
@@ -67,7 +75,7 @@ export class Stage {
 
   /** Whether the canvas shows all there is: every tile has come and every picture is painted. */
   get idle() {
-    return !this.asked && this.tiles.idle && this.scene.work === null;
+    return !this.asked && this.tiles.idle && this.scene.work === null && this.scene.partial.size === 0;
   }
 
   /** Paint everything anew. */
@@ -95,7 +103,7 @@ export class Stage {
     context.fillRect(0, 0, view.width, view.height);
     this.frames++;
     if (!image) return;
-    const left = this.scene.frame(context, view);
+    const left = this.scene.frame(context, view, performance.now() - this.movedAt < SETTLED);
     const [ox, oy] = view.offset;
     context.setTransform(view.scale, 0, 0, view.scale, -ox, -oy);
     this.frameOf(image);

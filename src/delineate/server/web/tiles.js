@@ -70,6 +70,14 @@ export class Tiles {
     return complete;
   }
 
+  /** Whether all tiles that meet a box are there. */
+  has(box, scale) {
+    const level = this.level(scale);
+    const [c1, r1, c2, r2] = this.range(level, box);
+    for (let r = r1; r <= r2; r++) for (let c = c1; c <= c2; c++) if (!this.have.has(`${level}/${c}/${r}`)) return false;
+    return true;
+  }
+
   put(context, bitmap, level, c, r) {
     const zoom = 2 ** level;
     const span = this.span(level);
