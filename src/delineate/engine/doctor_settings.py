@@ -65,7 +65,7 @@ def suggest(checkup: Checkup) -> Suggestion | None:
     commands = []
     if checkup.of("no-split") or not _trainable(checkup):
         reasons.append("training needs splits; the first line makes them")
-        commands.append(f"delineate split {shlex.quote(checkup.source)} --out {_beside(checkup.source)}")
+        commands.append(shlex.join(["delineate", "split", checkup.source, "--out", _beside(checkup.source)]))
     data = _beside(checkup.source) if commands else checkup.source
     line = ["delineate", "train", "--data", data, "--model", model]
     for key, value in settings.items():
@@ -161,7 +161,7 @@ def _trainable(checkup: Checkup) -> bool:
 
 
 def _beside(source: str) -> str:
-    return shlex.quote(f"{source.rstrip('/').removesuffix('.json')}_split")
+    return f"{source.rstrip('/').removesuffix('.json')}_split"
 
 
 def _within(wanted: float, side: float) -> int:

@@ -60,11 +60,13 @@ def check_classes(counted: Sequence[Counted], splits: dict[str, int]) -> list[Fi
         found.append(Finding("no-split", f"all {sum(splits.values())} images are for training"))
     if scored:
         found += _scored(counted, splits, scored)
-    rare = [one for one in counted if one.objects.get(trained, one.total) < RARE]
+    unused = [one.name for one in counted if not one.total]
+    if unused:
+        names = ", ".join(unused[:5]) + (", …" if len(unused) > 5 else "")
+        found.append(Finding("unused", f"{len(unused)} of {len(counted)} classes: {names}"))
+    rare = [one for one in counted if one.total and one.objects.get(trained, one.total) < RARE]
     for one in rare:
-        if not one.total:
-            found.append(Finding("rare", f"{one.name}: no object at all"))
-        elif not (trained and scored and one.objects.get(scored) and not one.objects.get(trained)):
+        if not (trained and scored and one.objects.get(scored) and not one.objects.get(trained)):
             number = one.objects.get(trained, one.total)
             where = " in train" if trained else ""
             found.append(Finding("rare", f"{one.name}: {number} object{'s' if number != 1 else ''}{where}"))

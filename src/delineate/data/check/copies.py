@@ -36,8 +36,8 @@ class Seen:
 
 
 def check_copies(seen: Sequence[Seen]) -> list[Finding]:
-    """Exact copies first, then images that look the same, of those that were decoded."""
-    decoded = [one for one in seen if one.picture.digest]
+    """Exact copies first, then images that look the same; of those that were decoded and show something."""
+    decoded = [one for one in seen if one.picture.look is not None]
     same: dict[str, list[Seen]] = {}
     for one in decoded:
         same.setdefault(one.picture.digest, []).append(one)
@@ -74,7 +74,7 @@ def _same_objects(one: Seen, other: Seen) -> bool:
 
 def _alike(seen: Sequence[Seen]) -> list[Finding]:
     """Images that look the same: each is told once, with the one that it looks most like."""
-    visible = [one for one in seen if one.picture.look is not None]
+    visible = list(seen)
     looks: list[Look] = [one.picture.look for one in visible if one.picture.look is not None]
     best: dict[tuple[str, int], tuple[float, str]] = {}
     told: list[tuple[str, int]] = []

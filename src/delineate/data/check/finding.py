@@ -109,6 +109,7 @@ _ROWS = (
     # -- advice
     Kind("damaged", "advice", "image that decodes with a complaint", "look at it; fetch it again"),
     Kind("blank", "advice", "image of one value", "remove it"),
+    Kind("depths", "advice", "images of different bit depths", "look whether some were exported otherwise"),
     Kind("exif", "advice", "image with an EXIF rotation",
          "it is turned when it is read here; other programs may not: store it upright"),
     Kind("copy", "advice", "images that are the same", "keep one", "the later one left out"),
@@ -127,6 +128,7 @@ _ROWS = (
          "given a new id"),
     Kind("note", "advice", "what the reader says", "look whether it is meant so"),
     Kind("rare", "advice", "class with few objects", "annotate more of it, or leave it out"),
+    Kind("unused", "advice", "class without any object", "leave it out, or find out where its objects are"),
     Kind("imbalance", "advice", "classes of very different frequency",
          "annotate more of the rare ones, or sample them more often"),
     Kind("unscored", "advice", "class that no validation image has", "move some of its images to val"),

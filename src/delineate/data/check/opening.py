@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -72,6 +73,9 @@ def open_parts(path: str | Path, images: Images = None) -> Opened:
     with listen() as heard:
         try:
             opened = Opened(str(path), [open_dataset(path, images=images, skip_invalid=True)])
+            if not len(opened.parts[0]) and images is None:  # all of them are missing
+                opened = Opened(str(path), [open_dataset(path, images=False, skip_invalid=True)])
+                opened.pictures = False
         except DatasetError as error:
             before = list(heard)
             heard.clear()
@@ -136,14 +140,25 @@ def _told(heard: Sequence[Heard], opened: Opened) -> list[Finding]:
     findings = [
         finding for one in dict.fromkeys(heard) if (finding := _finding(one, rows, opened.parts)) is not None
     ]
-    spoken = " ".join(one.message for one in heard)
+    findings = _joined(findings)
+    spoken = {one.message for one in heard}
     for part in opened.parts:
         for note in part.notes:
-            known = re.sub(r"^\d+ × ", "", note)
             # A reader that reports single entries also counts them in its notes.
-            if part.format != "COCO" and known not in spoken and not (heard and "left out" in note):
+            counted = re.sub(r"^\d+ × ", "", note) in spoken or (heard and "left out" in note)
+            if not counted and "every image counts as background" not in note:
                 findings.append(Finding("note", note))
     return findings
+
+
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
+    """The same, the labels of an image that is not there told together."""
+    lost = Counter((one.split, one.image) for one in findings if one.kind == "orphan")
+    found = [one for one in findings if one.kind != "orphan"]
+    for (split, image), number in lost.items():
+        told = f"{number} label{'s' if number > 1 else ''} left out with it"
+        found.append(Finding("orphan", told, image, split))
+    return found
 
 
 def _finding(one: Heard, rows: _Rows, parts: Sequence[Dataset]) -> Finding | None:
@@ -224,7 +239,8 @@ def _fits_as_corners(row: dict[str, Any]) -> bool:
     try:
         points = np.concatenate([np.reshape(part, (-1, 2)) for part in row["segmentation"]])
         own = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
-        return agrees(tuple(map(float, row["bbox"])), own)
+        x1, y1, x2, y2 = map(float, row["bbox"])
+        return x1 < x2 and y1 < y2 and agrees((x1, y1, x2, y2), own)
     except (KeyError, ValueError, TypeError):  # an RLE, or no polygons at all
         return False
 

@@ -132,7 +132,7 @@ def check(
                 seen.append(Seen(part.records[index], one.picture, partial(part.truth, index)))
             tick()
     findings = [*opened.findings, *(finding for one in examined for finding in one.findings)]
-    findings += check_copies(seen)
+    findings += [*_depths(seen), *check_copies(seen)]
     splits, classes = _counted(opened, examined)
     if opened.failed:
         findings = [finding for finding in findings if finding.kind != "empty"]
@@ -214,6 +214,16 @@ def _in_order(job: Callable[[int], Examined], count: int, workers: int) -> Itera
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _depths(seen: Sequence[Seen]) -> Iterator[Finding]:
+    """Images of 8 bits among those of 16, which look alike on a screen and not to a network."""
+    kinds = Counter(one.picture.kind.split(" ")[0] for one in seen if one.picture.kind)
+    if len(kinds) > 1:
+        rarest = kinds.most_common()[-1][0]
+        first = next(one.record for one in seen if one.picture.kind.startswith(rarest))
+        told = ", ".join(f"{number} of {kind}" for kind, number in kinds.most_common())
+        yield Finding("depths", f"{told}; {rarest} here", first.name, first.groups.get("split", ""))
 
 
 def _counted(opened: Opened, examined: Sequence[Examined]) -> tuple[dict[str, int], list[Counted]]:
