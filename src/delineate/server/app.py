@@ -14,7 +14,7 @@ from .answers import add_errors
 from .assist import Assistant
 from .guard import Guard
 from .learning import known_models
-from .routes import assist, images, objects, project
+from .routes import assist, export, images, objects, project
 from .studio import Studio
 
 WEB = Path(__file__).parent / "web"
@@ -52,7 +52,7 @@ def create_app(studio: Studio, background: bool = True) -> FastAPI:
     add_errors(app)
 
     app.add_middleware(Guard, gate=studio.gate)
-    for module in (project, images, objects, assist):
+    for module in (project, images, objects, export, assist):
         app.include_router(module.router)
     if (WEB / "index.html").is_file():
         app.mount("/", StaticFiles(directory=WEB, html=True), name="web")

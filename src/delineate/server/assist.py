@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from delineate.apply.wand import wand
-from delineate.core.batch import to_rgb_float
 from delineate.core.errors import InputError
 from delineate.core.masks import Masks
 
@@ -201,6 +200,8 @@ class Assistant:
 
     def wand(self, image_id: int, point: tuple[float, float], tolerance: float) -> Masks:
         """The region like the pixel at a point; see :func:`delineate.apply.wand.wand`."""
+        from delineate.core.batch import to_rgb_float  # torch, which the studio starts without
+
         row = self.studio.ensure(image_id)
         x, y = point
         if not (0 <= x < row.width and 0 <= y < row.height):

@@ -220,8 +220,13 @@ class ClassChange(_Body):
 
 
 class ExportRequest(_Body):
-    """Which format, which states of images (none: all), and whether suggestions go along."""
+    """Which format, which states of images (none: all), and whether suggestions and images go along.
+
+    ``path`` writes to the server's machine, and is for a studio on one's own.
+    """
 
     format: str = "coco"
     states: list[State] = Field(default_factory=list)
     suggestions: bool = False
+    images: Literal["none", "copy", "link"] = "none"
+    path: str = ""

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 from .. import requests as ask
 from ..answers import as_json
 from ..auth import COOKIE, Admin, Asker, ForbiddenError
+from ..export import formats
 from ..store import classes, images
 from . import Open
 
@@ -28,6 +29,7 @@ def project(studio: Open, user: Asker) -> Response:
             "classes": palette,
             "model": {"name": studio.model} if studio.model else None,
             "models": studio.models,
+            "formats": formats(),
             "user": {"name": user.name, "role": user.role},
             "states": images.STATES,
             "counts": counts,
