@@ -20,10 +20,21 @@ from delineate.data.losses import Losses
 from delineate.data.place import Place
 from delineate.data.records import Dataset, Record
 
-TOOLS = ("labelme", "cvat", "via", "via3")
+TOOLS = ("labelme", "cvat", "via", "via3", "label-studio")
 NAMES = tuple(
     n
-    for n in ("labelme", "cvat", "cvat-video", "via", "via3", "qupath", "imagej", "geojson", "geopackage")
+    for n in (
+        "labelme",
+        "cvat",
+        "cvat-video",
+        "via",
+        "via3",
+        "label-studio",
+        "qupath",
+        "imagej",
+        "geojson",
+        "geopackage",
+    )
     if n in FORMATS
 )
 SIZE = (17, 23)
