@@ -20,7 +20,7 @@ from delineate.data.losses import Losses
 from delineate.data.place import Place
 from delineate.data.records import Dataset, Record
 
-TOOLS = ("labelme", "cvat", "via", "via3", "label-studio")
+TOOLS = ("labelme", "cvat", "via", "via3", "label-studio", "supervisely")
 NAMES = tuple(
     n
     for n in (
@@ -30,15 +30,23 @@ NAMES = tuple(
         "via",
         "via3",
         "label-studio",
+        "supervisely",
         "qupath",
         "imagej",
         "geojson",
         "geopackage",
+        "huggingface",
+        "parquet",
     )
     if n in FORMATS
 )
 SIZE = (17, 23)
 CLASSES = Labels(("b <&'\"> é", "a, b", "never seen"), (1, 2, 3))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DELINEATE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def kept(record: Record, classes: Labels) -> tuple[Instances, tuple[str, ...]]:

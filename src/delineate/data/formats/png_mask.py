@@ -60,9 +60,10 @@ def from_base64(text: object, where: str, packed: bool = False) -> bytes:
         data = base64.b64decode(text, validate=True)
         if packed:
             stream = zlib.decompressobj()
-            data = stream.decompress(data, MAX_PIXELS)
+            limit = 2**20 + 100 * len(data)  # a PNG is packed already
+            data = stream.decompress(data, limit)
             if stream.unconsumed_tail:
-                raise Bad(f"{where}: expected a PNG of at most {MAX_PIXELS} bytes, got a larger one")
+                raise Bad(f"{where}: expected a PNG of at most {limit} bytes, got a larger one")
     except (binascii.Error, zlib.error, ValueError) as error:
         raise Bad(
             f"{where}: expected a mask as base64 of a {'zlib stream' if packed else 'PNG'}, got {error}"
