@@ -20,7 +20,7 @@ from delineate.data.losses import Losses
 from delineate.data.place import Place
 from delineate.data.records import Dataset, Record
 
-TOOLS = ("labelme", "cvat", "via", "via3", "label-studio", "supervisely")
+TOOLS = ("labelme", "cvat", "via", "via3", "label-studio")
 NAMES = tuple(
     n
     for n in (
@@ -30,7 +30,6 @@ NAMES = tuple(
         "via",
         "via3",
         "label-studio",
-        "supervisely",
         "qupath",
         "imagej",
         "geojson",
