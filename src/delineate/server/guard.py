@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,10 +19,6 @@ POLICY = (
     "connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-
-
-class _TooLargeError(Exception):
-    """A body that goes on beyond the limit."""
 
 
 class Guard:
@@ -46,11 +43,7 @@ class Guard:
         except ForbiddenError as error:
             await as_json({"error": str(error)}, error.status)(scope, receive, send)
             return
-        try:
-            await self.app(scope, _limited(receive), _with_headers(send))
-        except _TooLargeError:
-            text = f"request: expected at most {MAX_BODY} bytes, got more; send less at once"
-            await as_json({"error": text}, 413)(scope, receive, send)
+        await self.app(scope, _limited(receive), _with_headers(send))
 
 
 def _limited(receive: Receive) -> Receive:
@@ -62,7 +55,9 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > MAX_BODY:
-            raise _TooLargeError
+            raise HTTPException(
+                413, f"request: expected at most {MAX_BODY} bytes, got more; send less at once"
+            )
         return message
 
     return counted
