@@ -12,7 +12,7 @@ export class Refused extends Error {
 /** The server could not be reached: nothing is known of what was asked. */
 export class Unreached extends Error {}
 
-async function ask(method, path, { body, query, signal } = {}) {
+async function ask(method, path, { body, query, signal, file = false } = {}) {
   const url = new URL(`/api/${path}`, location.origin);
   for (const [key, value] of Object.entries(query ?? {}))
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(key, value);
@@ -32,11 +32,12 @@ async function ask(method, path, { body, query, signal } = {}) {
   if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => null));
   if (answer.status === 204) return null;
   const kind = answer.headers.get("Content-Type") ?? "";
-  return kind.includes("json") ? answer.json() : answer;
+  return kind.includes("json") && !file ? answer.json() : answer;
 }
 
 const get = (path, query, signal) => ask("GET", path, { query, signal });
 const post = (path, body = {}, signal) => ask("POST", path, { body, signal });
+const postForFile = (path, body) => ask("POST", path, { body, file: true });
 
 export const api = {
   project: () => get("project"),
@@ -59,7 +60,7 @@ export const api = {
   train: (body) => post("train", body),
   job: (id) => get(`jobs/${id}`),
   cancel: (id) => ask("DELETE", `jobs/${id}`),
-  exportAs: (format) => post("export", { format }),
+  exportAs: (wish) => postForFile("export", wish),
   thumbnail: (id, size) => `/api/images/${id}/thumbnail?size=${size}`,
 };
 

@@ -3,7 +3,7 @@
 
 import { api } from "./api.js";
 import { useClass } from "./commands.js";
-import { button, choice, fill, h, toast } from "./dom.js";
+import { button, choice, fill, h, tick, toast } from "./dom.js";
 import { shownKey } from "./keys.js";
 
 export class Dialogs {
@@ -142,21 +142,27 @@ export class Dialogs {
     const formats = this.studio.project.formats ?? ["coco"];
     const options = formats.map((each) => (typeof each === "string" ? [each, each] : [each.name, each.title]));
     const format = choice({ label: "Format", options, value: options[0][0], onchange: () => null });
-    this.ask({ title: "Export the data set", body: [format, h("p.soft.small", {}, "Suggestions that nobody has accepted are left out.")],
-      done: "Export", take: () => this.export(format.select.value) });
+    let finished = false;
+    let suggestions = false;
+    this.ask({ title: "Export the data set", done: "Export",
+      body: [format,
+        tick({ label: "Only images marked done or reviewed", value: finished, onchange: (value) => (finished = value) }),
+        tick({ label: "Suggestions that nobody has accepted, too", value: suggestions, onchange: (value) => (suggestions = value) })],
+      take: () => this.export({ format: format.select.value, states: finished ? ["done", "reviewed"] : [], suggestions }) });
   }
 
-  async export(format) {
+  async export(wish) {
     try {
-      const answer = await api.exportAs(format);
-      if (!(answer instanceof Response)) return toast(`Written to ${answer.path}`, { seconds: 15 });
-      const name = /filename="?([^";]+)/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `export-${format}.zip`;
+      const answer = await api.exportAs(wish);
+      const name = /filename="?([^";]+)/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `${wish.format}.zip`;
+      const { images, objects, losses } = JSON.parse(decodeURIComponent(answer.headers.get("X-Export") ?? "%7B%7D"));
       const url = URL.createObjectURL(await answer.blob());
       h("a", { href: url, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10000);
-      return toast(`${name} is being saved.`);
+      const lost = losses?.length ? ` What ${wish.format} cannot hold: ${losses.join("; ")}` : "";
+      toast(`${name}: ${objects ?? "all"} objects of ${images ?? "all"} images.${lost}`, { seconds: lost ? 0 : 8 });
     } catch (error) {
-      return toast(error.message, { kind: "bad", seconds: 15 });
+      toast(error.message, { kind: "bad", seconds: 15 });
     }
   }
 }

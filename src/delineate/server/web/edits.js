@@ -107,7 +107,9 @@ export class Edits {
     studio.take({ revision: studio.objects.revision, changed: error.objects });
     studio.tell("conflict", error.objects.map((object) => object.id));
     const again = gone.length === asked.size ? [] : [["Do mine on top", () => this.send(edit, said)]];
-    const who = [...new Set(error.objects.map((object) => object.author).filter(Boolean))].join(", ");
+    const me = studio.project.user.name;
+    const names = [...new Set(error.objects.map(({ author }) => author).filter(Boolean))];
+    const who = names.map((name) => (name === me ? "You, in another window," : name)).join(", ");
     toast(`${who || "Someone else"} changed this meanwhile. Theirs is shown; yours was not saved.`,
       { kind: "bad", seconds: 0, actions: again });
   }

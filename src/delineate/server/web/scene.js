@@ -20,6 +20,7 @@ export class Scene {
     this.free = []; // canvases to use again
     this.scale = 0;
     this.work = null; // a picture half painted
+    this.painted = 0; // pictures finished so far
     this.partial = new Set(); // pictures painted before all their tiles had come
   }
 
@@ -71,7 +72,7 @@ export class Scene {
     return [i * side - edge, j * side - edge, (i + 1) * side + edge, (j + 1) * side + edge];
   }
 
-  /** Draw what is there, then paint within the budget. Returns whether anything is left to paint. */
+  /** Draw what is there, then paint within the budget. Returns whether another frame is needed. */
   frame(context, view, moving) {
     if (view.scale !== this.scale) this.rescale(view);
     const [ox, oy] = view.offset;
@@ -96,9 +97,10 @@ export class Scene {
     const centre = [(i1 + i2) / 2, (j1 + j2) / 2];
     const far = ({ i, j }) => Math.hypot(i - centre[0], j - centre[1]);
     missing.sort((a, b) => far(a) - far(b));
+    const before = this.painted;
     const done = this.paintSome([...missing, ...ahead], moving ? STEPS.moving : STEPS.still);
     if (!missing.length && this.old.length) this.release(this.old.splice(0));
-    return !done;
+    return !done || this.painted !== before; // what was finished now is drawn by the next frame
   }
 
   /** Whether a picture shows a part of the image. */
@@ -157,6 +159,7 @@ export class Scene {
       const before = this.pictures.get(key);
       if (before) this.release([before]);
       this.pictures.set(key, picture);
+      this.painted++;
       this.work = null;
     }
     return !wanted.some(({ key }) => !this.pictures.has(key) || this.pictures.get(key).stale);

@@ -56,10 +56,8 @@ export class Images {
     const { counts, states } = this.studio.project;
     const all = Object.values(counts).reduce((a, b) => a + b, 0);
     const options = states.map((state) => [state, `${STATES[state] ?? state} (${counts[state] ?? 0})`]);
-    this.stateChoice.put
-      ? this.stateChoice.put([["", `All (${all})`], ...options], this.query.state)
-      : fill(this.stateChoice, ...[["", `All (${all})`], ...options].map(([value, text]) =>
-        h("option", { value, selected: value === this.query.state }, text)));
+    fill(this.stateChoice, ...[["", `All (${all})`], ...options].map(([value, text]) => h("option", { value }, text)));
+    this.stateChoice.value = this.query.state;
   }
 
   /** Fetch the first page of what the filters ask for. */
@@ -194,10 +192,10 @@ export class Images {
 
   async fromQueue() {
     try {
-      const { image, reason } = await api.queue(this.studio.kept.strategy ?? "");
+      const { image, reason } = await api.queue(this.studio.kept.strategy);
       if (image === null || image === undefined) return toast(reason || "No image is left to do.", { seconds: 4 });
-      await this.open(image.id ?? image);
-      return toast(`Next by worth: ${reason}`, { seconds: 5 });
+      await this.open(image);
+      return toast(reason || "The next image that is still to do.", { seconds: 5 });
     } catch (error) {
       return toast(error.message, { kind: "bad" });
     }

@@ -3,7 +3,7 @@
 import { api, finished } from "../api.js";
 import { button, choice, fill, h, say, slider, toast } from "../dom.js";
 
-const STRATEGIES = [["", "As the project has it"], ["uncertainty", "Least certain"], ["disagreement", "Least agreed"], ["diversity", "Least alike"], ["random", "By chance"]];
+const STRATEGIES = [["mixed", "All three together"], ["uncertainty", "Least certain"], ["disagreement", "Least agreed"], ["diversity", "Least alike"], ["random", "By chance"]];
 const show = (value) => value.toFixed(2);
 
 export class Model {
@@ -39,7 +39,7 @@ export class Model {
       this.threshold,
       h("div.buttons", {}, this.accept, this.reject),
       h("h2", {}, "What next"),
-      choice({ label: "Order", options: STRATEGIES, value: studio.kept.strategy ?? "", onchange: (strategy) => studio.keep({ strategy }) }),
+      choice({ label: "Order", options: STRATEGIES, value: studio.kept.strategy, onchange: (strategy) => studio.keep({ strategy }) }),
       h("div.buttons", {},
         button({ icon: "queue", text: "Next by worth", title: "The image that is worth most to label next", keys: "Q", onclick: () => this.images.fromQueue() }),
         button({ icon: "carry", text: "Carry on", title: "Carry the selected objects to the next image", keys: "G", disabled: !may, onclick: () => this.propagate() }),

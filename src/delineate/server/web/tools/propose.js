@@ -84,7 +84,7 @@ export class Wand extends Proposing {
       if (this.point) this.look();
     };
     return [
-      slider({ label: "Tolerance", min: 1, max: 100, step: 1, value: this.studio.kept.tolerance, oninput }),
+      slider({ label: "Tolerance", min: 1, max: 60, step: 1, value: this.studio.kept.tolerance, show: (value) => `${value} %`, oninput }),
       ...super.options(),
     ];
   }
@@ -98,13 +98,13 @@ export class Wand extends Proposing {
 
   look() {
     const { point } = this;
-    const tolerance = this.studio.kept.tolerance;
+    const tolerance = this.studio.kept.tolerance / 100;
     return this.ask((signal) => this.api.wand(this.studio.image.id, { point, tolerance }, signal));
   }
 
   /** Wider or narrower by keys. */
   size(tolerance) {
-    this.studio.keep({ tolerance: Math.max(1, Math.min(100, tolerance)) });
+    this.studio.keep({ tolerance: Math.max(1, Math.min(60, tolerance)) });
     if (this.point) this.look();
     this.refresh();
   }
