@@ -32,6 +32,8 @@ from .polygons import EPILOG as POLYGONS_EPILOG
 from .polygons import polygons_command
 from .predict import EPILOG as PREDICT_EPILOG
 from .predict import predict_command
+from .refine import EPILOG as REFINE_EPILOG
+from .refine import refine_command
 from .split import EPILOG as SPLIT_EPILOG
 from .split import split_command
 from .studio import EPILOG as STUDIO_EPILOG
@@ -77,6 +79,7 @@ app.command("doctor", epilog=DOCTOR_EPILOG, no_args_is_help=True)(doctor_command
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
 app.command("agreement", epilog=AGREEMENT_EPILOG, no_args_is_help=True)(agreement_command)
 app.command("polygons", epilog=POLYGONS_EPILOG, no_args_is_help=True)(polygons_command)
+app.command("refine", epilog=REFINE_EPILOG, no_args_is_help=True)(refine_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)
