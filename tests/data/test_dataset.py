@@ -115,8 +115,6 @@ def test_as_a_sequence(tmp_path: Path) -> None:
         ("a.xml", "neither VOC nor CVAT"),
         ("data.yaml", "no YOLO"),
         ("a.txt", "text"),
-        ("a.zip", "ZIP"),
-        ("a.tar.gz", "gzip"),
         ("a.mp4", "video"),
         ("a.png", "one image"),
         ("a.geojson", "GeoJSON"),

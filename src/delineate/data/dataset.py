@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from delineate.core.errors import DatasetError
 
+from .archives import is_archive, unpack
 from .formats import coco, coco_panoptic, lvis
 from .kept_ids import restore
 from .known_formats import FORMATS, guess, named
@@ -65,8 +66,8 @@ def open_dataset(
         path: a file or folder of any format in :data:`delineate.data.known_formats.FORMATS`; a folder with
             COCO JSON (``annotations.json``, ``_annotations.coco.json``, ``train.json``,
             ``annotations/instances_train2017.json``, …); or a folder with ``train/``, ``val/``, ``test/`` of
-            any of those. Or the name of a synthetic one, such as
-            ``synthetic:crowds?images=500&crowding=0.7&seed=1``
+            any of those; an archive (.zip, .tar, .tar.gz, …) of any of those. Or the name of a synthetic one,
+            such as ``synthetic:crowds?images=500&crowding=0.7&seed=1``
             (see :func:`delineate.data.synthetic.dataset.open_synthetic`).
         split: only this one; ``val``, ``valid`` and ``validation`` mean the same. None takes all, and
             ``groups["split"]`` tells them apart.
@@ -88,6 +89,8 @@ def open_dataset(
         raise DatasetError(f"{path}: expected a dataset, a file or folder, got nothing there; check the path")
     wanted = None if split is None else SPLIT_NAMES.get(split.lower(), split)
     row = named(format) if format is not None else guess(path)
+    if is_archive(path) and (row is None or ".zip" not in row.files):
+        return _open_archive(path, split, images, skip_invalid, channels, format)
     data = (
         row.read(path, images, skip_invalid)
         if row is not None and not (path.is_dir() and row.module in (coco, coco_panoptic, lvis))
@@ -110,6 +113,16 @@ def open_dataset(
             "out or add a split.csv"
         )
     return data.select(split=wanted)
+
+
+def _open_archive(path: Path, *options: Any) -> Dataset:
+    """The dataset inside an archive, unpacked into the cache; ``options`` as of :func:`open_dataset`."""
+    unpacked = unpack(path)
+    try:
+        data = open_dataset(unpacked.folder, *options)
+    except DatasetError as error:
+        raise DatasetError(str(error).replace(str(unpacked.folder), str(path))) from None
+    return replace(data, source=path, notes=(*unpacked.notes, *data.notes))
 
 
 def _open_file(path: Path, images: Images, skip_invalid: bool) -> Dataset:

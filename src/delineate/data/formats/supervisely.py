@@ -1,9 +1,9 @@
 """Supervisely projects: ``meta.json``, and for each dataset a folder with ``ann/`` and ``img/``.
 
 After docs.supervisely.com, "Supervisely JSON annotation format". A JSON file an image. A bitmap is a PNG,
-packed by zlib, with its corner (``origin``). Points in whole numbers name pixels: a rectangle has its last row
-and column, and a polygon is filled with its outline, as Supervisely draws it; points with fractions are places
-between pixel edges. A dataset called train, val or test is a split.
+packed by zlib, with its corner (``origin``). Points in whole numbers name pixels: a rectangle has its last
+row and column, and a polygon is filled with its outline, as Supervisely draws it; points with fractions are
+places between pixel edges. A dataset called train, val or test is a split.
 """
 
 from __future__ import annotations
