@@ -137,6 +137,8 @@ def order(
             f"queue: expected one of {', '.join(STRATEGIES)}, got {strategy!r}; choose one of them"
         )
     count = len(scores)
+    if not count:
+        return []
     unsure = np.array([s.uncertainty for s in scores])
     at_odds = np.array([s.disagreement for s in scores])
     if strategy == "random":
