@@ -8,7 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from delineate.data.check.look import SAME_SCENE, close_pairs, look_of, same_scene, turned, turned_words
+from delineate.data.check.look import (
+    Agreement,
+    agreement,
+    close_pairs,
+    details_of,
+    look_of,
+    turned,
+    turned_words,
+)
 from delineate.data.images import read
 
 Image = np.ndarray
@@ -28,7 +36,11 @@ def scene(seed: int, side: int = 96) -> Image:
 
 def pairs(*images: Image) -> list[tuple[int, int, int]]:
     looks = [look for image in images if (look := look_of(image)) is not None]
-    return [(i, j, turn) for i, j, turn, _ in close_pairs(looks)]
+    return list(close_pairs(looks))
+
+
+def compared(one: Image, other: Image, turn: int = 0) -> Agreement:
+    return agreement(details_of(one), details_of(other), turn)
 
 
 @pytest.mark.parametrize("turn", range(8))
@@ -37,7 +49,7 @@ def test_a_turned_copy_is_found_and_its_turn_told(turn: int) -> None:
     copy = np.ascontiguousarray(turned(image, turn))
     ((_, _, found),) = pairs(copy, image)
     assert found == turn
-    assert same_scene(copy, image, turn) > 0.99
+    assert min(compared(copy, image, turn)) > 0.99
 
 
 @pytest.mark.parametrize(
@@ -56,7 +68,7 @@ def test_changed_copies_are_found(change: object) -> None:
     image = scene(2)
     copy = change(image)  # type: ignore[operator]
     assert pairs(image, copy) == [(0, 1, 0)]
-    assert same_scene(image, copy, 0) > SAME_SCENE
+    assert compared(image, copy).same
 
 
 def test_other_images_are_not_taken_for_copies() -> None:
@@ -74,7 +86,7 @@ def test_too_few_to_compare(images: list[Image]) -> None:
 )
 def test_an_even_image_has_no_look(image: Image) -> None:
     assert look_of(image) is None
-    assert same_scene(image, image, 0) == 0.0
+    assert compared(image, image) == (0.0, 0.0)
 
 
 def test_empty_margins_do_not_make_images_alike() -> None:
@@ -84,8 +96,8 @@ def test_empty_margins_do_not_make_images_alike() -> None:
     one, other = (
         np.where(corners, 0, 180 + 4 * scene(seed, 128)[:, :, 0].astype(int) // 64) for seed in (1, 2)
     )
-    assert same_scene(one.astype(np.uint8), other.astype(np.uint8), 0) < SAME_SCENE
-    assert same_scene(one.astype(np.uint8), one.astype(np.uint8), 0) > 0.99
+    assert not compared(one.astype(np.uint8), other.astype(np.uint8)).same
+    assert min(compared(one.astype(np.uint8), one.astype(np.uint8))) > 0.99
 
 
 def test_photographs(photos: list[Image]) -> None:

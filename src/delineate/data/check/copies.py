@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
@@ -11,13 +12,13 @@ from delineate.core.instances import Instances
 from ..images import read
 from ..records import Record
 from .finding import Finding
-from .look import SAME_SCENE, Look, close_pairs, same_scene, turned_words
+from .look import Details, Look, agreement, close_pairs, details_of, turned_words
 from .pictures import Picture
 
-MOST_READ = 400
-"""So many pairs are looked at again in detail; of more, thumbnails decide."""
-SURE = 0.985
-"""Thumbnails that correlate so far need no second look where there are too many pairs."""
+MOST_PAIRS = 100_000
+"""So many pairs that may show the same are compared in detail, those of two splits first."""
+KEPT = 2000
+"""Details of so many images are kept meanwhile (80 KB each)."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,18 @@ def _alike(seen: Sequence[Seen]) -> list[Finding]:
 def _pairs(visible: Sequence[Seen], looks: list[Look]) -> Iterator[tuple[int, int, float, str]]:
     """Pairs that look the same, those of two splits first; how far, and how the second is turned."""
     pairs = sorted(close_pairs(looks), key=lambda pair: _split(visible[pair[0]]) == _split(visible[pair[1]]))
-    for number, (i, j, turn, alike) in enumerate(pairs):
-        agree = _agree(visible[i], visible[j], turn) if number < MOST_READ else alike
-        if agree >= (SAME_SCENE if number < MOST_READ else SURE):
-            yield i, j, agree, turned_words(turn)
 
+    @lru_cache(maxsize=KEPT)
+    def details(index: int) -> Details | None:
+        try:
+            return details_of(read(visible[index].record.path).pixels)
+        except InputError:  # more channels than are shown, or gone since it was first read
+            return None
 
-def _agree(one: Seen, other: Seen, turn: int) -> float:
-    try:
-        return same_scene(read(one.record.path).pixels, read(other.record.path).pixels, turn)
-    except InputError:  # more channels than are shown, or gone since it was first read
-        return 0.0
+    for i, j, turn in pairs[:MOST_PAIRS]:
+        found = agreement(details(i), details(j), turn)
+        if found.same:
+            yield i, j, max(found), turned_words(turn)
 
 
 def _name(one: Seen) -> str:

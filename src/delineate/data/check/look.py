@@ -1,4 +1,4 @@
-"""What an image looks like, in 63 bits and a thumbnail, and which images look the same.
+"""What an image looks like, in 63 bits and a small thumbnail, and which images show the same.
 
 The bits are the signs of the lowest frequencies of a 32 x 32 thumbnail's discrete cosine transform, as pHash
 takes them (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1),
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 SIDE = 32
 LOW = 8
 """So many frequencies each way: 8 x 8 less the mean are 63 bits."""
-BITS = 12
+BITS = 16
 """Images whose bits differ in more than so many are not compared further."""
-ALIKE = 0.9
-"""Thumbnails that look the same correlate at least so much."""
-SAME_SCENE = 0.62
-"""Images whose details agree so far show the same; measured on real pairs, see docs/benchmarks.md."""
+ALIKE = 0.88
+"""Small thumbnails of images that show the same correlate at least so much."""
+FINE, COARSE = 0.62, 0.82
+"""Fine or coarse details that agree so far show the same; measured, see docs/benchmarks.md."""
 TURNS = 8
 """Ways of turning an image by right angles and mirroring it."""
 
-_FINE = 128
+_FINE, _COARSE = 128, 64
 _WEIGHTS = (np.uint64(1) << np.arange(LOW * LOW, dtype=np.uint64)).astype(np.uint64)
 
 
@@ -38,11 +38,30 @@ class Look:
 
     Attributes:
         bits: (8,) uint64, the hash of the image turned in each of the eight ways.
-        thumbnail: (32, 32) float16, brightness with mean 0 and standard deviation 1.
+        thumbnail: (16, 16) float16, blurred brightness with mean 0 and standard deviation 1.
     """
 
     bits: NDArray[np.uint64]
     thumbnail: NDArray[np.float16]
+
+
+class Details(NamedTuple):
+    """An image's structure without its shades, fine (128 x 128) and coarse (64 x 64); 0 in empty margins."""
+
+    fine: NDArray[np.float32]
+    coarse: NDArray[np.float32]
+
+
+class Agreement(NamedTuple):
+    """How far the details of two images agree, 0 to 1 each."""
+
+    fine: float
+    coarse: float
+
+    @property
+    def same(self) -> bool:
+        """Whether they show the same."""
+        return self.fine >= FINE or self.coarse >= COARSE
 
 
 def look_of(pixels: NDArray[Any]) -> Look | None:
@@ -51,9 +70,10 @@ def look_of(pixels: NDArray[Any]) -> Look | None:
     if small is None:
         return None
     waves = np.asarray(cv2.dct(small), np.float32)[:LOW, :LOW]
-    return Look(
-        np.array([_bits(_turn_waves(waves, turn)) for turn in range(TURNS)]), small.astype(np.float16)
-    )
+    bits = np.array([_bits(_turn_waves(waves, turn)) for turn in range(TURNS)])
+    tiny = cv2.resize(cv2.GaussianBlur(small, (0, 0), 1.2), (16, 16), interpolation=cv2.INTER_AREA)
+    tiny -= tiny.mean()
+    return Look(bits, (tiny / max(float(tiny.std()), 1e-6)).astype(np.float16))
 
 
 def thumbnail(pixels: NDArray[Any], side: int) -> NDArray[np.float32] | None:
@@ -101,67 +121,79 @@ def _bits(waves: NDArray[np.float32]) -> np.uint64:
     return np.uint64(_WEIGHTS[positive].sum(dtype=np.uint64))
 
 
-def close_pairs(looks: list[Look]) -> Iterator[tuple[int, int, int, float]]:
-    """Pairs i < j that look the same: (i, j, turn, correlation of the thumbnails, 0.9 to 1).
+def close_pairs(looks: list[Look]) -> Iterator[tuple[int, int, int]]:
+    """Pairs i < j that may show the same: (i, j, turn); image j is to be turned so as to look as image i.
 
-    ``turn`` is how image j is to be turned to look as image i. All pairs are compared, a block at a time.
+    The bits of all pairs are compared, one image with all later ones at a time.
     """
     if len(looks) < 2:
         return
-    upright = np.array([look.bits[0] for look in looks])
     all_bits = np.array([look.bits for look in looks])
     for i in range(len(looks) - 1):
-        apart = np.bitwise_count(all_bits[i + 1 :] ^ upright[i])
+        apart = np.bitwise_count(all_bits[i + 1 :] ^ all_bits[i, 0])
         rest, turn = np.nonzero(apart <= BITS)
+        if not len(rest):
+            continue
+        mine = looks[i].thumbnail.astype(np.float32)
         best: dict[int, tuple[float, int]] = {}
         for j, t in zip((rest + i + 1).tolist(), turn.tolist(), strict=True):
-            other = turned(looks[j].thumbnail, t).astype(np.float32)
-            alike = float((looks[i].thumbnail.astype(np.float32) * other).mean())
+            alike = float((mine * turned(looks[j].thumbnail, t)).mean())
             if alike >= ALIKE and alike > best.get(j, (0.0, 0))[0]:
                 best[j] = (alike, t)
-        for j, (alike, t) in best.items():
-            yield i, j, t, alike
+        for j, (_, t) in best.items():
+            yield i, j, t
 
 
-def same_scene(one: NDArray[Any], other: NDArray[Any], turn: int) -> float:
-    """How far two images agree in their details, 0 to 1, the second one turned; 0 where nothing is seen.
+def details_of(image: NDArray[Any]) -> Details | None:
+    """The structure of an image that :func:`agreement` compares; None where nothing is to be seen."""
+    found = []
+    for side, blur, shades in ((_FINE, 0.0, 6.0), (_COARSE, 1.0, 5.0)):
+        small = thumbnail(image, side)
+        if small is None:
+            return None
+        sharp = cv2.GaussianBlur(small, (0, 0), blur) if blur else small
+        structure = sharp - cv2.GaussianBlur(small, (0, 0), shades)
+        keep = ~_margins(small)
+        if keep.mean() < 0.02:
+            keep[:] = True
+        found.append(np.asarray(np.where(keep, structure - structure[keep].mean(), 0), np.float32))
+    return Details(*found)
 
-    The peak of the correlation of their fine structure (a 128 x 128 thumbnail less its blur) over shifts of
-    up to an eighth of the side. Shades and empty margins, which images of one instrument or one rotation have
-    in common, do not count: copies and frames of one scene agree in more.
+
+def agreement(one: Details | None, other: Details | None, turn: int) -> Agreement:
+    """How far two images agree in their details, the second one turned.
+
+    The peak of the correlation over shifts of up to an eighth of the side. Shades and empty margins, which
+    images of one instrument or one rotation have in common, do not count. Copies agree in fine details, those
+    that were cut or rotated a little, and the next frames of a scene, in coarse ones.
     """
-    details = [_details(one), _details(turned(other, turn))]
-    energy = float(np.prod([(d**2).sum() for d in details if d is not None]))
-    if details[0] is None or details[1] is None or energy <= 0:
+    if one is None or other is None:
+        return Agreement(0.0, 0.0)
+    return Agreement(*(_peak(a, turned(b, turn)) for a, b in zip(one, other, strict=True)))
+
+
+def _peak(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    energy = float((one**2).sum()) * float((other**2).sum())
+    if energy <= 0:
         return 0.0
-    waves = [np.fft.rfft2(d) for d in details if d is not None]
-    match = np.fft.irfft2(waves[0] * waves[1].conj(), (_FINE, _FINE))
-    reach = _FINE // 8
+    match = np.fft.irfft2(np.fft.rfft2(one) * np.fft.rfft2(other).conj(), one.shape)
+    reach = len(one) // 8
     near = np.roll(match, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
     return max(0.0, float(near.max()) / float(np.sqrt(energy)))
 
 
-def _details(image: NDArray[Any]) -> NDArray[np.float32] | None:
-    small = thumbnail(image, _FINE)
-    if small is None:
-        return None
-    fine = small - cv2.GaussianBlur(small, (0, 0), 6)
-    keep = ~_margins(small)
-    if keep.mean() < 0.02:
-        keep[:] = True
-    return np.asarray(np.where(keep, fine - fine[keep].mean(), 0), np.float32)
-
-
 def _margins(small: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where an even patch begins in a corner, as left by a rotation, and a little around it."""
+    side = len(small)
     low, high = float(small.min()), float(small.max())
     levels = ((small - low) / max(high - low, 1e-6) * 255).astype(np.uint8)
-    found = np.zeros((_FINE + 2, _FINE + 2), np.uint8)
+    found = np.zeros((side + 2, side + 2), np.uint8)
     mode = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (255 << 8)
-    for x, y in ((0, 0), (0, _FINE - 1), (_FINE - 1, 0), (_FINE - 1, _FINE - 1)):
+    for x, y in ((0, 0), (0, side - 1), (side - 1, 0), (side - 1, side - 1)):
         if not found[y + 1, x + 1]:
             cv2.floodFill(levels, found, (x, y), 255, 6, 6, mode)
-    return cv2.dilate(found[1:-1, 1:-1], np.ones((9, 9), np.uint8)) > 0
+    around = 2 * (side // 28) + 1
+    return cv2.dilate(found[1:-1, 1:-1], np.ones((around, around), np.uint8)) > 0
 
 
 def turned_words(turn: int) -> str:
