@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,6 @@ class Scene:
         image: the locked image.
         user: who asks.
         found: the objects that the edit names, by id, as they are now.
-        top: the highest z of the image, and ``bottom`` the lowest.
         connection: the transaction.
     """
 
@@ -37,8 +37,18 @@ class Scene:
     image: Image
     user: str
     found: dict[int, Stored]
-    top: int
-    bottom: int
+
+    @cached_property
+    def heights(self) -> tuple[int, int]:
+        """The lowest and the highest z of the image's objects."""
+        rows = current_rows(self.image.id).where(versions.c.deleted.is_(False)).subquery()
+        low, high = self.connection.execute(select(func.min(rows.c.z), func.max(rows.c.z))).one()
+        return (0, -1) if low is None else (low, high)
+
+    @property
+    def top(self) -> int:
+        """The highest z."""
+        return self.heights[1]
 
     def shape(self, number: int) -> Shape:
         """The shape of one object that the edit names."""
@@ -105,9 +115,7 @@ def _scene(connection: Connection, image: Image, user: str, request: Any) -> Sce
             f"{found[stale[0]].version}{'' if now else ', deleted'}; another person changed it: look again",
             now,
         )
-    rows_ = current_rows(image.id).where(versions.c.deleted.is_(False)).subquery()
-    low, high = connection.execute(select(func.min(rows_.c.z), func.max(rows_.c.z))).one()
-    return Scene(connection, image, user, found, -1 if high is None else high, 1 if low is None else low)
+    return Scene(connection, image, user, found)
 
 
 def _drawn(geometry: ask.Geometry, size: tuple[int, int]) -> tuple[Masks, tuple[tuple[float, ...], ...]]:
@@ -246,7 +254,7 @@ def _move(scene: Scene, request: ask.Move) -> Result:
 
 def _order(scene: Scene, request: ask.Order) -> Result:
     ranked = sorted(scene.found.values(), key=lambda s: (scene.shape(s.id).z, s.id))
-    first = scene.top + 1 if request.to == "front" else scene.bottom - len(ranked)
+    first = scene.top + 1 if request.to == "front" else scene.heights[0] - len(ranked)
     changes = [Change(s, replace(scene.shape(s.id), z=first + k)) for k, s in enumerate(ranked)]
     return f"{_several(len(changes))} to the {request.to}", changes
 

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
-from delineate.core.polygons import Polygon
 from delineate.data.images import read_size
 from delineate.data.records import Dataset
 from delineate.data.write import atomic
 
-from . import edits, tiles
+from . import bring_in, edits, tiles
 from .auth import Gate
 from .large import file_key, open_large
 from .pyramid import SMALL_VALUES, Pyramid, SmallImage, channel_count, read_all
 from .recent import Recent
 from .store import history, images
 from .store.classes import labels
-from .store.database import Database, tick
-from .store.history import Change, Image, Outcome
-from .store.objects import Shape, Stored, present
+from .store.database import Database
+from .store.history import Outcome
+from .store.objects import Stored, present
 from .store.tables import images as image_table
 
 CACHE_BYTES = 512 << 20
 """Memory for images that were looked at lately."""
+
+
+BATCH = 16
+"""Images whose objects are brought in together."""
 
 
 @dataclass
@@ -146,43 +148,29 @@ class Studio:
             row = images.row_of(connection, image_id)
         if row.imported and row.width:
             return row
-        size, truth = self._truth(row)
+        found = bring_in.look(self.data, row)
         with self.database.write() as connection:
-            _bring_in(connection, row.id, size, truth)
+            bring_in.put(connection, [found])
             return images.row_of(connection, image_id)
 
-    def _truth(self, row: Any) -> tuple[tuple[int, int], Instances | None]:
-        if not 0 <= row.record < len(self.data.records):
-            raise InputError(
-                f"{row.name}: expected it in the dataset, got a dataset without it; open the right one"
-            )
-        truth, _ = self.data.decode(self.data.records[row.record], self.data.classes)
-        path = Path(row.path)
-        size = read_size(path) if path.exists() else truth.size
-        if len(truth) and truth.size != size:
-            raise InputError(
-                f"{row.name}: expected an image of {truth.size} pixels (height, width) as its annotation "
-                f"says, got {size}; correct the annotation or the image"
-            )
-        return size, truth
-
     def bring_in_all(self) -> None:
-        """Brings in the objects of all images, one after the other; what cannot be read is marked."""
+        """Brings in the objects of all images, some at a time; what cannot be read is marked."""
         with self.database.read() as connection:
-            query = select(image_table.c.id).where(
-                image_table.c.imported.is_(False), image_table.c.record >= 0
-            )
-            waiting = list(connection.execute(query.order_by(image_table.c.record)).scalars())
-        for number in waiting:
-            if self.closing.is_set():
-                return
-            try:
-                self.ensure(number)
-            except Exception as error:  # one bad file must not stop the rest; the list shows its fault
-                with self.database.write() as connection:
-                    where = image_table.c.id == number
-                    connection.execute(update(image_table).where(where).values(fault=str(error)[:500]))
-            time.sleep(0.001)  # the page's requests come first
+            query = select(image_table).where(image_table.c.imported.is_(False), image_table.c.record >= 0)
+            waiting = list(connection.execute(query.order_by(image_table.c.record)))
+        for begin in range(0, len(waiting), BATCH):
+            found = []
+            for row in waiting[begin : begin + BATCH]:
+                if self.closing.is_set():
+                    return
+                try:
+                    found.append(bring_in.look(self.data, row))
+                except Exception as error:  # one bad file must not stop the rest; the list shows its fault
+                    found.append(bring_in.Found(row.id, fault=str(error) or type(error).__name__))
+                time.sleep(0.002)  # the page's requests come first
+            with self.database.write() as connection:
+                bring_in.put(connection, found)
+            self.ring()
 
     def edit(self, image_id: int, user: str, request: Any) -> Outcome:
         """Does one edit and commits it: when this returns, it is on the disk.
@@ -256,42 +244,3 @@ class Studio:
         self.closing.set()
         self.ring()
         self.database.close()
-
-
-def _bring_in(connection: Any, image_id: int, size: tuple[int, int], truth: Instances | None) -> None:
-    """Writes an image's size and its objects of the dataset, once."""
-    history.lock(connection, image_id)
-    row = images.row_of(connection, image_id)
-    height, width = size
-    values = {"width": width, "height": height, "imported": True, "fault": ""}
-    connection.execute(update(image_table).where(image_table.c.id == image_id).values(**values))
-    if row.imported or truth is None or not len(truth):
-        connection.execute(
-            update(image_table).where(image_table.c.id == image_id).values(clock=tick(connection))
-        )
-        return
-    known = {r: number for number, r in labels(connection)[1].items()}
-    classes = labels(connection)[0]
-    index = {name: k for k, name in enumerate(classes.names)}
-    masks = truth.masks if truth.masks is not None else _rectangles(truth)
-    shapes = [
-        Shape(
-            masks[i],
-            known[index[truth.classes.name(int(truth.labels[i]))]],
-            source="import",
-            z=i,
-            crowd=bool(truth.crowd[i]),
-            track=None if truth.ids is None else int(truth.ids[i]),
-        )
-        for i in range(len(truth))
-    ]
-    drawn = [Change(None, shape) for shape in shapes if shape.mask.area[0]]
-    summary = f"import {len(drawn)} objects"
-    history.record(connection, Image(image_id, size, row.revision), "import", "import", summary, drawn)
-
-
-def _rectangles(truth: Instances) -> Masks:
-    """Boxes as masks, where a dataset has nothing else."""
-    corners: Sequence[list[float]] = truth.boxes.tolist()
-    rings = [np.array([[a, b], [c, b], [c, d], [a, d]]) for a, b, c, d in corners]
-    return Masks.from_polygons([[Polygon(ring)] for ring in rings], truth.size)

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from .. import requests as ask
 from ..answers import as_json, told
 from ..auth import Annotator, Asker
-from ..store import history, images
+from ..store import history, images, listing
 from ..store.history import Image
 from ..store.objects import to_json
 from ..store.tables import images as image_table
@@ -34,8 +34,11 @@ def objects(
     studio: Open, user: Asker, image_id: int, tolerance: Annotated[float, Query(ge=0, le=20)] = 0.0
 ) -> Response:
     """All objects, lowest first. Outlines are exact; above 0 they are simplified to within so many pixels."""
-    revision, found = studio.objects(image_id)
-    return as_json({"revision": revision, "objects": to_json(found, tolerance)})
+    studio.ensure(image_id)
+    with studio.database.read() as connection:
+        row = images.row_of(connection, image_id)
+        found = listing.listed(connection, image_id, (row.height, row.width), tolerance)
+    return as_json({"revision": row.revision, "objects": found})
 
 
 @router.post("/api/images/{image_id}/edits")

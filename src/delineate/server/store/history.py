@@ -104,7 +104,7 @@ def record(
     }  # fmt: skip
     edit = int(connection.execute(insert(edits).values(row).returning(edits.c.id)).scalar_one())
     stored = _write(connection, image.id, edit, changes)
-    _count(connection, image.id, revision, now)
+    _count(connection, image.id, revision, now, changes)
     changed = tuple(s for s in stored if s.shape is not None)
     return Outcome(edit, revision, changed, tuple(s.id for s in stored if s.shape is None))
 
@@ -137,18 +137,24 @@ def _write(connection: Connection, image_id: int, edit: int, changes: Sequence[C
     return stored
 
 
-def _count(connection: Connection, image_id: int, revision: int, now: float) -> None:
-    rows = current_rows(image_id).where(versions.c.deleted.is_(False)).subquery()
-    counts = select(func.count(), func.coalesce(func.sum(case((rows.c.suggested, 1), else_=0)), 0))
-    number, suggested = connection.execute(counts.select_from(rows)).one()
-    connection.execute(
-        update(images)
-        .where(images.c.id == image_id)
-        .values(
-            revision=revision, clock=tick(connection), updated=now, objects=number - suggested,
-            suggested=suggested,
-        )
-    )  # fmt: skip
+def _count(
+    connection: Connection, image_id: int, revision: int, now: float, changes: Sequence[Change]
+) -> None:
+    before = [change.before.shape for change in changes if change.before is not None]
+    after = [change.shape for change in changes]
+    number, suggested = (_kinds(after)[k] - _kinds(before)[k] for k in (0, 1))
+    values: dict[str, Any] = {"revision": revision, "clock": tick(connection), "updated": now}
+    if number:
+        values["objects"] = images.c.objects + number
+    if suggested:
+        values["suggested"] = images.c.suggested + suggested
+    connection.execute(update(images).where(images.c.id == image_id).values(**values))
+
+
+def _kinds(shapes: Sequence[Shape | None]) -> tuple[int, int]:
+    """How many objects and how many suggestions."""
+    present = [shape.suggested for shape in shapes if shape is not None]
+    return present.count(False), present.count(True)
 
 
 def _chunks(items: list[int], size: int) -> list[list[int]]:
