@@ -169,6 +169,26 @@ def test_parquet_with_a_picture_for_each_mask(tmp_path: Path) -> None:
     assert truth.masks is not None and np.array_equal(truth.masks.dense(), [MASK, ~MASK])
 
 
+@pytest.mark.parametrize("name", ["huggingface", "parquet"])
+def test_short_texts_are_columns(name: str, tmp_path: Path) -> None:
+    first: dict[str, Any] = {"objects": [], "patient": "p1", "caption": "a" * 101, "age": 3}
+    data = open_dataset(folder(tmp_path / "in", first, {"objects": [], "patient": "p2"}, inside="val"))
+    assert data.groups == {"patient": ["p1", "p2"], "split": ["val", "val"]}
+    out = tmp_path / "out"
+    out.mkdir()
+    FORMATS[name].write(out, data, Losses(), Place("copy", out))
+    assert open_dataset(out).groups == data.groups
+
+
+def test_images_by_path_alone_as_the_library_leaves_them(tmp_path: Path) -> None:
+    write_png(tmp_path / "x.png", np.zeros((20, 30), np.uint8))
+    row = {"image": {"bytes": None, "path": "/elsewhere/x.png"}, "objects": [{"bbox": [3.0, 2, 6, 6]}]}
+    path = table(tmp_path / "tables" / "a.parquet", [row])
+    assert open_dataset(path, images=tmp_path)[0].image.shape == (20, 30)
+    with pytest.raises(DatasetError, match="1 missing"):
+        open_dataset(path)
+
+
 def test_bad_tables(tmp_path: Path) -> None:
     image = png(np.zeros((20, 30), np.uint8))
     path = table(tmp_path / "a.parquet", [{"text": "a"}])

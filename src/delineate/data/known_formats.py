@@ -147,7 +147,7 @@ _ROWS = (
     Format("huggingface", "Hugging Face imagefolder", hf_folder, hf_folder.recognise,
            EVERYTHING - {"ids", "attributes"}),
     Format("parquet", "Hugging Face Parquet", hf_parquet, hf_parquet.recognise,
-           EVERYTHING - {"tracks", "attributes"}),
+           EVERYTHING - {"attributes"}),
     Format("sa-v", "SA-V", sav, sav.recognise, frozenset({"holes", "parts", "tracks", "overlaps"})),
     Format("sa-1b", "SA-1B", sa1b, sa1b.recognise,
            frozenset({"holes", "parts", "overlaps", "scores", "ids"})),

@@ -12,12 +12,19 @@ import msgspec
 
 from delineate.core.errors import DatasetError
 
+from ..find import natural_order
 from .drawing import dumps
+from .drawn import json_files
 from .json_file import load_json, show
 
 LARGEST_FILE = 1 << 31
 """Most bytes that a packed file may unpack to."""
 ENDINGS = (".geojson", ".geojson.gz")
+
+
+def feature_files(folder: Path) -> list[Path]:
+    """The files of a folder and its sub-folders, in natural order."""
+    return natural_order(file for ending in ENDINGS for file in json_files(folder, f"*{ending}"))
 
 
 def head(path: Path, size: int = 65536) -> bytes:

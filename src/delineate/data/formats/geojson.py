@@ -20,8 +20,8 @@ from ..records import Dataset, Record
 from ..write import atomic
 from .coco_check import Bad, Findings
 from .drawing import count_ids, dumps, text_file, to_draw
-from .drawn import dataset, json_files, some_files
-from .feature_file import ENDINGS, head, image_member, load, save
+from .drawn import dataset, some_files
+from .feature_file import ENDINGS, feature_files, head, image_member, load, save
 from .geojson_geometry import geometry, polygons
 from .image_search import Images, same_stem
 from .json_file import show
@@ -60,7 +60,7 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
-    files = [f for e in ENDINGS for f in json_files(folder, f"*{e}")] if path.is_dir() else [path]
+    files = feature_files(folder) if path.is_dir() else [path]
     findings = Findings(path)
     root = folder if images is None or images is False else Path(images)
     found: list[Record] = []

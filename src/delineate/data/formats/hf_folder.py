@@ -21,7 +21,7 @@ from ..write import atomic
 from .coco_check import Bad, Findings, image_size
 from .drawing import dumps
 from .drawn import dataset, json_files, some_files, with_split
-from .hf_rows import CARD, classes_of, columns, objects, write_card
+from .hf_rows import CARD, classes_of, columns, groups, objects, write_card
 from .image_search import Images, ImageSearch, relative
 from .json_file import show
 
@@ -117,7 +117,7 @@ def _record(
     number = row.get("image_id")
     shown = str(PurePosixPath(*name.parts[1:])) if split else str(name)
     image_id = number if type(number) is int and 0 < number < 2**63 else 0
-    return with_split(Record(shown, path, image_id, size, drawn), split)
+    return with_split(Record(shown, path, image_id, size, drawn, groups(row)), split)
 
 
 # -- writing ---------------------------------------------------------------------------------------------
@@ -162,4 +162,7 @@ def _row(data: Dataset, index: int) -> dict[str, Any]:
     height, width = truth.size
     found = columns(truth)
     found["category"] = truth.names
-    return {"image_id": data.records[index].image_id, "width": width, "height": height, "objects": found}
+    record = data.records[index]
+    more = {key: value for key, value in record.groups.items() if key != "split"}
+    own = {"image_id": record.image_id, "width": width, "height": height, "objects": found}
+    return {**more, **own}

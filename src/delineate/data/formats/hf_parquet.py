@@ -10,27 +10,25 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from delineate.core.errors import DatasetError, InputError, MissingDependencyError
+from delineate.core.errors import DatasetError, InputError
 from delineate.core.labels import Labels
 
 from ..limits import MAX_PIXELS, check_size
-from ..losses import Losses
-from ..place import Place, safe_name
+from ..place import safe_name
 from ..records import SPLIT_NAMES, Dataset, Record
 from ..sniff import read_header, sniff
 from ..write import atomic
 from .coco_check import Bad, Findings, image_size
 from .drawn import dataset, json_files, some_files, with_split
 from .embedded_image import cache_folder
-from .hf_folder import FOLDERS
-from .hf_rows import CARD, CATEGORIES, classes_of, columns, objects, write_card
-from .image_search import Images
+from .hf_parquet_write import ROWS, needed
+from .hf_parquet_write import write as write
+from .hf_rows import CATEGORIES, classes_of, groups, objects
+from .image_search import Images, ImageSearch
 
-ROWS = 32
-"""So many rows are read, or written, at once."""
 _IMAGE = ("image", "img", "pixel_values", "picture")
 _ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "WebP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
 
@@ -48,23 +46,13 @@ def _is_parquet(path: Path) -> bool:
         return path.suffix.lower() == ".parquet" and file.read(4) == b"PAR1"
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingDependencyError(
-            "Parquet: expected pyarrow, got none; pip install 'delineate[tables]'"
-        ) from None
-    return pyarrow, pyarrow.parquet
-
-
 def read(path: str | Path, images: Images = None, skip_invalid: bool = False) -> Dataset:
     """Reads every Parquet file of a folder, or one.
 
     Args:
         path: the folder or the file.
-        images: False leaves the images where they are: only ``truth`` can then be asked for.
+        images: the folder of images that stand in the table by their path alone; False leaves all where they
+            are: only ``truth`` can then be asked for.
         skip_invalid: leave malformed rows out, counted in ``notes``, instead of refusing.
 
     Raises:
@@ -75,6 +63,7 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     folder = path if path.is_dir() else path.parent
     files = json_files(folder, "*.parquet") if path.is_dir() else [path]
     findings = Findings(path)
+    search = ImageSearch(folder, images)
     records: list[Record] = []
     own = classes_of(folder)
     if isinstance(own, list) and folder.name == "data":
@@ -86,13 +75,16 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
         unpacked = None if images is False else _cache_of(file)
         for number, row in _rows(file):
             try:
-                record = _record(row, _split_of(file, folder), names, unpacked, f"{at}row {number}")
+                record = _record(row, _split_of(file, folder), names, unpacked, search, f"{at}row {number}")
             except Bad as bad:
                 findings.problems.append(str(bad))
                 continue
-            records.append(record)
-    if images is not False and records:
-        findings.counts["image unpacked from Parquet into the cache"] = len(records)
+            if record is not None:
+                records.append(record)
+    search.settle(findings, skip_invalid)
+    cached = sum(record.path.is_relative_to(cache_folder()) for record in records)
+    if cached:
+        findings.counts["image unpacked from Parquet into the cache"] = cached
     numbers = [record.image_id for record in records]
     if 0 in numbers or len(set(numbers)) < len(numbers):
         records = [
@@ -110,7 +102,7 @@ def _split_of(file: Path, folder: Path) -> str:
 
 def _class_names(file: Path) -> list[str]:
     """The names of the first ``ClassLabel`` in the schema that may be that of the objects."""
-    arrow, parquet = _pyarrow()
+    arrow, parquet = needed()
     try:
         stored = parquet.read_schema(file).metadata or {}
         content = json.loads(stored.get(b"huggingface", b"{}"))
@@ -138,7 +130,7 @@ def _labels(feature: object, key: str) -> Iterator[tuple[str, list[str]]]:
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows as plain objects, some at a time."""
-    arrow, parquet = _pyarrow()
+    arrow, parquet = needed()
     number = 0
     try:
         with parquet.ParquetFile(file) as table:
@@ -167,28 +159,51 @@ def _cache_of(file: Path) -> Path:
 
 
 def _record(
-    row: Mapping[str, Any], split: str, names: list[str], unpacked: Path | None, where: str
-) -> Record:
+    row: Mapping[str, Any],
+    split: str,
+    names: list[str],
+    unpacked: Path | None,
+    search: ImageSearch,
+    where: str,
+) -> Record | None:
     key = next((k for k in (*_IMAGE, *row) if _bytes(row.get(k)) is not None), None)
+    key = key or next((k for k in (*_IMAGE, *row) if _path(row.get(k))), None)
     if key is None:
         raise Bad(f"{where}: expected a column image with the image's bytes, got {', '.join(row)}")
-    data = _bytes(row[key])
-    assert data is not None
-    try:
-        kind = sniff(data[:512], f"{where}.{key}")
-        if kind != "TIFF":
-            check_size(read_header(kind, data, f"{where}.{key}").size, f"{where}.{key}", MAX_PIXELS)
-    except InputError as error:
-        raise Bad(str(error).split("; ")[0]) from None
-    given = row[key].get("path") if isinstance(row[key], dict) else None
-    given = given or row.get("file_name")
-    place = where.rpartition("row ")[2]
-    name = safe_name(given) if isinstance(given, str) and given else f"{int(place):06d}{_ENDINGS[kind]}"
-    path = Path(name) if unpacked is None else _unpack(data, unpacked / place / Path(name).name)
+    data, given, place = (
+        _bytes(row[key]),
+        _path(row[key]) or row.get("file_name"),
+        where.rpartition("row ")[2],
+    )
+    if data is None:  # the library leaves paths where images were not put into the table
+        name = PurePosixPath(str(given).replace("\\", "/")).name
+        path = search(name)
+    else:
+        kind = _checked(data, f"{where}.{key}")
+        name = safe_name(given) if isinstance(given, str) and given else f"{int(place):06d}{_ENDINGS[kind]}"
+        path = Path(name) if unpacked is None else _unpack(data, unpacked / place / Path(name).name)
+    if path is None:
+        return None
     number = row.get("image_id", row.get("id"))
     image_id = number if type(number) is int and 0 < number < 2**63 else 0
-    record = Record(name, path, image_id, image_size(dict(row), where), objects(row, names, where))
-    return with_split(record, split)
+    size, drawn = image_size(dict(row), where), objects(row, names, where)
+    return with_split(Record(name, path, image_id, size, drawn, groups(row)), split)
+
+
+def _checked(data: bytes, where: str) -> str:
+    """The kind of an image whose header was looked at."""
+    try:
+        kind = sniff(data[:512], where)
+        if kind != "TIFF":
+            check_size(read_header(kind, data, where).size, where, MAX_PIXELS)
+    except InputError as error:
+        raise Bad(str(error).split("; ")[0]) from None
+    return kind
+
+
+def _path(value: object) -> str:
+    found = value.get("path") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _bytes(value: object) -> bytes | None:
@@ -202,98 +217,3 @@ def _unpack(data: bytes, path: Path) -> Path:
         with atomic(path) as temporary:
             temporary.write_bytes(data)
     return path
-
-
-# -- writing ---------------------------------------------------------------------------------------------
-
-
-def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
-    """Writes ``data/SPLIT-00000-of-00001.parquet`` for each split, and a card with the classes.
-
-    The images' own bytes stand in the rows, a few rows written at a time. ``datasets.load_dataset`` reads it,
-    categories as ``ClassLabel``.
-
-    Args:
-        out: the folder, which exists.
-        data: the dataset.
-        losses: counts nothing: all is held.
-        place: not asked: images are part of the files.
-
-    Raises:
-        DatasetError: an image that is missing, or an annotation that cannot be read.
-        MissingDependencyError: pyarrow is not installed.
-    """
-    del losses, place
-    arrow, parquet = _pyarrow()
-    schema = _schema(arrow, data.classes)
-    splits = list(dict.fromkeys(record.groups.get("split", "") for record in data.records)) or [""]
-    (out / "data").mkdir(exist_ok=True)
-    for split in splits:
-        name = re.sub(r"[^A-Za-z0-9]", "", FOLDERS.get(split, split)) or "train"
-        with (
-            atomic(out / "data" / f"{name}-00000-of-00001.parquet") as temporary,
-            parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
-        ):
-            chosen = [i for i, r in enumerate(data.records) if r.groups.get("split", "") == split]
-            for begin in range(0, len(chosen), ROWS):
-                rows = [_row(data, index) for index in chosen[begin : begin + ROWS]]
-                file.write_table(arrow.Table.from_pylist(rows, schema=schema))
-    write_card(out / CARD, data.classes, len(data), "Written by delineate; `load_dataset` reads it.")
-
-
-def _row(data: Dataset, index: int) -> dict[str, Any]:
-    record = data.records[index]
-    try:
-        content = record.path.read_bytes()
-    except OSError:
-        raise DatasetError(
-            f"{record.path}: expected an image file to put into the table, got none; name its folder "
-            "(--image-folder)"
-        ) from None
-    truth = data.truth(index)
-    height, width = truth.size
-    return {
-        "image": {"bytes": content, "path": record.name},
-        "image_id": record.image_id,
-        "width": width,
-        "height": height,
-        "objects": {"segmentation": [None] * len(truth), **columns(truth)},
-    }
-
-
-def _schema(arrow: Any, classes: Labels) -> Any:
-    """Arrow's types, and the same in the words of ``datasets``."""
-    whole, real, text = arrow.int64(), arrow.float64(), arrow.string()
-    rle = arrow.struct([("size", arrow.list_(whole)), ("counts", text)])
-    each = {
-        "id": whole, "bbox": arrow.list_(real), "area": real, "category": whole, "category_id": whole,
-        "iscrowd": whole, "score": real, "segmentation": rle,
-    }  # fmt: skip
-    fields = [
-        ("image", arrow.struct([("bytes", arrow.binary()), ("path", text)])),
-        ("image_id", whole),
-        ("width", whole),
-        ("height", whole),
-        ("objects", arrow.struct([(key, arrow.list_(kind)) for key, kind in each.items()])),
-    ]
-
-    def value(kind: str) -> dict[str, Any]:
-        return {"dtype": kind, "_type": "Value"}
-
-    def listed(feature: Any) -> dict[str, Any]:
-        return {"feature": feature, "_type": "Sequence"}
-
-    features = {
-        "image": {"_type": "Image"},
-        "image_id": value("int64"),
-        "width": value("int64"),
-        "height": value("int64"),
-        "objects": {
-            **{key: listed(value("float64" if kind == real else "int64")) for key, kind in each.items()},
-            "bbox": listed(listed(value("float64"))),
-            "category": listed({"names": list(classes.names), "_type": "ClassLabel"}),
-            "segmentation": [{"size": listed(value("int64")), "counts": value("string")}],
-        },
-    }
-    told = json.dumps({"info": {"features": features}})
-    return arrow.schema(fields, metadata={"huggingface": told})

@@ -31,6 +31,8 @@ from .png_mask import PngMask
 OBJECTS = ("objects", "annotations", "instances", "labels")
 MASKS = ("masks", "instances", "instance_masks")
 CATEGORIES = ("category", "categories", "label", "labels", "class", "classes", "category_id")
+LONGEST_VALUE = 100
+"""Texts up to this length are columns of the dataset, longer ones are left aside."""
 CARD = "README.md"
 """The dataset's card; its head lists the classes."""
 
@@ -177,6 +179,17 @@ def _points(ring: object, where: str) -> object:
     if len(ring) % 2 or not all(map(finite, ring)):
         raise Bad(f"{where}: expected x1, y1, x2, y2, …, got {len(ring)} values")
     return [ring[i : i + 2] for i in range(0, len(ring), 2)]
+
+
+def groups(row: Mapping[str, Any]) -> dict[str, str]:
+    """The short texts of a row but for its image: columns such as ``split`` or ``patient``."""
+    return {
+        str(key): value
+        for key, value in row.items()
+        if isinstance(value, str)
+        and key not in ("file_name", "image", "path")
+        and len(value) <= LONGEST_VALUE
+    }
 
 
 # -- writing ---------------------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
     Args:
         out: the folder, which exists; or a ``.zip`` file, for a dataset of one image.
         data: the dataset.
-        losses: counts what ImageJ cannot hold: the images' ids.
+        losses: counts what a single zip cannot hold: ids of the image and of classes.
         place: puts the images there.
 
     Raises:
@@ -216,7 +216,6 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
         count_ids(data, losses, images=True, classes=True)
         _write_one(out, data, 0, losses)
         return
-    count_ids(data, losses, images=True, classes=False)
     rows = [{"name": name, "id": own} for name, own in zip(data.classes.names, data.classes.ids, strict=True)]
     with atomic(out / CLASS_LIST) as temporary:
         temporary.write_text(dumps({"pathClasses": rows}), encoding="utf-8")

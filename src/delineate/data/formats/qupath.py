@@ -24,8 +24,8 @@ from ..records import SPLIT_NAMES, Dataset, Record
 from ..write import atomic
 from .coco_check import Bad, Findings, finite, image_size
 from .drawing import ToDraw, count_ids, dumps, text_file, to_draw
-from .drawn import Box, Drawn, dataset, json_files, some_files, with_split
-from .feature_file import ENDINGS, head, image_member, load, save
+from .drawn import Box, Drawn, dataset, some_files, with_split
+from .feature_file import ENDINGS, feature_files, head, image_member, load, save
 from .geojson_geometry import geometry, polygons
 from .image_search import Images, ImageSearch, relative, same_stem
 from .json_file import load_json, show
@@ -67,7 +67,7 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
-    files = [f for ending in ENDINGS for f in json_files(folder, f"*{ending}")] if path.is_dir() else [path]
+    files = feature_files(folder) if path.is_dir() else [path]
     findings = Findings(path)
     search = ImageSearch(folder, images)
     records: list[Record] = []
