@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from delineate.core.errors import DelineateError
 
 from .auth import ForbiddenError
+from .store.database import reason_of
 from .store.history import ConflictError, Outcome
 from .store.objects import to_json
+
+LOG = logging.getLogger("delineate")
 
 
 def as_json(content: Any, status: int = 200) -> Response:
@@ -55,6 +60,15 @@ def add_errors(app: FastAPI) -> None:
         place = ".".join(str(part) for part in first["loc"][1:])
         text = f"{place or 'request'}: {first['msg']}; see the API's page"
         return as_json({"error": text.splitlines()[0]}, 422)
+
+    @app.exception_handler(DBAPIError)
+    def database(_: Request, error: DBAPIError) -> Response:
+        LOG.error("database: %s", reason_of(error))
+        return as_json({"error": f"database: nothing was saved: {reason_of(error)}; look at its disk"}, 503)
+
+    @app.exception_handler(Exception)
+    def fault(_: Request, error: Exception) -> Response:
+        return as_json({"error": f"the server failed ({type(error).__name__}); nothing was saved"}, 500)
 
     @app.exception_handler(HTTPException)
     def framework(_: Request, error: HTTPException) -> Response:

@@ -10,8 +10,11 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.data.dataset import open_dataset
 from delineate.data.images import find, read_size
+from delineate.data.known_formats import guess
 from delineate.data.records import Dataset, Record
 from delineate.data.sniff import SUFFIXES
+
+_ANNOTATIONS = (".json", ".xml", ".csv", ".yaml", ".yml", ".geojson", ".gpkg", ".parquet", ".npy", ".roi")
 
 
 def open_source(given: str, split: str = "", classes: tuple[str, ...] = ()) -> Dataset:
@@ -50,15 +53,19 @@ def place_of(data: Dataset) -> Path:
 
 
 def _bare(path: Path, given: str) -> bool:
-    """Whether these are images and nothing else."""
+    """Whether these are images that nobody has labelled: no annotation beside them, in no known layout."""
     if any(character in given for character in "*?[") and not path.exists():
         return True
     if path.is_file():
         return path.suffix.lower() in SUFFIXES
     if not path.is_dir():
         return False
-    inside = [p for p in path.iterdir() if not p.name.startswith(".")]
-    return bool(inside) and all(p.is_file() and p.suffix.lower() in SUFFIXES for p in inside)
+    inside = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
+    pictures = {p.stem for p in inside if p.suffix.lower() in SUFFIXES}
+    labels = [
+        p for p in inside if p.suffix.lower() in _ANNOTATIONS or (p.suffix == ".txt" and p.stem in pictures)
+    ]
+    return bool(pictures) and not labels and guess(path) is None
 
 
 def _of_images(given: str) -> Dataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from delineate.core.errors import InputError, MissingDependencyError
 
@@ -41,9 +41,9 @@ class Database:
         self._writer = self.engine.execution_options(immediate=True)
         try:
             self._migrate()
-        except OperationalError as error:
+        except DBAPIError as error:
             raise InputError(
-                f"{self.shown}: expected a database that can be opened, got {_reason(error)}; "
+                f"{self.shown}: expected a database that can be opened, got {reason_of(error)}; "
                 "check the address and that the server runs"
             ) from None
 
@@ -152,5 +152,6 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What the database's driver says, in one line."""
     return (str(getattr(error, "orig", error)).strip().splitlines() or ["an error"])[0]
