@@ -89,9 +89,18 @@ class Studio:
     def until(self, expression: str, seconds: float = PATIENCE) -> None:
         """Waits for an expression; the page's policy forbids Playwright's own way."""
         end = time.monotonic() + seconds
-        while not self.page.evaluate(expression):
+        while not self.holds(expression):
             assert time.monotonic() < end, f"never came true: {expression}; {self.troubles}"
-            time.sleep(0.02)
+            self.page.wait_for_timeout(20)
+
+    def holds(self, expression: str) -> bool:
+        """Whether an expression is true; a page that is being left has nothing to say."""
+        try:
+            return bool(self.page.evaluate(expression))
+        except Exception as error:
+            if "context was destroyed" not in str(error):
+                raise
+            return False
 
     def settle(self) -> Studio:
         """Everything is saved and painted."""
@@ -142,11 +151,7 @@ class Studio:
     @property
     def said(self) -> str:
         """What a screen reader and the messages say."""
-        return str(
-            self.js(
-                "document.getElementById('said').textContent + ' ' + document.getElementById('toasts').textContent"
-            )
-        )
+        return str(self.js("['said', 'toasts'].map((id) => document.getElementById(id).innerText).join(' ')"))
 
     def colour(self, x: float, y: float) -> list[int]:
         """The colour of the canvas at a point of the image."""

@@ -7,6 +7,7 @@ export class Live {
     this.studio = studio;
     this.stage = stage;
     this.stop = null;
+    this.clock = null; // of the news about images
     studio.on("image", () => this.follow(studio.image));
   }
 
@@ -17,8 +18,10 @@ export class Live {
     let pause = 500;
     while (!signal.aborted) {
       try {
-        const news = await api.events(image.id, this.studio.objects.revision, signal);
+        this.clock ??= (await api.events({}, signal)).clock;
+        const news = await api.events({ image: image.id, since: this.studio.objects.revision, clock: this.clock }, signal);
         if (signal.aborted) return;
+        this.clock = news.clock;
         this.take(news);
         pause = 500;
       } catch (error) {

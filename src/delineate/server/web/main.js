@@ -51,11 +51,11 @@ function build() {
   floatBar(studio, at("float"), tools);
   statusBar(studio, at("status"), tools, edits);
   new Pointer(studio, stage, at("canvas"));
-  new Live(studio, stage);
+  const live = new Live(studio, stage);
   listen(table);
   tools.use("select");
   stage.anew();
-  return { studio, stage, images, edits };
+  return { studio, stage, images, edits, live };
 }
 
 /** A token is asked for where the server wants one. */

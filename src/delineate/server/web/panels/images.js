@@ -12,12 +12,12 @@ export class Images {
     Object.assign(this, { studio, element });
     this.query = { state: "", search: "", class_id: "", sort: "name" };
     this.rows = new Rows({ height: 62, label: "Images", draw: (i) => this.row(i), choose: (i) => this.choose(i) });
+    this.recount = settled(400, () => studio.refreshProject().catch(() => null)); // the next news try again
     this.clear();
     studio.on("project", () => this.build());
     studio.on("image", () => this.mark());
     studio.on("kept", () => document.body.classList.toggle("no-images", !studio.kept.listed));
     studio.on("images", (news) => this.news(news));
-    studio.on("objects", settled(600, () => this.reloadCurrent()));
     document.body.classList.toggle("no-images", !studio.kept.listed);
   }
 
@@ -178,16 +178,16 @@ export class Images {
 
   /** Someone changed the state of images. */
   news(images) {
+    const known = new Map(this.known.filter(Boolean).map((image) => [image.id, image]));
     for (const changed of images) {
-      const known = this.known.find((image) => image?.id === changed.id);
-      if (known) Object.assign(known, changed);
+      if (known.has(changed.id)) Object.assign(known.get(changed.id), changed);
       if (changed.id === this.studio.image?.id) {
         Object.assign(this.studio.image, changed);
         this.studio.tell("state");
       }
     }
     this.rows.put(this.total);
-    this.studio.refreshProject().catch(() => null);
+    this.recount();
   }
 
   async fromQueue() {
