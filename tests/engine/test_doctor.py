@@ -107,9 +107,10 @@ def test_lines_are_one_line_each() -> None:
 
 
 def test_json_has_everything() -> None:
-    many = [Finding("leak", f"case {k}", f"{k}.png", "val", images=("a.png",)) for k in range(9)]
+    many = [Finding("leak", f"case {k}", f"{k}.png", "val", images=(("train", "a.png"),)) for k in range(9)]
     found = checkup(many, objects=0)
     plain = json.loads(json.dumps(as_json(found, suggest(found), 1), allow_nan=False))
+    assert plain["findings"][0]["other_images"] == ["train/a.png"]
     assert len(plain["findings"]) == 9 and plain["counts"] == {"leak": 9} and plain["suggested"] is None
 
 

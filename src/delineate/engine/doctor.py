@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from delineate.data.check import KINDS, Checkup, Finding
-from delineate.data.check.finding import Severity
+from delineate.data.check.finding import Severity, place
 
 from .doctor_settings import Suggestion
 
@@ -88,7 +88,7 @@ def as_json(checkup: Checkup, suggestion: Suggestion | None, code: int) -> dict[
                 "split": finding.split or None,
                 "annotation": finding.annotation,
                 "where": finding.where or None,
-                "other_images": list(finding.images),
+                "other_images": [place(*key) for key in finding.images],
             }
             for finding in checkup.findings
         ],

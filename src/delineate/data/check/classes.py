@@ -67,9 +67,8 @@ def check_classes(counted: Sequence[Counted], splits: dict[str, int]) -> list[Fi
     rare = [one for one in counted if one.total and one.objects.get(trained, one.total) < RARE]
     for one in rare:
         if not (trained and scored and one.objects.get(scored) and not one.objects.get(trained)):
-            number = one.objects.get(trained, one.total)
-            where = " in train" if trained else ""
-            found.append(Finding("rare", f"{one.name}: {number} object{'s' if number != 1 else ''}{where}"))
+            number = _objects(one.objects.get(trained, one.total))
+            found.append(Finding("rare", f"{one.name}: {number}{' in train' if trained else ''}"))
     enough = [one for one in counted if one.total >= RARE]
     if len(enough) > 1:
         most, least = max(enough, key=lambda one: one.total), min(enough, key=lambda one: one.total)
@@ -85,14 +84,18 @@ def _scored(counted: Sequence[Counted], splits: dict[str, int], scored: str) -> 
     for one in counted:
         there, trained = one.objects.get(scored, 0), one.objects.get("train", 0)
         if "train" in splits and there and not trained:
-            found.append(Finding("untrained", f"{one.name}: {there} objects in {scored}, none in train"))
+            found.append(Finding("untrained", f"{one.name}: {_objects(there)} in {scored}, none in train"))
         elif trained >= RARE and not there:
             found.append(Finding("unscored", f"{one.name}: {trained} objects in train, none in {scored}"))
     total = sum(one.objects.get(scored, 0) for one in counted)
     if total < FEW:
-        images = splits[scored]
-        found.append(Finding("small-split", f"{scored} has {total} objects in {images} images"))
+        images = f"{splits[scored]} image{'s' if splits[scored] > 1 else ''}"
+        found.append(Finding("small-split", f"{scored} has {_objects(total)} in {images}"))
     return found
+
+
+def _objects(number: int) -> str:
+    return f"{number} object{'s' if number != 1 else ''}"
 
 
 def _names(names: Sequence[str]) -> list[Finding]:

@@ -11,7 +11,7 @@ from delineate.core.instances import Instances
 
 from ..images import read
 from ..records import Record
-from .finding import Finding
+from .finding import Finding, place
 from .look import Details, Look, agreement, close_pairs, details_of, turned_words
 from .pictures import Picture
 
@@ -61,15 +61,17 @@ def _exact(group: Sequence[Seen]) -> list[Finding]:
             kind = "leak"
         elif not _same_objects(one, other):
             kind, told = "copy-differs", f"{told}, with other objects"
-        found.append(Finding(kind, told, other.record.name, _split(other), images=(_name(one),)))
+        found.append(
+            Finding(kind, told, other.record.name, _split(other), images=((_split(one), one.record.name),))
+        )
     return found
 
 
 def _same_objects(one: Seen, other: Seen) -> bool:
     try:
         a, b = one.truth(), other.truth()
-    except InputError:
-        return True  # told elsewhere
+    except InputError:  # told elsewhere; neither is to be left out for the other
+        return False
     return len(a) == len(b) and sorted(a.names) == sorted(b.names) and a.masks == b.masks
 
 
@@ -105,11 +107,19 @@ def _pairs(visible: Sequence[Seen], looks: list[Look]) -> Iterator[tuple[int, in
         except InputError:  # more channels than are shown, or gone since it was first read
             return None
 
-    for i, j, turn in pairs[:MOST_PAIRS]:
+    for i, j, turn in [pair for pair in pairs if not _frames(visible[pair[0]], visible[pair[1]])][
+        :MOST_PAIRS
+    ]:
         found = agreement(details(i), details(j), turn)
         if found.same:
             yield i, j, max(found), turned_words(turn)
 
 
+def _frames(one: Seen, other: Seen) -> bool:
+    """Whether they are frames of one video in one split, which may well look the same."""
+    sequence = one.record.groups.get("sequence")
+    return bool(sequence) and sequence == other.record.groups.get("sequence") and _split(one) == _split(other)
+
+
 def _name(one: Seen) -> str:
-    return f"{_split(one)}/{one.record.name}" if _split(one) else one.record.name
+    return place(_split(one), one.record.name)

@@ -38,7 +38,7 @@ class Finding:
         split: the image's split, where there are any.
         annotation: the object's own id in the dataset, or None.
         where: its place in a file, such as ``annotations[7].bbox``.
-        images: further images that it is about, such as a copy.
+        images: split and name of further images that it is about, such as a copy.
         index: the object's place among those of its image, for mending; None where it is not about one.
     """
 
@@ -48,7 +48,7 @@ class Finding:
     split: str = ""
     annotation: int | None = None
     where: str = ""
-    images: tuple[str, ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
     index: int | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -63,11 +63,20 @@ class Finding:
             >>> str(Finding("tiny", "2 pixels", "a.png", "train", 7))
             'train/a.png, object 7: 2 pixels'
         """
-        place = f"{self.split}/{self.image}" if self.split and self.image else self.image
-        parts = [place] if place else []
+        parts = [place(self.split, self.image)] if self.image else []
         parts += [f"object {self.annotation}"] if self.annotation is not None else []
         parts += [self.where] if self.where else []
         return f"{', '.join(parts)}: {self.message}" if parts else self.message
+
+
+def place(split: str, image: str) -> str:
+    """An image's name with its split before it, once.
+
+    Example:
+        >>> place("val", "a.png"), place("val", "val/a.png"), place("", "a.png")
+        ('val/a.png', 'val/a.png', 'a.png')
+    """
+    return image if not split or image.startswith(f"{split}/") else f"{split}/{image}"
 
 
 _ROWS = (

@@ -16,7 +16,7 @@ from delineate.core.polygons import Polygon
 
 from ..records import Dataset, Drawn, Record
 from ..write import atomic
-from .finding import KINDS, Finding
+from .finding import KINDS, Finding, place
 from .rings import within
 from .survey import Checkup
 from .upright import without_orientation
@@ -114,12 +114,10 @@ def _leak(finding: Finding, by_name: dict[tuple[str, str], int], plans: list[Pla
     """Of exact copies in two splits the one in train goes; what only looks the same is left to a person."""
     if not finding.images:
         return LEFT
-    names = [f"{finding.split}/{finding.image}", *finding.images]
-    trained = [name for name in names if name.startswith("train/")]
-    for name in trained:
-        split, _, image = name.partition("/")
-        plans[by_name[split, image]].leave_out = True
-    return f"{', '.join(trained)} left out" if trained else LEFT
+    trained = [key for key in ((finding.split, finding.image), *finding.images) if key[0] == "train"]
+    for key in trained:
+        plans[by_name[key]].leave_out = True
+    return f"{', '.join(place(*key) for key in trained)} left out" if trained else LEFT
 
 
 def _upright(

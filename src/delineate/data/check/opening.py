@@ -111,7 +111,8 @@ def _nothing(record: Record, classes: Labels) -> tuple[Instances, tuple[str, ...
 
 def _without_images(path: str | Path, images: Images, error: DatasetError) -> Opened | None:
     """The annotations alone, where opening failed for want of images."""
-    if images is not None or "image files are missing" not in str(error):
+    wanting = ("image files are missing", "the folder of the images")
+    if images is not None or not any(words in str(error) for words in wanting):
         return None
     try:
         data = open_dataset(path, images=False, skip_invalid=True)
