@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,7 +21,7 @@ from delineate.data.losses import Losses
 from delineate.data.place import Place
 from delineate.data.records import Dataset, Record
 
-TOOLS = ("labelme", "cvat", "via", "via3", "label-studio")
+TOOLS = ("labelme", "cvat", "via", "via3", "label-studio", "supervisely")
 NAMES = tuple(
     n
     for n in (
@@ -30,6 +31,7 @@ NAMES = tuple(
         "via",
         "via3",
         "label-studio",
+        "supervisely",
         "qupath",
         "imagej",
         "geojson",
@@ -129,6 +131,21 @@ def test_boxes_alone_splits_scores_and_ids(name: str, tmp_path: Path) -> None:
     assert (losses.counts.get("scores", 0) == 0) == ("scores" in row.holds)
     if "scores" in row.holds:
         assert first.scores.tolist() == [1, 0.5]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_one_name_in_two_splits(name: str, tmp_path: Path) -> None:
+    row = FORMATS[name]
+    data = made(tmp_path / "in", [holes_parts_and_specks(seed) for seed in (1, 2)])
+    same_name = [
+        replace(record, name="x/a.png", groups={"split": split})
+        for record, split in zip(data.records, ("train", "val"), strict=True)
+    ]
+    back, _ = there_and_back(row, replace(data, records=tuple(same_name)), tmp_path / "out")
+    assert set(back.names) <= {"x/a.png", "a.png"}
+    assert {r.groups["split"]: len(back.truth(i)) for i, r in enumerate(back.records)} == {
+        split: len(data.truth(i)) for i, split in enumerate(("train", "val"))
+    }
 
 
 REAL = [(n, s) for n in NAMES if n != "cvat-video" for s in ("dsb2018", "coco_subset")]

@@ -18,7 +18,8 @@ from delineate.core.lean_outlines import lean_outlines
 from delineate.core.polygons import Polygon
 
 from ..losses import Losses
-from ..records import Dataset, Record
+from ..place import safe_name
+from ..records import SPLIT_NAMES, Dataset, Record
 from ..write import atomic
 
 
@@ -52,21 +53,31 @@ class ToDraw:
         return len(self.parts) == 1 and not self.parts[0].holes
 
 
-def to_draw(data: Dataset, index: int, losses: Losses) -> tuple[Instances, list[ToDraw]]:
-    """The objects of image ``index``; those without any pixel are counted as too thin and left out."""
+def to_draw(
+    data: Dataset, index: int, losses: Losses, outlined: bool = True
+) -> tuple[Instances, list[ToDraw]]:
+    """The objects of image ``index``; those without any pixel are counted as too thin and left out.
+
+    Args:
+        data: the dataset.
+        index: of the image.
+        losses: where to count.
+        outlined: whether outlines are wanted; else ``parts`` are empty.
+    """
     truth = data.truth(index)
     outlines: list[list[Polygon] | None] = [None] * len(truth)
-    if truth.masks is not None:
+    areas = [] if truth.masks is None else truth.masks.area.tolist()
+    losses.count("too thin", data.records[index].name, areas.count(0))
+    if truth.masks is not None and outlined:
         given = data.drawn(index)
         blank = [i for i, parts in enumerate(given) if not parts]
         outlines = [list(parts) if parts else None for parts in given]
         lean = lean_outlines(truth.masks[np.array(blank, np.int64)])
         for i, traced in zip(blank, lean, strict=True):
             outlines[i] = traced
-        losses.count("too thin", data.records[index].name, int((truth.masks.area == 0).sum()))
     found = []
     for i, parts in enumerate(outlines):
-        if truth.masks is not None and not truth.masks.area[i]:
+        if areas and not areas[i]:
             continue
         label = int(truth.labels[i])
         x1, y1, x2, y2 = truth.boxes[i].tolist()
@@ -101,6 +112,20 @@ def count_ids(data: Dataset, losses: Losses, *, images: bool, classes: bool) -> 
     if classes and data.records:
         changed = sum(own != place for place, own in enumerate(data.classes.ids, 1))
         losses.count("ids", data.records[0].name, changed)
+
+
+def own_path(record: Record) -> str:
+    """An image's name inside a written dataset: in a folder of its split, where it has one."""
+    name, split = safe_name(record.name), record.groups.get("split", "")
+    if split and SPLIT_NAMES.get(name.split("/")[0].lower(), name.split("/")[0]) != split:
+        name = f"{safe_name(split)}/{name}"
+    return name
+
+
+def without_split(name: str, split: str) -> str:
+    """The inverse of :func:`own_path`: the name without the folder of its split."""
+    first, _, rest = name.partition("/")
+    return rest if rest and split and SPLIT_NAMES.get(first.lower(), first) == split else name
 
 
 def count_tracks(record: Record, truth: Instances, losses: Losses) -> None:

@@ -19,6 +19,7 @@ from delineate.core.errors import DatasetError
 from ..records import SPLIT_NAMES, Dataset, Record
 from ..sniff import SUFFIXES
 from .coco_check import Bad, Findings, finite, image_size
+from .drawing import without_split
 from .drawn import Drawn, Piece, box, dataset, ellipse, number, polygon, single_file, some_files, turned_box
 from .image_search import Images, ImageSearch, relative
 from .json_file import load_json, show
@@ -90,12 +91,13 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
                 continue
             if record is None:
                 continue
-            if record.name in records:
+            key = f"{record.groups.get('split', '')}/{record.name}"
+            if key in records:
                 findings.problems.append(
                     f"task {index + 1}: expected every image once, got {show(record.name)} again"
                 )
                 continue
-            records[record.name] = record
+            records[key] = record
     search.settle(findings, skip_invalid)
     found = list(records.values())
     numbers = {record.image_id for record in found}
@@ -190,6 +192,7 @@ def _record(task: Any, where: str, search: ImageSearch, findings: Findings) -> R
     groups = dict(found.groups)
     if "split" in groups:
         groups["split"] = SPLIT_NAMES.get(groups["split"].lower(), groups["split"])
+    name = without_split(name.removeprefix("images/"), groups.get("split", ""))
     return Record(name, path, found.number, size, objects, groups)
 
 

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from delineate.core.labels import Labels
 
 from ..losses import Losses
-from ..place import Place, safe_name
+from ..place import Place
 from ..records import Dataset
-from .drawing import ToDraw, count_ids, count_tracks, dumps, text_file, to_draw
+from .drawing import ToDraw, count_ids, count_tracks, dumps, own_path, text_file, to_draw
 from .label_studio_rle import encode
 from .xml_file import tag
 
@@ -42,7 +42,7 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
             truth, drawn = to_draw(data, index, losses)
             losses.tally(truth, record.name, "crowd")
             count_tracks(record, truth, losses)
-            name = safe_name(record.name)
+            name = own_path(record)
             results = [_result(one, truth.size, f"{index + 1}-{i + 1}") for i, one in enumerate(drawn)]
             task: dict[str, Any] = {
                 "id": record.image_id,

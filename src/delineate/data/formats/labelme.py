@@ -18,10 +18,20 @@ import msgspec
 from delineate.core.errors import DatasetError
 
 from ..losses import Losses
-from ..place import Place, safe_name
+from ..place import Place
 from ..records import SPLIT_NAMES, Dataset, Record
 from .coco_check import Bad, Findings, image_size
-from .drawing import ToDraw, count_ids, count_tracks, dumps, plain, text_file, to_draw
+from .drawing import (
+    ToDraw,
+    count_ids,
+    count_tracks,
+    dumps,
+    own_path,
+    plain,
+    text_file,
+    to_draw,
+    without_split,
+)
 from .drawn import Drawn, Piece, box, dataset, ellipse, json_files, number, polygon, some_files, with_split
 from .embedded_image import embedded
 from .image_search import Images, ImageSearch, relative, same_stem
@@ -117,7 +127,7 @@ def _record(
     objects = _objects(content["shapes"], findings, f"{inside / file.name}: " if several else "")
     if image is None:
         return None
-    name = str(PurePosixPath(name).relative_to(inside.parts[0])) if split else name
+    name = without_split(name, split)
     return with_split(Record(name, image, 0, size, objects), split)
 
 
@@ -238,7 +248,7 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
         truth, objects = to_draw(data, index, losses)
         losses.tally(truth, record.name, "scores")
         count_tracks(record, truth, losses)
-        target = _target(out, record)
+        target = out / own_path(record)
         path = target.with_suffix(".json")
         if path in taken:
             path = target.with_name(target.name + ".json")
@@ -255,14 +265,6 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
         with text_file(path) as file:
             file.write(msgspec.json.format(dumps(content), indent=2))
         place(record, target)
-
-
-def _target(out: Path, record: Record) -> Path:
-    name = PurePosixPath(safe_name(record.name))
-    split = record.groups.get("split", "")
-    if split and (not name.parts or SPLIT_NAMES.get(name.parts[0].lower()) != split):
-        name = split / name
-    return out / name
 
 
 def _shapes(objects: Sequence[ToDraw]) -> list[dict[str, Any]]:

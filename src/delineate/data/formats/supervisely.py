@@ -75,7 +75,7 @@ def recognise(path: Path) -> bool:
 def _is_annotation(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(65536)
-    return path.parent.name == "ann" and b'"objects"' in head and b'"size"' in head
+    return "ann" in path.parts and b'"objects"' in head and b'"size"' in head
 
 
 def read(path: str | Path, images: Images = None, skip_invalid: bool = False) -> Dataset:

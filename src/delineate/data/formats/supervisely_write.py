@@ -36,7 +36,7 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
     numbered = all(record.image_id == number for number, record in enumerate(data.records, 1))
     shapes: set[str] = set()
     for index, record in enumerate(data.records):
-        truth, drawn = to_draw(data, index, losses)
+        truth, drawn = to_draw(data, index, losses, outlined=False)
         name = safe_name(record.name)
         folder = out / safe_name(record.groups.get("split", "") or "ds0")
         columns = {k: v for k, v in record.groups.items() if v and k != "split"}

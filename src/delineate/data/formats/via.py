@@ -18,6 +18,7 @@ from delineate.core.errors import DatasetError
 
 from ..records import SPLIT_NAMES, Dataset, Record
 from .coco_check import Bad, Findings
+from .drawing import without_split
 from .drawn import dataset, single_file, some_files
 from .embedded_image import embedded
 from .image_search import Images, ImageSearch, relative
@@ -122,12 +123,13 @@ def assemble(
                 continue
             if record is None:
                 continue
-            if record.name in seen:
+            key = f"{record.groups.get('split', '')}/{record.name}"
+            if key in seen:
                 findings.problems.append(
                     f"{file.where}: expected every image once, got {show(record.name)} again"
                 )
                 continue
-            seen.add(record.name)
+            seen.add(key)
             drawn = objects(file.regions, attribute, options.get(attribute, {}), findings)
             records.append(replace(record, annotation=drawn))
         search.settle(findings, skip_invalid)
@@ -153,6 +155,7 @@ def _record(file: File, split: str, search: ImageSearch, findings: Findings) -> 
     if found is None:
         return None
     identity = int(number) if number.isdecimal() and len(number) < 18 else 0
+    name = without_split(name, groups.get("split", ""))
     return Record(name, found, identity, None, (), groups)
 
 

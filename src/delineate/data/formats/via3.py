@@ -16,10 +16,10 @@ from typing import Any
 from delineate.core.errors import DatasetError
 
 from ..losses import Losses
-from ..place import Place, safe_name
+from ..place import Place
 from ..records import Dataset
 from .coco_check import Bad, Findings
-from .drawing import count_ids, dumps, text_file, to_draw
+from .drawing import count_ids, dumps, own_path, text_file, to_draw
 from .drawn import Box, single_file
 from .image_search import Images
 from .json_file import load_json, show
@@ -222,7 +222,7 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
             head = _project_rows(path.stem, data, attributes)
             file.write(dumps(head)[:-1] + ',"metadata":{')
         for index, record in enumerate(data.records):
-            view, name = str(index + 1), safe_name(record.name)
+            view, name = str(index + 1), own_path(record)
             for count, (xy, values) in enumerate(_entries(data, index, losses)):
                 key = f"{view}_{count}"
                 if table:
@@ -277,10 +277,10 @@ def _project_rows(name: str, data: Dataset, attributes: dict[str, Any]) -> dict[
     files = {
         str(number): {
             "fid": number,
-            "fname": safe_name(r.name),
+            "fname": own_path(r),
             "type": 2,
             "loc": 3,
-            "src": safe_name(r.name),
+            "src": own_path(r),
         }
         for number, r in enumerate(data.records, 1)
     }

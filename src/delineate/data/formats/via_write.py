@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..losses import Losses
-from ..place import Place, safe_name
+from ..place import Place
 from ..records import Dataset
-from .drawing import ToDraw, count_ids, dumps, text_file, to_draw
+from .drawing import ToDraw, count_ids, dumps, own_path, text_file, to_draw
 from .drawn import Box
 from .via_regions import outline, own_attributes
 
@@ -82,7 +82,7 @@ def _rows(data: Dataset, losses: Losses) -> Iterator[Row]:
             (_shape(one, truth.size), {"class": one.name} | own_attributes(one, tracked)) for one in drawn
         ]
         size = record.path.stat().st_size if record.path.is_file() else -1
-        yield safe_name(record.name), size, groups, regions
+        yield own_path(record), size, groups, regions
 
 
 def _shape(one: ToDraw, size: tuple[int, int]) -> dict[str, Any]:
