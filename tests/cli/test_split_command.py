@@ -44,6 +44,17 @@ def test_a_folder_that_opens_with_its_splits(
     assert "a folder that is new or empty" in capsys.readouterr().err
 
 
+def test_copies_stay_together(crowds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = sorted(crowds.rglob("*.png"))
+    for picture in pictures[1:4]:
+        picture.write_bytes(pictures[0].read_bytes())
+    assert main(["split", str(crowds), "--parts", "train=1,val=1", "--group-alike"]) == 0
+    assert "4 images look like another one and were kept together" in capsys.readouterr().out
+    assert main(["split", str(crowds), "--parts", "train=1,val=1", "--group-alike", "--json"]) == 0
+    images = json.loads(capsys.readouterr().out)["images"]
+    assert len({images[picture.name] for picture in pictures[:4]}) == 1
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -18,7 +18,7 @@ delineate split my-dataset
 
 delineate split my-dataset --parts train=0.7,val=0.2,test=0.1 --out split.csv
 
-delineate split my-dataset --group-pattern "^(slide\d+)" --out my-split
+delineate split my-dataset --group-alike --group-pattern "^(slide\d+)" --out my-split
 
 delineate split instances.json --image-folder photos --keep test --out my-split
 
@@ -42,6 +42,9 @@ def split_command(
         str,
         typer.Option(help="Regular expression on names: images of which its brackets match the same stay."),
     ] = "",
+    group_alike: Annotated[
+        bool, typer.Option("--group-alike", help="Images that look the same stay in one part.")
+    ] = False,
     balance: Annotated[
         list[str] | None,
         typer.Option(help="Column whose values are shared out evenly, such as modality; may be repeated."),
@@ -83,12 +86,19 @@ def split_command(
     folder = out is not None and out.suffix.lower() != ".csv"
     wanted = {f"fold{k}": 1.0 for k in range(1, folds + 1)} if folds else _parts(parts)
     column = "fold" if folds else "split"
+    pixels = group_alike or (folder and images != "none")
     data = open_dataset(
         dataset,
-        images=image_folder or (None if folder and images != "none" else False),
+        images=image_folder or (None if pixels else False),
         skip_invalid=skip_invalid,
     )
     together, alone = groups_of(data, group, group_pattern) if group or group_pattern else (None, 0)
+    joined = 0
+    if group_alike:
+        from delineate.data.alike import alike_groups
+
+        with bar("images looked at", len(data), quiet) as tick:
+            together, joined = alike_groups(data, together, tick)
     with bar("images", len(data), quiet) as tick:
         found = split(
             data, wanted, seed=seed, group=together, balance=balance or (), keep=keep or (), tick=tick
@@ -96,7 +106,7 @@ def split_command(
     if as_json:
         typer.echo(json.dumps(_document(found, seed), indent=2, ensure_ascii=False))
     elif not quiet:
-        _show(found, grouped=together is not None, alone=alone)
+        _show(found, together is not None, alone, joined)
     if out is None:
         return
     done = found.apply(data, column)
@@ -140,7 +150,7 @@ def _document(found: Split, seed: int) -> dict[str, object]:
     }
 
 
-def _show(found: Split, grouped: bool, alone: int) -> None:
+def _show(found: Split, grouped: bool, alone: int, joined: int) -> None:
     """A table: for each part how many images, groups, objects of each size and class, and what share."""
     from rich.console import Console
     from rich.markup import escape
@@ -171,6 +181,8 @@ def _show(found: Split, grouped: bool, alone: int) -> None:
     told += list(found.notes)
     if alone:
         told.append(f"{alone} images belong to no group and stand alone")
+    if joined:
+        told.append(f"{joined} images look like another one and were kept together")
     for line in told:
         console.print(f"note: {escape(line)}", soft_wrap=True)
 
