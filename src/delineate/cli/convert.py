@@ -59,7 +59,7 @@ def convert_command(
     """Write a dataset in another format; what that cannot hold is counted and told."""
     from delineate.core.errors import InputError
     from delineate.data.dataset import open_dataset
-    from delineate.engine.convert import target_format, write_dataset
+    from delineate.engine.convert import check_target, write_dataset
 
     from .bars import bar
     from .messages import say
@@ -69,7 +69,7 @@ def convert_command(
         return
     if not source or out is None:
         raise InputError("convert: expected IN and OUT, got one or none; see `delineate convert --help`")
-    target_format(out, to or None)  # before a long reading
+    check_target(out, to or None)  # before a long reading
     given: Path | Literal[False] | None = image_folder or (False if images == "none" else None)
     data = open_dataset(
         source, split=split or None, images=given, skip_invalid=skip_invalid,

@@ -19,6 +19,7 @@ from delineate.data.known_formats import FORMATS, Format, named
 from delineate.data.losses import Losses
 from delineate.data.place import How, Place
 from delineate.data.records import Record
+from delineate.data.synthetic import SyntheticDataset
 
 OnLoss = Literal["error", "warn"]
 
@@ -105,9 +106,13 @@ def write_dataset(
         DatasetError: the data are malformed, ``out`` is there already, or there are losses (``error``).
     """
     out = Path(out)
-    row = target_format(out, to)
+    row = check_target(out, to)
     single = out.suffix.lower() in row.files
-    _check_free(out, single)
+    if isinstance(data, SyntheticDataset):
+        raise DatasetError(
+            f"{data.source}: expected a dataset of files, got scenes that are rendered when asked for; write "
+            "them with `delineate synthesize` first"
+        )
     skipped: tuple[str, ...] = ()
     if skip_invalid:
         data, skipped = _readable(data)
@@ -132,6 +137,17 @@ def write_dataset(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Conversion(out, row, len(data), counted.objects, losses, skipped)
+
+
+def check_target(out: Path, to: str | None) -> Format:
+    """The format to write; ``out`` is free for it.
+
+    Raises:
+        DatasetError: as :func:`target_format`; or ``out`` is there already.
+    """
+    row = target_format(out, to)
+    _check_free(out, out.suffix.lower() in row.files)
+    return row
 
 
 def target_format(out: Path, to: str | None) -> Format:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 SETS = ("Segmentation", "Main")
+LARGEST = 2.0**31
 SPLITS = ("train", "val", "test")
 
 
@@ -142,8 +143,9 @@ def _splits(path: Path, annotated: set[str]) -> dict[str, str]:
                 continue
             for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
                 words = line.split()
-                if words and words[0] in annotated:
-                    found.setdefault(words[0], split)
+                stem = line.strip() if line.strip() in annotated else words[0] if words else ""
+                if stem in annotated:
+                    found.setdefault(stem, split)
         if found:
             return found
     return {}
@@ -228,12 +230,14 @@ def _boxes(record: Record, classes: Labels, items: list[Element]) -> Instances:
         sides = [] if box is None else [_text(box, side) for side in ("xmin", "ymin", "xmax", "ymax")]
         try:
             x1, y1, x2, y2 = map(float, sides)
+            if not (abs(x1) < LARGEST and abs(y1) < LARGEST and x1 <= x2 < LARGEST and y1 <= y2 < LARGEST):
+                raise ValueError
             boxes.append((x1 - 1, y1 - 1, x2, y2))
             labels.append(known[name])
         except (ValueError, KeyError):
             raise DatasetError(
-                f"{record.annotation.xml}: expected a known name and a bndbox of four numbers, got "
-                f"{name[:40]!r}; correct the object"
+                f"{record.annotation.xml}: expected a known name and a bndbox with xmin <= xmax and "
+                f"ymin <= ymax, got {name[:40]!r} with {', '.join(sides)[:80] or 'none'}; correct the object"
             ) from None
         crowd.append(_text(item, "difficult") == "1")
     return Instances(

@@ -77,7 +77,7 @@ def write_numbers(path: Path, numbers: NDArray[np.integer]) -> None:
         with atomic(path) as temporary:
             temporary.write_bytes(data)
         return
-    picture = Image.fromarray(numbers.astype(np.uint8), mode="P")
+    picture = Image.fromarray(numbers.astype(np.uint8))
     picture.putpalette(palette().ravel().tolist())
     with atomic(path) as temporary:
         picture.save(temporary, format="PNG", optimize=True)

@@ -29,12 +29,12 @@ from ..records import SPLIT_NAMES, Dataset, Record
 from ..rings import Ring, apart, single_ring
 from ..sniff import SUFFIXES
 from ..write import atomic
+from .yaml_file import load_yaml
 from .yolo import read_objects, read_rings
 
 CONTENTS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 NAME_FILES = ("obj.names", "classes.txt")
 SPLITS = ("train", "val", "test")
-LARGEST_YAML = 1 << 24
 BEYOND = 1.0
 """Drawn points may lie so many pixels outside the image; those of a farther one are traced anew."""
 
@@ -78,7 +78,7 @@ def read(
     path = Path(path)
     file = _yaml_file(path)
     root = path if path.is_dir() else path.parent
-    content = {} if file is None else _load_yaml(file)
+    content = {} if file is None else _load(file)
     classes = _classes(content, file, root)
     base = Path(images) if images else _base(content, root)
     notes: list[str] = []
@@ -107,18 +107,8 @@ def read(
     return Dataset(records, classes, decode, "YOLO", path, tuple(notes), outlines=outlines)
 
 
-def _load_yaml(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        if file.stat().st_size > LARGEST_YAML:
-            raise DatasetError(f"{file}: expected a short YAML file, got more than 16 MiB; check it")
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{file}: expected a YAML file, got {error.strerror!r}; check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        where = " ".join(str(error).split())[:160]
-        raise DatasetError(f"{file}: expected YAML in UTF-8, got an error: {where}; mend it there") from None
+def _load(file: Path) -> dict[str, Any]:
+    content = load_yaml(file)
     if not isinstance(content, dict):
         raise DatasetError(f"{file}: expected keys such as train and names, got none; write them")
     return content
@@ -134,13 +124,18 @@ def _classes(content: dict[str, Any], file: Path | None, root: Path) -> Labels:
             )
         lines = beside.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         names = [line.strip() for line in lines if line.strip()]
-    if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not names or not all(isinstance(n, str | int | float) for n in names):
+    if isinstance(names, dict) and set(names) == {str(number) for number in range(len(names))}:
+        names = [names[str(number)] for number in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise DatasetError(
             f"{file}: expected `names` as a list, or by number from 0, got {str(names)[:60]}; write them so"
         )
-    return Labels(tuple(str(name) for name in names), tuple(range(len(names))))
+    if content.get("nc", str(len(names))) != str(len(names)):
+        raise DatasetError(
+            f"{file}: expected as many names as `nc` says, got nc {str(content['nc'])[:20]} and "
+            f"{len(names)} names; correct one of them"
+        )
+    return Labels(tuple(names), tuple(range(len(names))))
 
 
 def _base(content: dict[str, Any], root: Path) -> Path:
