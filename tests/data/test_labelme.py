@@ -157,3 +157,14 @@ def test_bad_image_inside(tmp_path: Path, data: Any, said: str) -> None:
 def test_too_large_image_inside(bad_inputs: Path) -> None:
     with pytest.raises(DatasetError, match="megapixels"):
         labelme.read(bad_inputs / "labelme/image_data_bomb.json")
+
+
+def test_boxes_agree_with_another_converter(data_dir: Path) -> None:
+    """The same annotations as COCO boxes in whole pixels, by another program."""
+    folder = data_dir / "formats/sahi_coco_utils"
+    for name in ("terrain1", "terrain2", "terrain3"):
+        own = labelme.read(folder / f"{name}.json", images=False).truth(0)
+        other = json.loads((folder / f"{name}_coco.json").read_text())["annotations"]
+        boxes = np.array([a["bbox"] for a in other], np.float64)
+        boxes[:, 2:] += boxes[:, :2]
+        assert len(own) == len(boxes) and np.abs(own.boxes - boxes).max() <= 1.5
