@@ -26,7 +26,7 @@ def load_yaml(path: Path) -> Any:
     """
     import yaml
 
-    class Plain(yaml.BaseLoader):
+    class Plain(yaml.BaseLoader):  # type: ignore[misc]
         depth = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
