@@ -63,7 +63,7 @@ def test_what_few_drew_is_dropped_and_the_class_is_voted() -> None:
 
 def test_the_careless_annotator_is_told() -> None:
     people = [_discs((40, 30, 15, 0)), _discs((40, 30, 15, 0)), _discs((40, 30, 11, 0))]
-    found = consensus(people)
+    found = consensus(people, "staple")
     assert found.sensitivity[0].round(2).tolist() == [1, 1, 0.54]
     assert found.specificity[0].round(2).tolist() == [1, 1, 1]
 

@@ -13,7 +13,7 @@ delineate agreement ann.json bob.json
 
 delineate agreement ann.json bob.json cleo.json --images photos --out agreement.html
 
-delineate agreement ann bob cleo --consensus consensus.json --method vote
+delineate agreement ann bob cleo --consensus consensus.json --method staple
 
 delineate agreement ann.json bob.json --json
 
@@ -40,7 +40,7 @@ def agreement_command(
     to: Annotated[
         str, typer.Option("--to", help="Format of the consensus; see `delineate convert --list`.")
     ] = "",
-    method: Annotated[str, typer.Option(help="Of the consensus masks: staple or vote.")] = "staple",
+    method: Annotated[str, typer.Option(help="Of the consensus masks: vote or staple.")] = "vote",
     least: Annotated[
         int, typer.Option(help="Annotators who must have drawn an object of the consensus; 0: most.")
     ] = 0,

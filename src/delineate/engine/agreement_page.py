@@ -13,6 +13,7 @@ from delineate import __version__
 from delineate.apply.draw import display
 from delineate.core.errors import DelineateError
 from delineate.core.instances import Instances
+from delineate.core.masks import Masks
 from delineate.data.images import read
 from delineate.metrics.agreement_report import AgreementReport
 from delineate.metrics.agreement_rows import ImageAgreement
@@ -25,13 +26,13 @@ from .illustrations import to_jpeg
 from .markup import Markup, joined, picture, table, tag
 
 WORST = 8
-SIDE = 620
+SIDE = 620  # pixels of a panel
 TINTS: tuple[Color, ...] = (
     (255, 170, 40), (60, 190, 255), (230, 90, 220), (120, 230, 90), (255, 90, 90), (240, 240, 110),
 )  # fmt: skip
 """Of the annotators' outlines, in their order."""
 
-DIGITS = {"%": 1, "px": 2, "vertices": 0, "p5": 0, "median": 0, "p95": 0, "difference": 2}
+DIGITS = {"%": 1, "p5": 0, "px": 2, "median": 0, "p95": 0, "difference": 2}
 """Digits after the point by what a column's name has in it; 3 elsewhere."""
 TOLD = {
     "PQ": ("panoptic quality", "F1 x IoU, mean over pairs"),
@@ -109,7 +110,10 @@ def to_html(report: AgreementReport, annotators: Annotators, notes: Sequence[str
             tag("span", tag("i", class_="key", style=f"background:rgb{_tint(k)}"), f" {name} ")
             for k, name in enumerate(report.annotators)
         ]
-        told = "Least agreement first. Thick outlines: objects that not everybody drew."
+        told = (
+            "Least agreement first; beside it the object on which the annotators differ most. Thick "
+            "outlines: not everybody drew the object."
+        )
         body += [tag("h2", "Images"), tag("p", told, class_="soft"), tag("p", *keys, class_="keys"), *shown]
     said = [tag("p", note, class_="note") for note in (*report.notes, *notes)]
     if said:
@@ -161,25 +165,66 @@ def _shown(image: ImageAgreement, annotators: Annotators) -> Markup | None:
 
 
 def draw_annotators(annotations: Sequence[Instances | None], image: np.ndarray) -> Image.Image:
-    """The image, and beside it each annotator's outlines in a colour; thick where not everybody drew the
-    object.
+    """Each annotator's outlines in a colour, thick where not everybody drew the object; beside it a closer
+    look.
+
+    The closer look is at the object on whose pixels the annotators differ most.
 
     Args:
         annotations: by annotator the objects, with masks; None who did not see the image.
         image: (H, W, 3) uint8.
     """
-    scale = max(1.0, SIDE / max(image.shape[:2]))
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    plain = Image.fromarray(image).resize(size, Image.Resampling.NEAREST)
-    marked = plain.copy()
-    pen = ImageDraw.Draw(marked)
-    seen = [(k, own) for k, own in enumerate(annotations) if own is not None]
-    groups = group_objects([own.masks for _, own in seen if own.masks is not None])
+    height, width = image.shape[:2]
+    seen = [(k, own.masks) for k, own in enumerate(annotations) if own is not None and own.masks is not None]
+    groups = group_objects([masks for _, masks in seen])
     common = (groups >= 0).all(axis=1)
-    for column, (k, own) in enumerate(seen):
-        for rows, line in ((groups[~common, column], 4), (groups[common, column], 2)):
-            outline(pen, own[rows[rows >= 0]], _tint(k), scale, line)
-    both = Image.new("RGB", (2 * size[0] + 4, size[1]))
-    both.paste(plain, (0, 0))
-    both.paste(marked, (size[0] + 4, 0))
+    window = _disputed([masks for _, masks in seen], groups, (height, width))
+    panels = []
+    for x0, y0, x1, y1 in ((0, 0, width, height), window):
+        scale = SIDE / max(y1 - y0, x1 - x0)
+        size = (round((x1 - x0) * scale), round((y1 - y0) * scale))
+        shown = Image.fromarray(image[y0:y1, x0:x1]).resize(size, Image.Resampling.BICUBIC)
+        pen = ImageDraw.Draw(shown)
+        for column, (k, masks) in enumerate(seen):
+            for rows, line in ((groups[~common, column], 4), (groups[common, column], 2)):
+                cut = masks[rows[rows >= 0]].window(x0, y0, x1, y1)
+                outline(pen, Instances(cut.size, masks=cut), _tint(k), scale, line)
+        panels.append(shown)
+    both = Image.new("RGB", (sum(p.width for p in panels) + 4, max(p.height for p in panels)))
+    both.paste(panels[0], (0, 0))
+    both.paste(panels[1], (panels[0].width + 4, 0))
     return both
+
+
+def _disputed(masks: Sequence[Masks], groups: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The window (x0, y0, x1, y1) around the object on whose pixels the annotators differ most."""
+    worst, where = -1.0, (0.0, 0.0, float(size[1]), float(size[0]))
+    for row in groups:
+        drawn = [m[int(k)] for m, k in zip(masks, row, strict=True) if k >= 0]
+        together = Masks.concatenate(drawn).union()
+        shared = 0.0
+        if len(drawn) == len(masks):
+            first = drawn[0]
+            for other in drawn[1:]:
+                first = _common(first, other)
+            shared = float(first.area[0])
+        apart = float(together.area[0]) - shared
+        if apart > worst:
+            x1, y1, x2, y2 = together.boxes[0].tolist()
+            worst, where = apart, (x1, y1, x2, y2)
+    x1, y1, x2, y2 = where
+    half = max(x2 - x1, y2 - y1, 24)
+    middle_x, middle_y = (x1 + x2) / 2, (y1 + y2) / 2
+    return (
+        max(0, int(middle_x - half)), max(0, int(middle_y - half)),
+        min(size[1], int(middle_x + half) + 1), min(size[0], int(middle_y + half) + 1),
+    )  # fmt: skip
+
+
+def _common(first: Masks, second: Masks) -> Masks:
+    """What two masks share."""
+    crop, (x, y) = first.crop(0)
+    if not crop.size:
+        return first
+    other = second.window(x, y, x + crop.shape[1], y + crop.shape[0]).dense()[0]
+    return Masks.from_crops([crop & other], np.array([[x, y]]), first.size)

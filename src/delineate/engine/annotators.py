@@ -246,7 +246,7 @@ def measure(
 
 def consensus_dataset(
     annotators: Annotators,
-    method: Method = "staple",
+    method: Method = "vote",
     threshold: float = THRESHOLD,
     least: int | None = None,
     skip: Sequence[str] = (),
@@ -255,7 +255,7 @@ def consensus_dataset(
 
     Args:
         annotators: of :func:`open_annotators`.
-        method: ``"staple"`` or ``"vote"``, see :func:`delineate.metrics.consensus.consensus`.
+        method: ``"vote"`` or ``"staple"``, see :func:`delineate.metrics.consensus.consensus`.
         threshold: mean IoU from which outlines are one object.
         least: annotators who must have drawn an object; default more than half of those who saw the image.
         skip: names of images to leave out.
