@@ -143,14 +143,17 @@ def _short(text: str | None) -> str:
     return "nothing" if text is None else repr(text if len(text) <= 40 else text[:39] + "…")
 
 
-def _points(element: Element, where: str) -> list[list[float]]:
-    text = element.get("points")
+def _points(element: Element, where: str) -> NDArray[np.float64]:
+    text = element.get("points") or ""
     try:
-        if not text:
+        values = np.array(text.replace(";", ",").split(","), np.float64)
+        if text.count(",") != text.count(";") + 1:
             raise ValueError
-        return [[float(v) for v in pair.split(",")] for pair in text.split(";")]
     except ValueError:
-        raise Bad(f"{where}, points: expected x,y;x,y;… of numbers, got {_short(text)}") from None
+        raise Bad(
+            f"{where}, points: expected x,y;x,y;… of numbers, got {_short(element.get('points'))}"
+        ) from None
+    return values.reshape(-1, 2)
 
 
 def _mask(element: Element, where: str, size: tuple[int, int] | None) -> RowRuns:

@@ -98,14 +98,16 @@ def polygon(points: object, where: str, holes: Sequence[object] = ()) -> Polygon
 
 
 def _ring(points: object, where: str) -> NDArray[np.float64]:
-    if isinstance(points, np.ndarray):
-        points = points.tolist()
-    if not isinstance(points, list) or len(points) < 3:
-        got = f"{len(points)} points" if isinstance(points, list) else show(points)
+    if not isinstance(points, list | np.ndarray) or len(points) < 3:
+        got = f"{len(points)} points" if isinstance(points, list | np.ndarray) else show(points)
         raise Bad(f"{where}: expected at least 3 points x, y, got {got}")
-    if not all(isinstance(p, list) and len(p) == 2 and finite(p[0]) and finite(p[1]) for p in points):
+    try:
+        ring = np.array(points)
+    except (ValueError, OverflowError):  # of different lengths
+        ring = np.zeros(0)
+    if ring.ndim != 2 or ring.shape[1] != 2 or ring.dtype.kind not in "iuf" or not np.isfinite(ring).all():
         raise Bad(f"{where}: expected points as two finite numbers x, y, got others")
-    ring = np.array(points, dtype=np.float64)
+    ring = ring.astype(np.float64)
     if np.abs(ring).max() > LARGEST:
         raise Bad(f"{where}: expected coordinates up to 2^31, got larger ones")
     return ring
