@@ -33,6 +33,7 @@ def create_app(studio: Studio, background: bool = True) -> FastAPI:
         worker = threading.Thread(target=studio.bring_in_all, name="bring in", daemon=True)
         if background:
             worker.start()
+            threading.Thread(target=app.state.assistant.warm, name="warm", daemon=True).start()
         yield
         studio.closing.set()
         if background:

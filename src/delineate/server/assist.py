@@ -33,6 +33,7 @@ Box = tuple[float, float, float, float]
 
 AT_ONCE = 4_000_000  # pixels of an image that a model draws on while the page waits; a job beyond
 WAND_SIDE = 1024  # pixels of the window in which the wand works
+OVERVIEW = 2048  # pixels of the longer side
 CLICK_BYTES = 32 << 20
 LOOKING = 0.05  # confidence of what the queue judges
 
@@ -87,14 +88,21 @@ class Assistant:
         """A model by name, loaded once.
 
         Args:
-            name: of the zoo, of one trained here, or a file of weights; empty: the studio's, or the default.
+            name: of the zoo or of one trained here; empty: the one the studio was started with, or that
+                it trained last, or the default. Files are not taken from requests.
 
         Raises:
             InputError: unknown, or its weights cannot be had.
         """
         from delineate.engine.load import DEFAULT, load
+        from delineate.models.zoo import ZOO
 
         chosen = name or self.studio.model or DEFAULT
+        if chosen not in ZOO and chosen not in self.trained and chosen != self.studio.model:
+            raise InputError(
+                f"model: expected one of {', '.join(self.studio.models)} or a name of `delineate models`, "
+                f"got {chosen!r}; choose one of them"
+            )
         with self._loading:
             if chosen not in self._models:
                 path = self.trained.get(chosen)
@@ -116,6 +124,12 @@ class Assistant:
         from delineate.engine.click import load_clicker
 
         return load_clicker()
+
+    def warm(self) -> None:
+        """Load the click network and let it look once, so that the first click does not wait for it."""
+        from delineate.metrics.clicks import Click
+
+        self.clicker.segment(np.zeros((64, 64), np.uint8), [Click(32.0, 32.0)])
 
     # -- drawing first ---------------------------------------------------------------------------------
 
@@ -150,6 +164,14 @@ class Assistant:
         """All pixels of an image, as models take them."""
         pixels = self.studio.pixels(image_id)
         return pixels if pixels.ndim == 2 else plain(pixels)
+
+    def overview(self, image_id: int) -> NDArray[Any]:
+        """The whole image, reduced where it is large, as models take it."""
+        pyramid, level = self.studio.pyramid(image_id), 0
+        while max(pyramid.level_size(level)) > OVERVIEW:
+            level += 1
+        height, width = pyramid.level_size(level)
+        return plain(pyramid.window(level, 0, 0, width, height))
 
     # -- clicks ----------------------------------------------------------------------------------------
 
@@ -243,7 +265,8 @@ class Assistant:
                 f"propagate: expected objects of image {image_id}, got an unknown number; reload"
             )
         masks = Masks.concatenate([shape.mask for shape in shapes])
-        moved = propagate(masks, self.whole(image_id), self.whole(target), self.clicker)
+        frames: list[Any] = [Lazy(self.studio, number) for number in (image_id, target)]
+        moved = propagate(masks, frames[0], frames[1], self.clicker)
         return target, self._put(target, shapes, moved, user)
 
     def _next(self, name: str) -> int:

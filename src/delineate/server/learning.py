@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -19,11 +19,15 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.data.records import Dataset, Record
 
-from .assist import LOOKING, Assistant
+from .assist import LOOKING, Assistant, Lazy
 from .jobs import Job
 from .store.classes import labels
 from .store.tables import images as image_table
 from .studio import Studio
+
+if TYPE_CHECKING:
+    from delineate.engine.label_queue import ImageScore
+    from delineate.engine.load import Model
 
 log = logging.getLogger("delineate")
 
@@ -147,8 +151,8 @@ def _recipe(base: Any, folder: Path, minutes: float, changes: dict[str, Any]) ->
     recipe["train"]["lr"] = recipe["train"].get("lr", 1e-3) / 4  # from trained weights
     recipe["train"]["ema"] = 0.99
     for table, values in changes.items():
-        if table not in ("train", "augment", "model") or not isinstance(values, dict):
-            raise InputError(f"recipe: expected tables train, augment and model, got {table!r}; correct it")
+        if table not in ("train", "augment") or not isinstance(values, dict):
+            raise InputError(f"recipe: expected the tables train and augment, got {table!r}; correct it")
         recipe[table] |= values
     return recipe
 
@@ -181,7 +185,7 @@ def _run(job: Job, folder: Path, minutes: float) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
     try:
         process.wait(timeout=15)
     except subprocess.TimeoutExpired:
@@ -200,7 +204,7 @@ def _scores(run: Path) -> dict[str, float]:
 
 def rank_images(assistant: Assistant, strategy: str, job: Job) -> None:
     """Order the images that are still to do; the studio's queue and the job's result."""
-    from delineate.engine.label_queue import ImageScore, look_at, order, pooled
+    from delineate.engine.label_queue import order, pooled
 
     studio = assistant.studio
     with studio.database.read() as connection:
@@ -215,11 +219,10 @@ def rank_images(assistant: Assistant, strategy: str, job: Job) -> None:
             return
         job.progress, job.text = k / max(1, len(states)), f"looked at {k} of {len(states)} images"
         try:
-            image = assistant.whole(number)
-            if states[number] == "todo":
-                scores[number] = look_at(image, lambda a: model.predict(a, confidence=LOOKING), pooled)
-            elif states[number] in LABELLED:
-                known.append(pooled(image))
+            if states[number] in LABELLED:
+                known.append(pooled(assistant.overview(number)))
+            elif states[number] == "todo":
+                scores[number] = _look(assistant, number, model)
         except InputError as error:
             log.warning("queue: image %d is left out: %s", number, error)
     ranked = [n for n in waiting if n in scores]
@@ -230,6 +233,15 @@ def rank_images(assistant: Assistant, strategy: str, job: Job) -> None:
     job.result = {"images": studio.queue, "strategy": strategy}
     job.text = f"{len(ranked)} images in order"
     studio.ring()
+
+
+def _look(assistant: Assistant, number: int, model: Model) -> ImageScore:
+    """What the model makes of one image, of which no more is read than it looks at."""
+    from delineate.engine.label_queue import look_at, pooled
+
+    image: Any = Lazy(assistant.studio, number)
+    features = pooled(assistant.overview(number))
+    return look_at(image, lambda part: model.predict(part, confidence=LOOKING), lambda _: features)
 
 
 def next_image(assistant: Assistant, strategy: str, fresh: bool) -> dict[str, Any]:
