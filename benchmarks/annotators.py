@@ -1,8 +1,8 @@
 """Annotators who are known: how good the consensus of several is, how far outlines move, what refining gains.
 
-    python benchmarks/annotators.py --data dsb2018 [--images 69] [--model nuclei]
+    python benchmarks/annotators.py --data dsb2018 [--split val] [--images 69] [--model nuclei]
 
-Each annotator draws the true nuclei of the validation images as a polygon, with a number of points, a wobble
+Each annotator draws the true objects of the images as a polygon, with a number of points, a wobble
 and a habit of drawing wide or narrow; some objects are forgotten. Everything is seeded.
 """
 
@@ -229,11 +229,13 @@ def measure_refinement(data: Dataset, model_name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="the folder dsb2018")
+    parser.add_argument("--split", default="val")
     parser.add_argument("--images", type=int, default=69)
     parser.add_argument("--model", default="nuclei", help="empty: none")
     parser.add_argument("--only", default="consensus,polygons,refinement")
     given = parser.parse_args()
-    data = open_dataset(given.data, split="val")[: given.images]
+    whole = open_dataset(given.data, split=given.split or None)
+    data = whole.subset(list(range(0, len(whole), max(1, len(whole) // given.images)))[: given.images])
     if "consensus" in given.only:
         measure_consensus(data)
     if "polygons" in given.only:

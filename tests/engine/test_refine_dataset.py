@@ -89,6 +89,18 @@ def test_the_command(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "reach" in capsys.readouterr().err
 
 
+def test_one_bad_image_is_left_out_on_request(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    out = tmp_path / "refined.json"
+    assert main(["refine", str(drawn), "--out", str(out)]) == 2 and not out.exists()
+    assert main(["refine", str(drawn), "--out", str(out), "--skip-invalid"]) == 1
+    told = capsys.readouterr()
+    assert "left out: 2.png" in told.err and "Traceback" not in told.err
+    assert open_dataset(out).names == ["1.png"]
+
+
 def test_degraded_nuclei_come_nearer(data_dir: Path) -> None:
     sample = open_dataset(data_dir / "dsb2018", split="val")[0]
     masks = sample.truth.masks

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.apply.refine import DEFAULT, LEAST, RefineSettings, refine_masks
+from delineate.core.errors import DatasetError, InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
@@ -106,7 +107,10 @@ class Refined:
 
     def _refined(self, index: int) -> Instances:
         identity = self._of.records[index].image_id
-        sample = self._of[index]
+        try:
+            sample = self._of[index]
+        except InputError as error:  # of an image: the entry of the dataset cannot be used
+            raise DatasetError(str(error)) from None
         truth = sample.truth
         if truth.masks is None or not len(truth):
             self._rows[identity] = np.zeros((0, 3)), {"a box alone": len(truth)}
