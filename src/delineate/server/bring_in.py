@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from delineate.data.records import Dataset
 from .store import history, images
 from .store.classes import labels
 from .store.database import tick
-from .store.history import Change, Image
+from .store.history import Change
 from .store.objects import Shape
 from .store.tables import images as table
 
@@ -82,7 +82,7 @@ def put(connection: Connection, found: Sequence[Found]) -> None:
             values["clock"] = tick(connection)
         connection.execute(update(table).where(here).values(**values))
         if changes:
-            whole = Image(one.image_id, one.size, image.revision)
+            whole = replace(image, size=one.size)
             history.record(connection, whole, "import", "import", f"import {len(changes)} objects", changes)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from delineate.core.errors import InputError
 from delineate.core.masks import Masks
@@ -18,7 +17,7 @@ from .shapes import filled, joined, minus, of_rings, split, within
 from .store import history
 from .store.history import Change, ConflictError, Image, Outcome
 from .store.objects import Shape, Stored, current_rows, from_rows, present
-from .store.tables import classes, objects, versions
+from .store.tables import classes, objects
 from .strokes import stroke
 
 
@@ -37,18 +36,6 @@ class Scene:
     image: Image
     user: str
     found: dict[int, Stored]
-
-    @cached_property
-    def heights(self) -> tuple[int, int]:
-        """The lowest and the highest z of the image's objects."""
-        rows = current_rows(self.image.id).where(versions.c.deleted.is_(False)).subquery()
-        low, high = self.connection.execute(select(func.min(rows.c.z), func.max(rows.c.z))).one()
-        return (0, -1) if low is None else (low, high)
-
-    @property
-    def top(self) -> int:
-        """The highest z."""
-        return self.heights[1]
 
     def shape(self, number: int) -> Shape:
         """The shape of one object that the edit names."""
@@ -161,7 +148,7 @@ Result = tuple[str, list[Change]]
 def _add(scene: Scene, request: ask.Add) -> Result:
     name = scene.class_name(request.class_id)
     mask, rings = _drawn(request.geometry, scene.image.size)
-    shape = Shape(mask, request.class_id, rings, request.score, z=scene.top + 1, author=scene.user)
+    shape = Shape(mask, request.class_id, rings, request.score, z=scene.image.top + 1, author=scene.user)
     return f"add {name}", [Change(None, shape)]
 
 
@@ -194,7 +181,7 @@ def _split(scene: Scene, request: ask.Split) -> Result:
     pieces = split(shape.mask, np.array(request.line, np.float64).reshape(-1, 2))
     first = Change(scene.found[request.id], shape.painted(pieces[0], scene.user))
     rest = [
-        Change(None, replace(shape.painted(pieces[i], scene.user), z=scene.top + i, track=None))
+        Change(None, replace(shape.painted(pieces[i], scene.user), z=scene.image.top + i, track=None))
         for i in range(1, len(pieces))
     ]
     return f"split {scene.class_name(shape.class_id)} into {len(pieces)}", [first, *rest]
@@ -254,7 +241,7 @@ def _move(scene: Scene, request: ask.Move) -> Result:
 
 def _order(scene: Scene, request: ask.Order) -> Result:
     ranked = sorted(scene.found.values(), key=lambda s: (scene.shape(s.id).z, s.id))
-    first = scene.top + 1 if request.to == "front" else scene.heights[0] - len(ranked)
+    first = scene.image.top + 1 if request.to == "front" else scene.image.bottom - len(ranked)
     changes = [Change(s, replace(scene.shape(s.id), z=first + k)) for k, s in enumerate(ranked)]
     return f"{_several(len(changes))} to the {request.to}", changes
 

@@ -26,7 +26,7 @@ from .pyramid import SMALL_VALUES, Pyramid, SmallImage, channel_count, read_all
 from .recent import Recent
 from .store import history, images
 from .store.classes import labels
-from .store.database import Database
+from .store.database import Database, alone
 from .store.history import Outcome
 from .store.objects import Stored, present
 from .store.tables import images as image_table
@@ -70,6 +70,7 @@ class Studio:
         self.closing = threading.Event()
         self.news = 0
         with self.database.write() as connection:
+            alone(connection)
             images.enter(connection, self.data)
 
     # -- pixels ----------------------------------------------------------------------------------------

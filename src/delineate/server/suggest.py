@@ -28,7 +28,6 @@ def put(connection: Connection, image_id: int, found: Instances, user: str, mode
         )
     stored = present(connection, image_id, image.size)
     changes = [Change(s, None) for s in stored if s.shape is not None and s.shape.suggested]
-    top = max((s.shape.z for s in stored if s.shape is not None), default=-1)
     numbers = _class_numbers(connection, found)
     masks: Any = found.masks
     for i in range(len(found)):
@@ -39,7 +38,7 @@ def put(connection: Connection, image_id: int, found: Instances, user: str, mode
                 score=float(found.scores[i]),
                 source="model",
                 suggested=True,
-                z=top + 1 + i,
+                z=image.top + 1 + i,
                 author=model,
             )
             changes.append(Change(None, shape))

@@ -73,8 +73,7 @@ class Database:
             with sqlite3.connect(path) as old, sqlite3.connect(f"{path}.before-{head()}") as copy:
                 old.backup(copy)
         with self.write() as connection:
-            if not self.is_sqlite:  # two servers that start at once
-                connection.execute(text("select pg_advisory_xact_lock(6413)"))
+            alone(connection)
             upgrade(connection)
 
     @contextmanager
@@ -92,6 +91,12 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def alone(connection: Connection) -> None:
+    """Waits until no other server starts on this database; SQLite has one writer at a time anyway."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("select pg_advisory_xact_lock(6413)"))
 
 
 def tick(connection: Connection) -> int:

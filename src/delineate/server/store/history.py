@@ -26,11 +26,15 @@ class Image:
         id: its number.
         size: (height, width) in pixels.
         revision: rises with every edit.
+        top: the highest z that an object of it ever had.
+        bottom: the lowest.
     """
 
     id: int
     size: tuple[int, int]
     revision: int
+    top: int = -1
+    bottom: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,10 @@ def lock(connection: Connection, image_id: int) -> Image:
     Raises:
         InputError: there is none of this number.
     """
-    query = select(images.c.id, images.c.height, images.c.width, images.c.revision)
-    row = connection.execute(query.where(images.c.id == image_id).with_for_update()).first()
+    row = connection.execute(select(images).where(images.c.id == image_id).with_for_update()).first()
     if row is None:
         raise InputError(f"image {image_id}: expected one of this project, got an unknown number; reload")
-    return Image(row.id, (row.height, row.width), row.revision)
+    return Image(row.id, (row.height, row.width), row.revision, row.top, row.bottom)
 
 
 def record(
@@ -104,7 +107,7 @@ def record(
     }  # fmt: skip
     edit = int(connection.execute(insert(edits).values(row).returning(edits.c.id)).scalar_one())
     stored = _write(connection, image.id, edit, changes)
-    _count(connection, image.id, revision, now, changes)
+    _count(connection, image, now, changes)
     changed = tuple(s for s in stored if s.shape is not None)
     return Outcome(edit, revision, changed, tuple(s.id for s in stored if s.shape is None))
 
@@ -137,18 +140,22 @@ def _write(connection: Connection, image_id: int, edit: int, changes: Sequence[C
     return stored
 
 
-def _count(
-    connection: Connection, image_id: int, revision: int, now: float, changes: Sequence[Change]
-) -> None:
+def _count(connection: Connection, image: Image, now: float, changes: Sequence[Change]) -> None:
+    """Brings the image's row up to date with an edit."""
     before = [change.before.shape for change in changes if change.before is not None]
     after = [change.shape for change in changes]
     number, suggested = (_kinds(after)[k] - _kinds(before)[k] for k in (0, 1))
-    values: dict[str, Any] = {"revision": revision, "clock": tick(connection), "updated": now}
-    if number:
-        values["objects"] = images.c.objects + number
-    if suggested:
-        values["suggested"] = images.c.suggested + suggested
-    connection.execute(update(images).where(images.c.id == image_id).values(**values))
+    heights = [shape.z for shape in after if shape is not None]
+    values: dict[str, Any] = {
+        "revision": image.revision + 1,
+        "updated": now,
+        "objects": images.c.objects + number,
+        "suggested": images.c.suggested + suggested,
+        "top": max([image.top, *heights]),
+        "bottom": min([image.bottom, *heights]),
+        "clock": tick(connection),
+    }
+    connection.execute(update(images).where(images.c.id == image.id).values(**values))
 
 
 def _kinds(shapes: Sequence[Shape | None]) -> tuple[int, int]:

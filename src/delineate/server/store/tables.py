@@ -68,6 +68,8 @@ images = Table(
     Column("objects", Integer, nullable=False),
     Column("suggested", Integer, nullable=False),
     Column("comments", Integer, nullable=False),
+    Column("top", Integer, nullable=False, server_default="-1"),  # the highest z that an object ever had
+    Column("bottom", Integer, nullable=False, server_default="0"),  # the lowest
     Index("images_by_clock", "clock"),
     Index("images_by_state", "state"),
 )
