@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +28,8 @@ BAND_BYTES = 32 << 20
 """Memory for one band of rows at full resolution, about."""
 SAMPLE = 1 << 20
 """Pixels that are looked at for the range of brightness, about."""
+
+_MAKING = threading.Lock()  # one cache at a time: two requests for one image must not make it twice
 
 
 class Base(Protocol):
@@ -111,20 +114,18 @@ def open_large(path: Path, channels: tuple[int, ...] | None, cache: Path) -> Lar
         InputError: it cannot be read, or the disk is too full for its cache.
     """
     folder = cache / file_key(path, channels)
-    base: Base
+    base: Base | None
     try:
         base = TiffWindows(path, channels)
     except InputError:
+        base = None
+    with _MAKING:
         if not (folder / "pyramid.json").is_file():
             with _made(folder) as temporary:
-                _flatten(path, channels, temporary)
-                _build(_raw_base(temporary), temporary)
-        base = _raw_base(folder)
-    else:
-        if not (folder / "pyramid.json").is_file():
-            with _made(folder) as temporary:
-                _build(base, temporary)
-    return LargeImage(base, folder)
+                if base is None:
+                    _flatten(path, channels, temporary)
+                _build(base or _raw_base(temporary), temporary)
+    return LargeImage(base or _raw_base(folder), folder)
 
 
 @contextlib.contextmanager
