@@ -110,12 +110,13 @@ def serving(dataset: Path) -> Iterator[str]:
             server.terminate()
 
 
-def until(page: Any, expression: str, seconds: float = 120) -> float:
+def until(page: Any, expression: str, seconds: float = 60) -> float:
     """Waits until an expression holds; returns the seconds that took."""
     begin = time.perf_counter()
     while not page.evaluate(expression):
         if time.perf_counter() - begin > seconds:
-            raise SystemExit(f"never came true: {expression}")
+            told = page.evaluate("document.getElementById('toasts').innerText")
+            raise SystemExit(f"never came true: {expression}; the page says: {told!r}")
         time.sleep(0.02)
     return time.perf_counter() - begin
 

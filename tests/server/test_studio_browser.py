@@ -112,6 +112,9 @@ def test_points_are_moved_added_and_removed(drawn: Any) -> None:
     drawn.page.mouse.move(*drawn.place(75, 25))
     drawn.keys("Delete").settle()
     assert len(drawn.objects[-1]["rings"][0]) == 8
+    drawn.keys("v").click(20, 20).keys("n")  # what is selected stays so from tool to tool
+    drawn.drag((30, 30), (34, 34))
+    assert drawn.objects[0]["area"] > 430
 
 
 def test_select_move_class_order_and_delete(drawn: Any) -> None:

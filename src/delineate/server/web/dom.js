@@ -107,7 +107,7 @@ export function toast(text, { kind = "plain", actions = [], seconds = 6 } = {}) 
   const made = h(`div.toast.${kind}`, {}, h("span", {}, text));
   const away = () => made.remove();
   for (const [label, act] of actions)
-    made.append(button({ text: label, className: "plain", onclick: () => (away(), act()) }));
+    made.append(button({ text: label, onclick: () => (away(), act()) }));
   made.append(button({ icon: "close", title: "Close this message", className: "bare", onclick: away }));
   place.append(made);
   while (place.children.length > 4) place.firstChild.remove();

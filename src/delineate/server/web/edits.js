@@ -110,7 +110,7 @@ export class Edits {
     const me = studio.project.user.name;
     const names = [...new Set(error.objects.map(({ author }) => author).filter(Boolean))];
     const who = names.map((name) => (name === me ? "You, in another window," : name)).join(", ");
-    toast(`${who || "Someone else"} changed this meanwhile. Theirs is shown; yours was not saved.`,
+    toast(`${who || "Someone else"} changed this meanwhile. That is what you see now; your change was not saved.`,
       { kind: "bad", seconds: 0, actions: again });
   }
 

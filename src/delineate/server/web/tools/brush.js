@@ -21,11 +21,14 @@ export class Brush extends Tool {
 
   options() {
     const show = (value) => `${value} px`;
-    return [slider({ label: "Radius", min: 1, max: 100, step: 1, value: this.radius, show, oninput: (radius) => this.size(radius) })];
+    const oninput = (radius) => this.size(radius);
+    this.slider = slider({ label: "Radius", min: 1, max: 100, step: 1, value: this.radius, show, oninput });
+    return [this.slider];
   }
 
   size(radius) {
-    this.studio.keep({ radius: Math.max(0.5, Math.min(200, radius)) });
+    this.studio.keep({ radius: Math.max(0.5, Math.min(200, Math.round(radius * 2) / 2)) });
+    this.slider?.set(this.radius);
     this.stage.ask();
   }
 

@@ -69,6 +69,12 @@ export class Polygon extends Tool {
     this.free = free;
   }
 
+  /** The first point, and the last of every step: those that are shown as dots. */
+  get ends() {
+    let at = -1;
+    return [this.points[0], ...this.steps.map((count) => this.points[(at += count)])];
+  }
+
   isFirst(e) {
     const [x, y] = this.points[0];
     return Math.hypot(e.x - x, e.y - y) < this.reach(NEAR);
@@ -119,8 +125,7 @@ export class Polygon extends Tool {
       for (const [x, y] of [...this.points, ...way]) context.lineTo(x, y);
     }, wide);
     const dot = this.reach(3);
-    const shown = this.steps.length > 200 ? [this.points[0]] : this.points;
-    for (const [x, y] of shown) {
+    for (const [x, y] of this.ends) {
       context.fillStyle = "#ffffff";
       context.strokeStyle = "rgba(0,0,0,0.7)";
       context.lineWidth = 1 / scale;

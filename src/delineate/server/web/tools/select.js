@@ -82,6 +82,11 @@ export class Select extends Tool {
     return true;
   }
 
+  /** The selection stays when another tool is taken in hand. */
+  stop() {
+    this.press = null;
+  }
+
   draw(context, scale) {
     if (!this.press?.moved) return;
     const { e, now, hit } = this.press;
