@@ -15,6 +15,8 @@ delineate doctor annotations.json --images photos --all
 
 delineate doctor my-dataset --fix my-dataset-mended
 
+delineate doctor my-dataset --out findings.html
+
 delineate doctor my-dataset --json > findings.json
 
 delineate doctor my-dataset --headers --strict
@@ -34,6 +36,9 @@ def doctor_command(
     fix: Annotated[
         Path | None,
         typer.Option(help="Write a mended copy into this new folder, with log.csv of what was changed."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with pictures of the cases.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every case, not the first five.")] = False,
     headers: Annotated[
@@ -74,6 +79,11 @@ def doctor_command(
     else:
         for line in lines(checkup, suggestion, shown=None if everything else SHOWN):
             tell(line)
+    if out is not None:
+        from delineate.engine.doctor_page import write_page
+
+        write_page(out, checkup)
+        say(f"wrote {out}")
     if checkup.failed:
         raise DatasetError(checkup.failed)
     if fix is not None:

@@ -36,7 +36,7 @@ def lines(
         shown: so many cases of each kind; None: all.
         settings: tell classes and settings too.
     """
-    yield _title(checkup)
+    yield title(checkup)
     for severity, heading in (("fault", "Faults"), ("advice", "Advice")):
         groups = _by_kind(checkup.findings, severity)
         if groups:
@@ -106,7 +106,8 @@ def as_json(checkup: Checkup, suggestion: Suggestion | None, code: int) -> dict[
     }
 
 
-def _title(checkup: Checkup) -> str:
+def title(checkup: Checkup) -> str:
+    """One line: what was looked at."""
     splits = ", ".join(f"{n} {name or 'in no split'}" for name, n in checkup.splits.items())
     parts = f" ({splits})" if list(checkup.splits) != [""] and splits else ""
     return (

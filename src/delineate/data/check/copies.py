@@ -62,7 +62,14 @@ def _exact(group: Sequence[Seen]) -> list[Finding]:
         elif not _same_objects(one, other):
             kind, told = "copy-differs", f"{told}, with other objects"
         found.append(
-            Finding(kind, told, other.record.name, _split(other), images=((_split(one), one.record.name),))
+            Finding(
+                kind,
+                told,
+                other.record.name,
+                _split(other),
+                images=((_split(one), one.record.name),),
+                exact=True,
+            )
         )
     return found
 
@@ -79,20 +86,22 @@ def _alike(seen: Sequence[Seen]) -> list[Finding]:
     """Images that look the same: each is told once, with the one that it looks most like."""
     visible = list(seen)
     looks: list[Look] = [one.picture.look for one in visible if one.picture.look is not None]
-    best: dict[tuple[str, int], tuple[float, str]] = {}
+    best: dict[tuple[str, int], tuple[float, int, str]] = {}
     told: list[tuple[str, int]] = []
     for i, j, agree, words in _pairs(visible, looks):
         kind = "alike" if _split(visible[i]) == _split(visible[j]) else "leak"
         one, other = (j, i) if kind == "leak" and _split(visible[j]) == "train" else (i, j)
         if (kind, other) not in best:
             told.append((kind, other))
-        if agree > best.get((kind, other), (0.0, ""))[0]:
-            best[kind, other] = agree, f"{_name(visible[one])}{words}"
+        if agree > best.get((kind, other), (0.0, 0, ""))[0]:
+            best[kind, other] = agree, one, words
     found = []
     for kind, other in told:
-        agree, like = best[kind, other]
-        record, split = visible[other].record, _split(visible[other])
-        found.append(Finding(kind, f"looks like {like} ({agree:.2f} alike)", record.name, split))
+        agree, like, words = best[kind, other]
+        record, first = visible[other].record, visible[like]
+        message = f"looks like {_name(first)}{words} ({agree:.2f} alike)"
+        images = ((_split(first), first.record.name),)
+        found.append(Finding(kind, message, record.name, _split(visible[other]), images=images))
     return found
 
 

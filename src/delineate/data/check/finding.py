@@ -39,6 +39,7 @@ class Finding:
         annotation: the object's own id in the dataset, or None.
         where: its place in a file, such as ``annotations[7].bbox``.
         images: split and name of further images that it is about, such as a copy.
+        exact: those are the same, pixel by pixel.
         index: the object's place among those of its image, for mending; None where it is not about one.
     """
 
@@ -49,6 +50,7 @@ class Finding:
     annotation: int | None = None
     where: str = ""
     images: tuple[tuple[str, str], ...] = ()
+    exact: bool = False
     index: int | None = field(default=None, compare=False, repr=False)
 
     @property

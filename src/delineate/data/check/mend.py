@@ -112,7 +112,7 @@ def _planned(finding: Finding, by_name: dict[tuple[str, str], int], plans: list[
 
 def _leak(finding: Finding, by_name: dict[tuple[str, str], int], plans: list[Plan]) -> str:
     """Of exact copies in two splits the one in train goes; what only looks the same is left to a person."""
-    if not finding.images:
+    if not finding.exact:
         return LEFT
     trained = [key for key in ((finding.split, finding.image), *finding.images) if key[0] == "train"]
     for key in trained:
