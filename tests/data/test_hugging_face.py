@@ -200,6 +200,12 @@ def test_bad_tables(tmp_path: Path) -> None:
     row = {"image": image, "masks": [image, image], "categories": [1]}
     with pytest.raises(DatasetError, match="a category for each of 2 masks, got 1"):
         hf_parquet.read(table(tmp_path / "a.parquet", [row]))
+    text = arrow.Array.from_buffers(
+        arrow.string(), 1, [None, arrow.py_buffer(b"\0\0\0\0\1\0\0\0"), arrow.py_buffer(b"\x99")]
+    )
+    parquet.write_table(arrow.table({"image": [image], "text": text}), path)
+    with pytest.raises(DatasetError, match="expected a Parquet file, got"):
+        hf_parquet.read(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DatasetError, match="expected a Parquet file, got"):
         hf_parquet.read(path)

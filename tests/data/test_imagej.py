@@ -155,6 +155,9 @@ def test_other_zips_are_not_taken_for_regions(tmp_path: Path) -> None:
         packed.writestr("a.roi", b"Iout")
         packed.writestr("b.txt", b"")
     (tmp_path / "b.zip").write_bytes(b"no zip")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 99  # needs a later zip than there is
+    (tmp_path / "c.zip").write_bytes(data)
     assert not imagej.recognise(tmp_path) and not imagej.recognise(tmp_path / "nothing")
 
 

@@ -284,3 +284,9 @@ def test_damaged_geopackages(tmp_path: Path) -> None:
     (tmp_path / "z.gpkg").write_bytes(data)
     with pytest.raises(DatasetError, match="expected a GeoPackage, got"):
         geopackage.read(tmp_path / "z.gpkg")
+    whole = (tmp_path / "y.gpkg").read_bytes()  # SQLite's message quotes the damaged name
+    (tmp_path / "z.gpkg").write_bytes(
+        whole.replace(b"CREATE TABLE gpkg_contents", b"CREATE \xd2\xd2BLE gpkg_contents")
+    )
+    with pytest.raises(DatasetError, match="expected a GeoPackage, got"):
+        geopackage.read(tmp_path / "z.gpkg")

@@ -107,7 +107,9 @@ def _class_names(file: Path) -> list[str]:
         stored = parquet.read_schema(file).metadata or {}
         content = json.loads(stored.get(b"huggingface", b"{}"))
     except (arrow.ArrowException, OSError, ValueError) as error:
-        raise DatasetError(f"{file}: expected a Parquet file, got {error}; fetch it again") from None
+        raise DatasetError(
+            f"{file}: expected a Parquet file, got {' '.join(str(error).split())}; fetch it again"
+        ) from None
     found = list(_labels(content.get("info", {}).get("features") if isinstance(content, dict) else None, ""))
     ranked = sorted(found, key=lambda pair: CATEGORIES.index(pair[0]) if pair[0] in CATEGORIES else 99)
     return ranked[0][1] if ranked else []
@@ -138,8 +140,10 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (arrow.ArrowException, OSError) as error:
-        raise DatasetError(f"{file}: expected a Parquet file, got {error}; fetch it again") from None
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise DatasetError(
+            f"{file}: expected a Parquet file, got {' '.join(str(error).split())}; fetch it again"
+        ) from None
 
 
 def _cache_of(file: Path) -> Path:

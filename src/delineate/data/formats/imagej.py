@@ -54,7 +54,7 @@ def _is_imagej(path: Path) -> bool:
         with zipfile.ZipFile(path) as packed:
             names = [name for name in packed.namelist() if not name.endswith("/")]
         return bool(names) and all(name.lower().endswith(".roi") for name in names)
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         return False
 
 
@@ -166,7 +166,7 @@ def _members(file: Path) -> Iterator[tuple[str, bytes]]:
                     raise DatasetError(f"{file}: expected regions of at most 64 MiB, got {info.filename!r}")
                 with packed.open(info) as member:
                     yield info.filename, member.read(LARGEST_ROI)
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as error:
         raise DatasetError(f"{file}: expected a zip of regions, got {error}; save it again") from None
 
 
