@@ -162,6 +162,7 @@ def main() -> None:
     )
     parser.add_argument("--data", default="dsb2018")
     parser.add_argument("--split", default="val")
+    parser.add_argument("--images", type=int, help="so many, evenly spread; default all")
     parser.add_argument("--each", type=int, default=3)
     parser.add_argument("--wanted", type=float, default=0.85)
     parser.add_argument("--tools", nargs="+", default=["network", "classic", "drawing", "first"])
@@ -177,6 +178,8 @@ def main() -> None:
         train(options.train, options.lr, options.out, options.start)
         return
     data = dl.open_dataset(Path(os.environ["DELINEATE_DATA"]) / options.data, split=options.split)
+    if options.images:
+        data = data.subset(np.linspace(0, len(data) - 1, options.images).astype(int).tolist())
     tools: dict[str, Tool] = {}
     if "network" in options.tools:
         tools["network"] = tool_of(load_clicker(options.weights))
