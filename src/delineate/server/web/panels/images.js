@@ -15,7 +15,11 @@ export class Images {
     this.recount = settled(400, () => studio.refreshProject().catch(() => null)); // the next news try again
     this.clear();
     studio.on("project", () => this.build());
-    studio.on("image", () => this.mark());
+    studio.on("image", () => {
+      const row = this.known[this.index];
+      if (row) Object.assign(row, { objects: studio.image.objects, state: studio.image.state }); // brought in just now
+      this.mark();
+    });
     studio.on("kept", () => document.body.classList.toggle("no-images", !studio.kept.listed));
     studio.on("images", (news) => this.news(news));
     document.body.classList.toggle("no-images", !studio.kept.listed);
