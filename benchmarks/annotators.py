@@ -186,7 +186,7 @@ def grab_cut(image: np.ndarray, masks: Masks, reach: float = 0.12) -> Masks:
     return Masks.from_crops(crops, np.array(corners).reshape(-1, 2), masks.size)
 
 
-def measure_refinement(data: Dataset, model_name: str) -> None:
+def measure_refinement(data: Dataset, model_name: str, wobbles: list[float]) -> None:
     print("\n## Polygons of ten points refined: mean IoU with the truth\n")
     segment = None
     if model_name:
@@ -195,7 +195,7 @@ def measure_refinement(data: Dataset, model_name: str) -> None:
         segment = load(model_name).predict
     samples = [data[index] for index in range(len(data))]
     found = [segment(sample.image) for sample in samples] if segment is not None else []
-    for wobble in (0.0, 1.0, 2.0):
+    for wobble in wobbles:
         rng = np.random.default_rng(0)
         rows: dict[str, list[np.ndarray]] = {}
         spent: dict[str, float] = {}
@@ -232,6 +232,7 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--images", type=int, default=69)
     parser.add_argument("--model", default="nuclei", help="empty: none")
+    parser.add_argument("--wobble", default="0,1,2", help="pixels by which clicks are off")
     parser.add_argument("--only", default="consensus,polygons,refinement")
     given = parser.parse_args()
     whole = open_dataset(given.data, split=given.split or None)
@@ -241,7 +242,7 @@ def main() -> None:
     if "polygons" in given.only:
         measure_polygons(data)
     if "refinement" in given.only:
-        measure_refinement(data, given.model)
+        measure_refinement(data, given.model, [float(w) for w in given.wobble.split(",")])
 
 
 if __name__ == "__main__":
