@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from delineate.cli import main
 
@@ -25,6 +27,18 @@ def test_a_page(crowds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "" and (tmp_path / "page-2.html").is_file()
 
 
+def test_channels_of_a_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    tifffile.imwrite(
+        tmp_path / "images" / "a.tif", np.zeros((5, 20, 30), np.uint16), metadata={"axes": "CYX"}
+    )
+    tifffile.imwrite(tmp_path / "labels" / "a.tif", np.eye(20, 30, dtype=np.uint16))
+    out = ["--out", str(tmp_path / "page.html")]
+    assert main(["view", str(tmp_path), *out]) == 1 and "got 5" in capsys.readouterr().err
+    assert main(["view", str(tmp_path), *out, "--channels", "4,0,2"]) == 0
+
+
 def test_a_bad_image_is_told_and_the_rest_drawn(
     crowds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,6 +55,7 @@ def test_a_bad_image_is_told_and_the_rest_drawn(
     [
         (["--sort", "colour"], "--sort: expected one of given, name"),
         (["--class", "dog"], "class 'dog'"),
+        (["--channels", "red"], "--channels: expected numbers from 0"),
         (["--split", "test"], "test"),
         (["--out", "page.png"], "ending in .html"),
     ],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +102,45 @@ def test_outlines_lie_on_the_objects(side: int) -> None:
     scale = side / 200
     assert drawn.symmetric_difference(unary_union(exact)).area * scale**2 < 0.75 * drawn.length * scale
     assert len(path[1]) < 700
+
+
+def test_the_page_in_a_browser(tmp_path: Path) -> None:
+    browser = next((b for b in map(shutil.which, ("chromium", "google-chrome", "chrome")) if b), None)
+    if browser is None:
+        pytest.skip("no Chromium; install the package chromium to test the page's script")
+    contact_sheet(dataset(tmp_path), tmp_path / "view.html")
+    script = """
+      const told = [];
+      const seen = () => figures.filter((f) => !f.hidden).map((f) => f.dataset.name).join(" ");
+      const ring = buttons.find((b) => b.dataset.class === "ring");
+      ring.click(); told.push(seen()); ring.click();
+      $("search").value = "NONE"; $("search").dispatchEvent(new Event("input")); told.push(seen());
+      $("search").value = ""; filter(); told.push(seen());
+      enlarge(figures[0]); go(1); told.push(large.querySelector("figure").dataset.name);
+      large.click(); told.push(String(large.open));
+      document.body.dataset.told = JSON.stringify(told);
+    """
+    page = (tmp_path / "view.html").read_text("utf-8")
+    (tmp_path / "tried.html").write_text(
+        page.replace("</body>", f"<script>{script}</script></body>"), "utf-8"
+    )
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+    ]
+    found = subprocess.run(
+        [browser, *options, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+         (tmp_path / "tried.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    told = re.search(r'<body data-told="([^"]*)"', found.stdout)
+    assert told is not None
+    assert json.loads(html.unescape(told[1])) == [
+        "wide.png", "none.png", "a&b.png wide.png none.png", "wide.png", "false",
+    ]  # fmt: skip
 
 
 def test_boxes_alone_and_crowds() -> None:

@@ -43,6 +43,9 @@ def view_command(
             help="Folder of the images where they do not lie beside the annotations.",
         ),
     ] = None,
+    channels: Annotated[
+        str, typer.Option(help="Channels to show, counted from 0: 0 or 0,2,1. Default: grey or RGB.")
+    ] = "",
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries out instead of refusing.")
     ] = False,
@@ -59,7 +62,13 @@ def view_command(
 
     if sort not in SORTS:
         raise InputError(f"--sort: expected one of {', '.join(SORTS)}, got {sort!r}; choose one")
-    data = open_dataset(dataset, split=split or None, images=images, skip_invalid=skip_invalid)
+    data = open_dataset(
+        dataset,
+        split=split or None,
+        images=images,
+        skip_invalid=skip_invalid,
+        channels=_channels(channels),
+    )
     with bar("images", 2 * len(data), quiet) as tick:
         sheet = contact_sheet(
             data, out, classes=classes or (), empty=empty, sort=sort, side=size, per_page=per_page, tick=tick
@@ -78,3 +87,15 @@ def view_command(
 
 def _number(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _channels(text: str) -> tuple[int, ...] | None:
+    """``0,2,1`` as numbers; None where nothing is chosen."""
+    from delineate.core.errors import InputError
+
+    if not text:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and len(word) < 6 for word in words):
+        raise InputError(f"--channels: expected numbers from 0 such as 0,2,1, got {text!r}; correct them")
+    return tuple(int(word) for word in words)

@@ -191,7 +191,7 @@ def _card(data: Dataset, entry: Entry, wanted: frozenset[int], side: int, folder
     try:
         sample = data[entry.index]
     except DelineateError as error:
-        return Card(record.name, link, groups, fault=str(error))
+        return Card(record.name, link, groups, fault=str(error).removeprefix(f"{record.path}: "))
     truth = sample.truth
     if wanted:
         truth = truth[[i for i, label in enumerate(truth.labels.tolist()) if label in wanted]]
