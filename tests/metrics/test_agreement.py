@@ -61,8 +61,10 @@ def test_counted_by_hand() -> None:
     assert (dog.matched, dog.alone_first, dog.alone_second) == (0, 1, 0)
 
 
-def test_pixels_by_kappa() -> None:
+@pytest.mark.parametrize("band", [1, 130, 1 << 22])
+def test_pixels_by_kappa(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where both use the classes as often, alpha and kappa differ by the sample's size alone."""
+    monkeypatch.setattr("delineate.metrics.agreement.BAND", band)
     first, second = _squares((0, 0, 0), (30, 0, 1)), _squares((3, 0, 0), (33, 0, 1))
     report = _of(first, second).compute()
     painted = []

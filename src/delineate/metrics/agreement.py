@@ -28,6 +28,8 @@ from .outline_distance import outline_distances
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+BAND = 1 << 22
+"""Pixels whose classes are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +191,13 @@ class Agreement:
             units[k, there] = own.labels[groups[there, column]]
         size = len(self.classes) + 1
         pixels = np.zeros((size, size))
-        painted = [_painted(own) for _, own in seen]
-        for one, other in combinations(painted, 2):
-            both = np.bincount(one * size + other, minlength=size**2).reshape(size, size)
-            pixels += (both + both.T) / (len(seen) - 1)
+        height, width = seen[0][1].size
+        rows = max(1, BAND // width)
+        for top in range(0, height, rows):
+            painted = [_painted(own, top, min(height, top + rows)) for _, own in seen]
+            for one, other in combinations(painted, 2):
+                both = np.bincount(one * size + other, minlength=size**2).reshape(size, size)
+                pixels += (both + both.T) / (len(seen) - 1)
         return pixels, units
 
 
@@ -217,8 +222,9 @@ def _objects(own: Instances, strokes: Strokes | None) -> DrawnObjects:
     )
 
 
-def _painted(own: Instances) -> Ints:
-    """The class of every pixel plus one, 0 for none; smaller objects lie above larger ones."""
+def _painted(own: Instances, top: int, bottom: int) -> Ints:
+    """The class of every pixel of some rows plus one, 0 for none; smaller objects lie above larger ones."""
     assert own.masks is not None
-    painted = own.masks.to_label_image(order=np.argsort(-np.asarray(own.masks.area), kind="stable"))
+    band = own.masks.window(0, top, own.size[1], bottom)
+    painted = band.to_label_image(order=np.argsort(-np.asarray(own.masks.area), kind="stable"))
     return np.concatenate([[0], own.labels + 1])[painted].ravel()
