@@ -83,6 +83,17 @@ def test_commands_can_be_typed() -> None:
     assert words[1][:4] == ["delineate", "train", "--data", words[0][-1]]
 
 
+def test_what_stops_a_training_is_mended_first() -> None:
+    found = suggest(checkup([Finding("invalid", "a NaN", "a.png")], splits=("",)))
+    assert found is not None
+    assert [shlex.split(command)[1:3] for command in found.commands] == [
+        ["doctor", "my data"],
+        ["split", "my data_mended"],
+        ["train", "--data"],
+    ]
+    assert shlex.split(found.commands[-1])[3] == "my data_mended_split"
+
+
 def test_built_models_take_the_settings() -> None:
     from delineate.models.zoo import build
 

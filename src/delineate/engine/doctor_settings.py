@@ -13,6 +13,8 @@ CROWD = 15
 """From so many objects in the median image on, an image is crowded."""
 SMALL = 12
 """An object should have about so many pixels a side in the network's frame."""
+STOPS = ("invalid", "missing-image", "unreadable", "image-size", "rotated", "splits-differ")
+"""Faults with which a training does not begin, or stops."""
 YOLO_SIZE, YOLO_MOST, YOLO_DETECTIONS = 640, 1280, 300
 RCNN_SHORT, RCNN_LONG, RCNN_ANCHORS = 800, 1333, (32, 64, 128, 256, 512)
 COCO_DETECTIONS = 100
@@ -62,11 +64,17 @@ def suggest(checkup: Checkup) -> Suggestion | None:
         model, settings, reasons = _dense(sizes)
     else:
         model, settings, reasons = _general(sizes)
-    commands = []
-    if checkup.of("no-split") or not _trainable(checkup):
-        reasons.append("training needs splits; the first line makes them")
-        commands.append(shlex.join(["delineate", "split", checkup.source, "--out", _beside(checkup.source)]))
-    data = _beside(checkup.source) if commands else checkup.source
+    commands, data = [], checkup.source
+    if any(checkup.of(kind) for kind in STOPS):
+        reasons.append(
+            "training refuses entries and images that cannot be read; a mended copy leaves them out"
+        )
+        commands.append(shlex.join(["delineate", "doctor", data, "--fix", _beside(data, "mended")]))
+        data = _beside(data, "mended")
+    if checkup.of("no-split") or "train" not in checkup.splits:
+        reasons.append("training needs splits")
+        commands.append(shlex.join(["delineate", "split", data, "--out", _beside(data, "split")]))
+        data = _beside(data, "split")
     line = ["delineate", "train", "--data", data, "--model", model]
     for key, value in settings.items():
         line += ["--set", f"{key}={value}"]
@@ -156,12 +164,9 @@ def _others(sizes: _Sizes) -> list[str]:
     return told
 
 
-def _trainable(checkup: Checkup) -> bool:
-    return "train" in checkup.splits
-
-
-def _beside(source: str) -> str:
-    return f"{source.rstrip('/').removesuffix('.json')}_split"
+def _beside(source: str, word: str) -> str:
+    """A name for a folder that is made of this one."""
+    return f"{source.rstrip('/').removesuffix('.json')}_{word}"
 
 
 def _within(wanted: float, side: float) -> int:

@@ -156,3 +156,17 @@ def test_any_mixture_of_faults(
     (folder / "annotations.json").write_text(json.dumps(content))
     fix(check(folder / "annotations.json", workers=1), folder / "out")
     assert check(folder / "out", workers=1).faults == 0
+
+
+def test_a_copy_is_not_left_out_for_one_whose_labels_cannot_be_read(tmp_path: Path) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
+    for name in ("a", "b", "c"):
+        cv2.imwrite(str(tmp_path / f"set/images/{name}.png"), noise)
+        cv2.imwrite(str(tmp_path / f"set/labels/{name}.png"), (noise > 200).astype(np.uint8))
+    (tmp_path / "set/labels/a.png").write_bytes(b"no image")
+    found = check(tmp_path / "set")
+    assert [one.image for one in found.of("copy")] == ["b.png", "c.png"]
+    fix(found, tmp_path / "out")
+    assert open_dataset(tmp_path / "out").names == ["b.png", "c.png"]

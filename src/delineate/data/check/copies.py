@@ -56,29 +56,25 @@ def _exact(group: Sequence[Seen]) -> list[Finding]:
     found = []
     one = group[0]
     for other in group[1:]:
-        kind, told = "copy", f"the same pixels as {_name(one)}"
+        kind, told, alike = "copy", f"the same pixels as {_name(one)}", _same_objects(one, other)
         if _split(one) != _split(other):
             kind = "leak"
-        elif not _same_objects(one, other):
+        elif alike is None:
+            told = f"{told}; the labels of one of them cannot be read"
+        elif not alike:
             kind, told = "copy-differs", f"{told}, with other objects"
-        found.append(
-            Finding(
-                kind,
-                told,
-                other.record.name,
-                _split(other),
-                images=((_split(one), one.record.name),),
-                exact=True,
-            )
-        )
+        exact = kind == "leak" or bool(alike)
+        images = ((_split(one), one.record.name),)
+        found.append(Finding(kind, told, other.record.name, _split(other), images=images, exact=exact))
     return found
 
 
-def _same_objects(one: Seen, other: Seen) -> bool:
+def _same_objects(one: Seen, other: Seen) -> bool | None:
+    """Whether two images have the same objects; None where that cannot be known."""
     try:
         a, b = one.truth(), other.truth()
-    except InputError:  # told elsewhere; neither is to be left out for the other
-        return False
+    except InputError:  # told elsewhere
+        return None
     return len(a) == len(b) and sorted(a.names) == sorted(b.names) and a.masks == b.masks
 
 

@@ -39,7 +39,7 @@ class Finding:
         annotation: the object's own id in the dataset, or None.
         where: its place in a file, such as ``annotations[7].bbox``.
         images: split and name of further images that it is about, such as a copy.
-        exact: those are the same, pixel by pixel.
+        exact: those are the same, pixel by pixel, and may stand for each other.
         index: the object's place among those of its image, for mending; None where it is not about one.
     """
 

@@ -95,6 +95,8 @@ def _planned(finding: Finding, by_name: dict[tuple[str, str], int], plans: list[
     if index is None or not fixed:
         return LEFT
     plan = plans[index]
+    if kind == "copy" and not finding.exact:
+        return LEFT
     if kind in _WHOLE_IMAGE:
         plan.leave_out = True
     elif kind == "leak":
