@@ -203,3 +203,15 @@ def test_tracks_there_and_back(tmp_path: Path) -> None:
         truth, read = data.truth(i), back.truth(i)
         assert read.masks == truth.masks and read.names == truth.names
         assert len(truth) == 0 or read.ids.tolist() == truth.ids.tolist()  # type: ignore[union-attr]
+
+
+def test_cells_of_a_tracking_challenge(data_dir: Path, tmp_path: Path) -> None:
+    """Tracks of 6 frames: the same cells under the same numbers, pixel by pixel."""
+    data = open_dataset(data_dir / "ctc/Fluo-N2DH-SIM+")[:6]
+    cvat_video.write(tmp_path, data, Losses(), Place("link", tmp_path))
+    back = open_dataset(tmp_path)
+    assert back.groups["frame"] == data.groups["frame"] and back.names[0].startswith("frame_0000")
+    for i in range(6):
+        truth, read = data.truth(i), back.truth(i)
+        assert read.masks == truth.masks
+        assert truth.ids is not None and read.ids is not None and read.ids.tolist() == truth.ids.tolist()

@@ -140,9 +140,9 @@ def _image(
         given = PurePosixPath(given.replace("\\", "/")).name
     name = relative(given, "imagePath", findings)
     full = str(inside / name)
-    if search.images is not False and not (file.parent / name).is_file():
+    if search.images is None and not (file.parent / name).is_file():
         others = same_stem(file.parent, file.stem)
-        if not others and content.get("imageData") and search.images is None:
+        if not others and content.get("imageData"):
             return embedded(content["imageData"], PurePosixPath(name).name, "imageData", findings), full
         if others:
             findings.count("image under another name than imagePath says", "imagePath")
