@@ -238,3 +238,23 @@ def test_light_and_dark(drawn: Any) -> None:
     drawn.until(f"{ground} !== '{light}'")
     drawn.keys("Shift+T")  # light, whatever the system says
     drawn.until(f"{ground} === '{light}'")
+
+
+def test_a_screen_of_two_pixels_a_point(cell_server: Any, new_page: Any) -> None:
+    studio = new_page(device_scale_factor=2).open(cell_server.address, 2)
+    assert studio.js("studio.studio.view.width") == 2 * studio.js(
+        "document.getElementById('stage').clientWidth"
+    )
+    studio.polygon(*SQUARE)
+    assert areas(studio.objects)[-1] == 900
+    assert len(studio.keys("v").click(20, 20).selected) == 1
+
+
+def test_objects_go_on_to_the_next_image(drawn: Any) -> None:
+    here = drawn.js("studio.studio.image.id")
+    drawn.keys("v").click(20, 20).keys("g")
+    drawn.until(f"studio.studio.image.id === {here + 1} && studio.studio.objects.size > 3", 120)
+    carried = [each for each in drawn.settle().objects if each["suggested"]]
+    assert len(carried) == 1
+    assert carried[0]["box"] == pytest.approx([10, 10, 30, 30], abs=4)
+    drawn.keys("Control+z").settle()

@@ -14,13 +14,14 @@ const TEXTS = new Set(["text", "search", "number", "password", "color"]);
 export function nameOf(event) {
   let key = event.key.toLowerCase();
   key = NAMES[key] ?? key;
-  const digit = /^Digit(\d)$/.exec(event.code);
+  const digit = /^Digit([0-4])$/.exec(event.code); // those with commands; elsewhere Shift+7 may well be "/"
   if (digit && (event.shiftKey || event.altKey)) key = digit[1]; // Shift+1 is "!" on one keyboard, "1" on another
   else if (/^Key[A-Z]$/.test(event.code) && event.altKey) key = event.code.slice(3).toLowerCase();
   const sign = key.length === 1 && !/[a-z0-9]/.test(key); // "?" needs Shift on most keyboards, and not on others
   const parts = [];
-  if (event.ctrlKey || event.metaKey) parts.push("ctrl");
-  if (event.altKey) parts.push("alt");
+  const third = event.getModifierState?.("AltGraph"); // makes signs on many keyboards, and looks like Ctrl+Alt
+  if ((event.ctrlKey || event.metaKey) && !third) parts.push("ctrl");
+  if (event.altKey && !third) parts.push("alt");
   if (event.shiftKey && !sign) parts.push("shift");
   return [...parts, key].join("+");
 }

@@ -212,12 +212,15 @@ export class Images {
   }
 }
 
+/** Whether the user may give the image a state: what is reviewed or rejected a reviewer says. */
+const maySet = (studio, state) => studio.canEdit && (state === "todo" || state === "done" || studio.may("reviewer"));
+
 /** The buttons that set an image's state. */
 export function stateButtons(studio, images) {
   const element = h("div.segmented", { role: "group", "aria-label": "State of the image" });
   const draw = () =>
     fill(element, ...Object.entries(STATES).map(([state, text], i) =>
-      button({ text, title: `Mark ${text.toLowerCase()}`, keys: `Shift+${i + 1}`, className: state, disabled: !studio.canEdit,
+      button({ text, title: `Mark ${text.toLowerCase()}`, keys: `Shift+${i + 1}`, className: state, disabled: !maySet(studio, state),
         "aria-pressed": String(studio.image?.state === state), onclick: () => images.setState(state) })));
   studio.on("image state project", draw);
   draw();
