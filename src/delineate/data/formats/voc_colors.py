@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from delineate.core.errors import DatasetError, InputError
 from delineate.core.labels import Labels
 
+from ..limits import MAX_PIXELS, check_size
 from ..write import atomic
 from .coco_panoptic import read_colors
 
@@ -47,25 +49,64 @@ def read_numbers(path: Path, colors: NDArray[np.uint8]) -> NDArray[np.int64]:
     Raises:
         DatasetError: not a PNG, or a colour that has no number.
     """
+    indexed = _indexed(path)
+    if indexed is not None:
+        pixels, own = indexed
+        return _numbers(own, colors, np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)), path)[pixels]
     try:
         pixels = read_colors(path)
     except InputError as error:
         raise DatasetError(f"{path}: {error}") from None
     if pixels.ndim == 2:
         return pixels.astype(np.int64)
+    values, at = np.unique(keys(pixels[..., :3]), return_inverse=True)
+    own = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=-1).astype(np.uint8)
+    return _numbers(own, colors, np.arange(len(own)), path)[at].reshape(pixels.shape[:2])
+
+
+def _indexed(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """(H, W) indices of a picture with a palette, and (256, 3) the palette; None of others, or damaged."""
+    from PIL import Image
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 16)
+            check_size(_png_size(head), path.name, MAX_PIXELS)
+            file.seek(0)
+            with Image.open(file, formats=["PNG"]) as picture:
+                if picture.mode != "P":
+                    return None
+                palette = np.zeros((256, 3), np.uint8)
+                given = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+                palette[: len(given)] = given
+                return np.asarray(picture), palette
+    except Exception:  # the slower reader says what is wrong
+        return None
+
+
+def _png_size(head: bytes) -> tuple[int, int]:
+    """(height, width) of a PNG, from its header."""
+    width, height = struct.unpack(">II", head[16:24])
+    return height, width
+
+
+def _numbers(
+    own: NDArray[np.uint8], colors: NDArray[np.uint8], used: NDArray[np.int64], path: Path
+) -> NDArray[np.int64]:
+    """For each colour of a picture its place in ``colors``; 0 for those that are not used."""
     known = keys(colors)
     order = np.argsort(known, kind="stable")
-    values, at = np.unique(keys(pixels[..., :3]), return_inverse=True)
-    place = np.minimum(np.searchsorted(known[order], values), len(known) - 1)
-    found = order[place]
-    wrong = known[found] != values
-    if wrong.any():
-        color = int(values[np.argmax(wrong)])
+    values = keys(own)
+    found = order[np.minimum(np.searchsorted(known[order], values), len(known) - 1)]
+    wrong = used[known[found[used]] != values[used]]
+    if len(wrong):
         raise DatasetError(
             f"{path}: expected the colours of PASCAL VOC or of labelmap.txt, got "
-            f"{(color >> 16, color >> 8 & 255, color & 255)}; add the colour's class to labelmap.txt"
+            f"{tuple(own[wrong[0]].tolist())}; add the colour's class to labelmap.txt"
         )
-    return found[at].reshape(pixels.shape[:2]).astype(np.int64)
+    table = np.zeros(len(own), np.int64)
+    table[used] = found[used]
+    return table
 
 
 def write_numbers(path: Path, numbers: NDArray[np.integer]) -> None:
@@ -80,7 +121,7 @@ def write_numbers(path: Path, numbers: NDArray[np.integer]) -> None:
     picture = Image.fromarray(numbers.astype(np.uint8))
     picture.putpalette(palette().ravel().tolist())
     with atomic(path) as temporary:
-        picture.save(temporary, format="PNG", optimize=True)
+        picture.save(temporary, format="PNG", compress_level=6)
 
 
 def read_labelmap(path: Path) -> tuple[Labels, NDArray[np.uint8]] | None:

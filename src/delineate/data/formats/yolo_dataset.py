@@ -288,4 +288,8 @@ def _ring(parts: list[Polygon], truth: Instances, i: int) -> Ring:
 
 
 def _numbers(values: Iterable[float]) -> str:
-    return " ".join(f"{value:.9f}".rstrip("0").rstrip(".") or "0" for value in values)
+    """The numbers to 9 decimals, without trailing zeros and without exponents."""
+    text = " ".join(map(repr, np.round(np.fromiter(values, np.float64), 9).tolist()))
+    if "e" in text:  # below 0.0001
+        text = " ".join(f"{float(word):.9f}".rstrip("0") for word in text.split())
+    return text
