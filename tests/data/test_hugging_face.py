@@ -178,6 +178,9 @@ def test_short_texts_are_columns(name: str, tmp_path: Path) -> None:
     out.mkdir()
     FORMATS[name].write(out, data, Losses(), Place("copy", out))
     assert open_dataset(out).groups == data.groups
+    plain = open_dataset(folder(tmp_path / "plain", {"objects": []}))
+    FORMATS[name].write(tmp_path / "plain", plain, Losses(), Place("none", tmp_path / "plain"))
+    assert FORMATS[name].read(tmp_path / "plain").groups == {}  # no split is made up
 
 
 def test_images_by_path_alone_as_the_library_leaves_them(tmp_path: Path) -> None:

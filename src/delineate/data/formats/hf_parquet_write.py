@@ -40,7 +40,7 @@ def needed() -> tuple[Any, Any]:
 
 
 def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
-    """Writes ``data/SPLIT-00000-of-00001.parquet`` for each split, and a card with the classes.
+    """Writes ``data/SPLIT-00000-of-00001.parquet`` for each split (else ``images.parquet``), and a card.
 
     The images' own bytes stand in the rows, a few rows written at a time. ``datasets.load_dataset`` reads it,
     categories as ``ClassLabel``.
@@ -62,9 +62,10 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
     splits = list(dict.fromkeys(record.groups.get("split", "") for record in data.records)) or [""]
     (out / "data").mkdir(exist_ok=True)
     for split in splits:
-        name = re.sub(r"[^A-Za-z0-9]", "", FOLDERS.get(split, split)) or "train"
+        word = re.sub(r"[^A-Za-z0-9]", "", FOLDERS.get(split, split))
+        name = f"{word}-00000-of-00001.parquet" if word else "images.parquet"
         with (
-            atomic(out / "data" / f"{name}-00000-of-00001.parquet") as temporary,
+            atomic(out / "data" / name) as temporary,
             parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
         ):
             chosen = [i for i, r in enumerate(data.records) if r.groups.get("split", "") == split]
