@@ -155,8 +155,12 @@ def test_a_region_and_its_label_apart(tmp_path: Path) -> None:
     value = {"points": SQUARE}
     bare = result("polygon", value, None, type="polygon", id="x")
     labelled = result("polygon", value | {"labels": ["tree"]}, None, type="labels", id="x")
-    saved(tmp_path, task(bare, labelled))
-    assert label_studio.read(tmp_path).truth(0).names == ["tree"]
+    two = result("polygon", value, None, type="labels", id="y")
+    two["value"] = value | {"labels": ["bush", "tree"]}
+    saved(tmp_path, task(bare, labelled, two))
+    data = label_studio.read(tmp_path)
+    assert data.truth(0).names == ["tree", "bush"]
+    assert data.notes == ("1 × region with several labels: the first taken",)
 
 
 def test_which_annotation_is_taken(tmp_path: Path) -> None:

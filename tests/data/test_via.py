@@ -65,7 +65,7 @@ def test_every_shape(tmp_path: Path) -> None:
     truth = via.read(folder).truth(0)
     assert truth.boxes.tolist() == [[1, 2, 9, 6], [40, 50, 60, 70], [90, 70, 110, 130]]
     assert truth.masks is not None and abs(truth.masks.area[2] / (np.pi * 300) - 1) < 0.01
-    assert (truth.names, truth.crowd.all()) == (["k0", "k1", "k2"], True)
+    assert (truth.names, bool(truth.crowd.all())) == (["k0", "k1", "k2"], True)
 
 
 def test_projects_options_and_no_class(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def to_draw(
 
 
 def count_ids(data: Dataset, losses: Losses, *, images: bool, classes: bool) -> None:
-    """Counts numbers of images and of classes that a format without numbers gives anew, 1, 2, 3, …
+    """Counts numbers that a format without any gives anew, 1, 2, 3, …, and names of two classes.
 
     Args:
         data: the dataset.
@@ -109,6 +109,9 @@ def count_ids(data: Dataset, losses: Losses, *, images: bool, classes: bool) -> 
         for place, record in enumerate(data.records, 1):
             if record.image_id != place:
                 losses.count("ids", record.name)
+    names = data.classes.names
+    if data.records and len(set(names)) < len(names):
+        losses.count("classes", data.records[0].name, len(names) - len(set(names)))
     if classes and data.records:
         changed = sum(own != place for place, own in enumerate(data.classes.ids, 1))
         losses.count("ids", data.records[0].name, changed)

@@ -215,7 +215,7 @@ def _names(task: _Task, where: str) -> tuple[str, list[str]]:
 def _objects(
     results: list[dict[str, Any]], size: tuple[int, int] | None, where: str, score: float, findings: Findings
 ) -> Iterator[Drawn]:
-    labelled = {row.get("id") for row in results if _label(row)}
+    labelled = {row.get("id") for row in results if _labels(row)}
     for index, row in enumerate(results):
         at = f"{where}, result {index + 1}"
         kind = _kind(row)
@@ -223,24 +223,26 @@ def _objects(
             if row.get("type") not in ("choices", "relation", "textarea", "taxonomy", "rating", "number"):
                 findings.count("result without an area (points, lines, text) left out", at)
             continue
-        label = _label(row)
-        if not label and row.get("id") in labelled and row.get("id") is not None:
+        labels = _labels(row)
+        if len(labels) > 1:
+            findings.count("region with several labels: the first taken", at)
+        if not labels and row.get("id") in labelled and row.get("id") is not None:
             continue  # the same region stands there once more, with its label
         try:
-            yield _object(row, kind, label, size, at, score)
+            yield _object(row, kind, labels[0] if labels else "", size, at, score)
         except Bad as bad:
             findings.problems.append(str(bad))
 
 
-def _label(row: dict[str, Any]) -> str:
+def _labels(row: dict[str, Any]) -> list[str]:
     value = row.get("value")
     if not isinstance(value, dict):
-        return ""
+        return []
     for key in (*(f"{kind}labels" for kind in _AREAS), "labels"):
         given = value.get(key)
-        if isinstance(given, list) and given and isinstance(given[0], str):
-            return given[0].strip()
-    return ""
+        if isinstance(given, list) and given and all(isinstance(label, str) for label in given):
+            return [label.strip() for label in given if label.strip()]
+    return []
 
 
 def _kind(row: dict[str, Any]) -> str:

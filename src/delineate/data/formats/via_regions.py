@@ -125,7 +125,8 @@ def _object(region: Region, attribute: str, options: Mapping[str, str], findings
         return None
     name = text(region.attributes.get(attribute)) if attribute else "object"
     if not name:
-        raise Bad(f"{region.where}.region_attributes.{attribute}: expected the name of a class, got nothing")
+        got = show(region.attributes[attribute]) if region.attributes.get(attribute) else "nothing"
+        raise Bad(f"{region.where}.region_attributes.{attribute}: expected the name of a class, got {got}")
     score, track = text(region.attributes.get("score")), text(region.attributes.get("track"))
     try:
         confidence = float(score) if score else 1.0
