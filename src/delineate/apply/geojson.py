@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from delineate.core.convert.geojson import geometry
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
-from delineate.core.polygons import Polygon
 
 
 def to_geojson(instances: Instances, tolerance: float = 0.0) -> dict[str, Any]:
@@ -48,27 +45,5 @@ def to_geojson(instances: Instances, tolerance: float = 0.0) -> dict[str, Any]:
             "area": area,
             "label": i + 1,
         }
-        features.append({"type": "Feature", "geometry": _geometry(parts), "properties": properties})
+        features.append({"type": "Feature", "geometry": geometry(parts), "properties": properties})
     return {"type": "FeatureCollection", "features": features}
-
-
-def _geometry(parts: list[Polygon]) -> dict[str, Any]:
-    rings = [
-        [_ring(p.exterior, counter_clockwise=True), *(_ring(h, counter_clockwise=False) for h in p.holes)]
-        for p in parts
-    ]
-    if len(rings) == 1:
-        return {"type": "Polygon", "coordinates": rings[0]}
-    return {"type": "MultiPolygon", "coordinates": rings}
-
-
-def _ring(ring: NDArray[np.float64], *, counter_clockwise: bool) -> list[list[float]]:
-    x, y = ring[:, 0], ring[:, 1]
-    signed = float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())
-    if (signed > 0) != counter_clockwise:
-        ring = ring[::-1]
-    closed = np.concatenate([ring, ring[:1]])
-    if (closed == np.rint(closed)).all():
-        closed = closed.astype(np.int64)
-    points: list[list[float]] = closed.tolist()
-    return points

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from delineate.core.convert.geojson import geometry
 from delineate.core.errors import DatasetError
 
 from ..georeference import WGS84
@@ -22,7 +23,7 @@ from .coco_check import Bad, Findings
 from .drawing import count_ids, dumps, text_file, to_draw
 from .drawn import dataset, some_files
 from .feature_file import ENDINGS, feature_files, head, image_member, load, save
-from .geojson_geometry import geometry, polygons
+from .geojson_geometry import polygons
 from .image_search import Images, same_stem
 from .json_file import show
 from .map_features import Raster, Shape, class_of, on_map, place_of, put_image, raster, rasters, records

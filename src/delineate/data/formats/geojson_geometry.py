@@ -1,8 +1,7 @@
-"""Geometries of GeoJSON (RFC 7946, section 3.1) as polygons, and back."""
+"""Geometries of GeoJSON (RFC 7946, section 3.1) as polygons."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from delineate.core.polygons import Polygon
 
 from .coco_check import Bad, finite
-from .drawing import plain
 from .drawn import LARGEST
 from .json_file import show
 
@@ -78,18 +76,3 @@ def _ring(points: object, where: str, largest: float) -> NDArray[np.float64]:
     if np.abs(ring).max() > largest:
         raise Bad(f"{where}: expected coordinates up to {largest:g}, got larger ones")
     return ring
-
-
-def geometry(parts: Sequence[Polygon]) -> dict[str, Any]:
-    """A Polygon, or of several parts a MultiPolygon; exteriors counter-clockwise in (x, y), rings closed."""
-    rings = [[_closed(part.exterior, True), *(_closed(hole, False) for hole in part.holes)] for part in parts]
-    if len(rings) == 1:
-        return {"type": "Polygon", "coordinates": rings[0]}
-    return {"type": "MultiPolygon", "coordinates": rings}
-
-
-def _closed(ring: NDArray[np.float64], positive: bool) -> list[Any]:
-    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
-    area = float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())
-    turned = ring if (area > 0) == positive else ring[::-1]
-    return plain(np.concatenate([turned, turned[:1]]))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from delineate.core.convert.geojson import geometry
 from delineate.core.errors import DatasetError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
@@ -26,7 +27,7 @@ from .coco_check import Bad, Findings, finite, image_size
 from .drawing import ToDraw, count_ids, dumps, text_file, to_draw
 from .drawn import Box, Drawn, dataset, some_files, with_split
 from .feature_file import ENDINGS, feature_files, head, image_member, load, save
-from .geojson_geometry import geometry, polygons
+from .geojson_geometry import polygons
 from .image_search import Images, ImageSearch, relative, same_stem
 from .json_file import load_json, show
 
