@@ -218,3 +218,36 @@ def test_videos_are_needed(name: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="frames of videos"):
         write_dataset(data, tmp_path / "out", name)
     assert not (tmp_path / "out").exists()
+
+
+def test_yolo_as_roboflow_lays_it_out(data_dir: Path) -> None:
+    data = open_dataset(data_dir / "formats" / "datumaro_assets" / "roboflow_dataset" / "yolo")
+    assert data.groups["split"] == ["train", "train", "val"]
+    assert data.classes.names == ("label_0", "label_1")
+    assert sum(len(data.truth(i)) for i in range(3)) == 4
+
+
+def test_yolo_without_a_yaml(data_dir: Path) -> None:
+    data = open_dataset(data_dir / "formats" / "datumaro_assets" / "yolo_dataset" / "labels")
+    assert data.groups["split"] == ["train", "val"] and len(data.classes) == 10
+    assert data.truth(0).names == ["label_2", "label_4"]
+
+
+def test_voc_samples(data_dir: Path) -> None:
+    folder = data_dir / "formats" / "datumaro_assets" / "voc_dataset"
+    masks, boxes = (open_dataset(folder / name) for name in ("voc_dataset1", "voc_dataset3"))
+    assert masks.names == ["2007_000001.jpg"] and masks.truth(0).masks is not None
+    assert boxes.truth(0).names == ["cat"] and boxes.truth(0).boxes.tolist() == [[0, 1, 3, 4]]
+    none = open_dataset(folder / "voc_dataset2", images=False)
+    assert len(none) == 5 and len(none.classes) == 20
+
+
+def test_mots_samples(data_dir: Path) -> None:
+    data = open_dataset(data_dir / "formats" / "datumaro_assets" / "mots_dataset")
+    assert data.format == "MOTS PNG" and data.classes.names == ("a", "b", "c", "d")
+    assert data.groups == {
+        "split": ["train", "train", "val"],
+        "sequence": ["train", "train", "val"],
+        "frame": ["1", "2", "3"],
+    }
+    assert data.truth(0).ids is not None and data.truth(0).ids.tolist() == [3002, 4001, 4003]
