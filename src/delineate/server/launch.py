@@ -60,15 +60,24 @@ def open_studio(settings: Settings) -> tuple[Studio, dict[str, str]]:
     data = open_source(settings.dataset, settings.split, settings.classes)
     folder = place_of(data) / ".delineate"
     database = Database(settings.db or folder / "studio.sqlite")
+    try:
+        gate, tokens = _gate(settings, database)
+        name = data.source.resolve().name or "studio"
+        cache = database.folder or folder
+        return Studio(data, database, gate, name, cache / "cache", model=settings.model), tokens
+    except BaseException:
+        database.close()
+        raise
+
+
+def _gate(settings: Settings, database: Database) -> tuple[Gate, dict[str, str]]:
+    """Who may ask, and new users' tokens by name."""
     local = is_loopback(settings.host)
     wanted = dict(_user(text) for text in settings.users)
     gate = Gate(database, local and not wanted, settings.hosts or (LOOPBACK if local else ()))
     if not local and not wanted and not gate.has_users():
         wanted = {gate.owner.name: "admin"}
-    tokens = enter_users(database, wanted, settings.new_tokens) if wanted else {}
-    name = data.source.resolve().name or "studio"
-    cache = database.folder or folder
-    return Studio(data, database, gate, name, cache / "cache", model=settings.model), tokens
+    return gate, enter_users(database, wanted, settings.new_tokens) if wanted else {}
 
 
 def serve(settings: Settings, say: Callable[[str], object], browser: bool = True) -> None:
@@ -82,17 +91,17 @@ def serve(settings: Settings, say: Callable[[str], object], browser: bool = True
     Raises:
         InputError: as :func:`open_studio`; also a port that is taken.
     """
-    listener = _listen(settings.host, settings.port)
-    studio, tokens = open_studio(settings)
-    app = create_app(studio)
-    address = _address(settings.host, listener.getsockname()[1])
-    say(f"{studio.data.describe()}; saved in {studio.database.shown}")
-    for name, token in tokens.items():
-        say(f"{name}: {address}/login?{urlencode({'token': token})} (shown this once)")
-    say(f"studio: {address} (Ctrl-C ends it)")
-    if browser and studio.gate.open_to_all:
-        threading.Timer(0.5, webbrowser.open, (address,)).start()
-    run(app, listener)
+    with _listen(settings.host, settings.port) as listener:
+        studio, tokens = open_studio(settings)
+        app = create_app(studio)
+        address = _address(settings.host, listener.getsockname()[1])
+        say(f"{studio.data.describe()}; saved in {studio.database.shown}")
+        for name, token in tokens.items():
+            say(f"{name}: {address}/login?{urlencode({'token': token})} (shown this once)")
+        say(f"studio: {address} (Ctrl-C ends it)")
+        if browser and studio.gate.open_to_all:
+            threading.Timer(0.5, webbrowser.open, (address,)).start()
+        run(app, listener)
 
 
 def run(app: FastAPI, listener: socket.socket) -> None:

@@ -30,6 +30,10 @@ def open_source(given: str, split: str = "", classes: tuple[str, ...] = ()) -> D
     """
     path = Path(given)
     if _bare(path, given):
+        if split:
+            raise DatasetError(
+                f"{given}: expected a dataset with a split {split!r}, got bare images; leave it out"
+            )
         data = _of_images(given)
     else:
         data = open_dataset(given, split=split or None, skip_invalid=True)

@@ -41,7 +41,11 @@ class Database:
         self._writer = self.engine.execution_options(immediate=True)
         try:
             self._migrate()
+        except InputError:
+            self.close()
+            raise
         except DBAPIError as error:
+            self.close()
             raise InputError(
                 f"{self.shown}: expected a database that can be opened, got {reason_of(error)}; "
                 "check the address and that the server runs"
