@@ -80,7 +80,8 @@ def _cell(value: Cell, column: str = "") -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:.{next((n for unit, n in DIGITS.items() if unit in column), 3)}f}"
+        text = f"{value:.{next((n for unit, n in DIGITS.items() if unit in column), 3)}f}"
+        return text.lstrip("-") if not float(text) else text
     return str(value)
 
 
