@@ -202,6 +202,12 @@ def test_the_list_fetches_what_comes_into_sight(cell_server: Any, new_page: Any)
     assert studio.page.locator(".image-row").count() < 40
 
 
+def test_pressed_twice_goes_two_images_on(cell_server: Any, new_page: Any) -> None:
+    studio = new_page().open(cell_server.address, 1)
+    studio.keys("PageDown", "PageDown", "PageDown", "PageUp")
+    studio.until("studio.studio.image.name === 'cell 002.png'")
+
+
 def test_channel_gamma_and_range_change_the_picture(drawn: Any) -> None:
     drawn.keys("t").settle()  # the image alone
     before = drawn.colour(20, 20)

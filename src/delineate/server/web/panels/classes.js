@@ -8,13 +8,17 @@ export class Classes {
   constructor(studio, edits) {
     Object.assign(this, { studio, edits });
     this.element = h("section.panel.classes", { "aria-label": "Classes" });
-    studio.on("project class selection image", () => this.draw());
-    studio.on("objects", () => this.draw());
+    studio.on("project selection image objects", () => this.draw());
+    studio.on("class", () => {
+      this.draw();
+      this.element.querySelector(".current")?.scrollIntoView({ block: "nearest" });
+    });
   }
 
   draw() {
     const { studio } = this;
     if (!studio.project) return;
+    const scrolled = this.element.querySelector(".class-list")?.scrollTop ?? 0;
     const counts = new Map();
     for (const { class_id } of studio.objects.values()) counts.set(class_id, (counts.get(class_id) ?? 0) + 1);
     const chosen = new Set(studio.chosen.map(({ class_id }) => class_id));
@@ -24,6 +28,7 @@ export class Classes {
         studio.may("admin") && button({ icon: "plus", title: "New class", className: "bare", onclick: () => this.edit(null) })),
       rows.length ? h("div.class-list", { role: "radiogroup", "aria-label": "Class of what is drawn next" }, rows)
         : h("p.soft.small", {}, "No classes yet: make one to draw."));
+    if (rows.length) this.element.querySelector(".class-list").scrollTop = scrolled;
   }
 
   row(each, index, count, chosen) {

@@ -10,6 +10,7 @@ export const STATES = { todo: "To do", done: "Done", reviewed: "Reviewed", rejec
 export class Images {
   constructor(studio, element) {
     Object.assign(this, { studio, element });
+    this.going = null; // index of an image that is being opened
     this.query = { state: "", search: "", class_id: "", sort: "name" };
     this.rows = new Rows({ height: 62, label: "Images", draw: (i) => this.row(i), choose: (i) => this.choose(i) });
     this.recount = settled(400, () => studio.refreshProject().catch(() => null)); // the next news try again
@@ -137,10 +138,14 @@ export class Images {
     return this.rows.put(this.total, index);
   }
 
+  /** To the next image or the one before; pressed again while one opens, to the one after that. */
   async step(by) {
-    const next = this.index + by;
+    const next = (this.going ?? this.index) + by;
     if (next < 0 || next >= this.total) return say(by > 0 ? "The last image" : "The first image");
-    return this.choose(next);
+    this.going = next;
+    await this.choose(next);
+    if (this.going === next) this.going = null;
+    return undefined;
   }
 
   async doneAndNext() {

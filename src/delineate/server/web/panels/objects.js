@@ -78,11 +78,11 @@ export class ObjectList {
   }
 
   mark() {
+    this.buttons(); // first: they take room from the list
     const id = [...this.studio.selected].at(-1);
     const at = id === undefined ? -1 : this.list.findIndex((object) => object.id === id);
     if (at >= 0) this.rows.reveal(at);
     else this.rows.put(this.list.length, -1);
-    this.buttons();
   }
 
   row(index) {
