@@ -87,3 +87,13 @@ def test_one_line_for_what_is_wrong(
     line = capsys.readouterr().err
     assert told in line and line.startswith("error: ") and line.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_of_the_images(crowds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (crowds / "images").rename(tmp_path / "elsewhere")
+    arguments = ["convert", str(crowds), str(tmp_path / "out"), "--to", "voc", "--quiet"]
+    assert main(arguments) == 2
+    assert "`--image-folder`" in capsys.readouterr().err
+    assert main([*arguments, "--image-folder", str(tmp_path / "elsewhere")]) == 0
+    assert len(list((tmp_path / "out" / "JPEGImages").iterdir())) == 3
+    assert main(["convert", str(crowds), str(tmp_path / "a.json"), "--images", "none", "--quiet"]) == 0

@@ -57,7 +57,7 @@ def convert_command(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors and losses.")] = False,
 ) -> None:
     """Write a dataset in another format; what that cannot hold is counted and told."""
-    from delineate.core.errors import InputError
+    from delineate.core.errors import DatasetError, InputError
     from delineate.data.dataset import open_dataset
     from delineate.engine.convert import check_target, write_dataset
 
@@ -71,10 +71,12 @@ def convert_command(
         raise InputError("convert: expected IN and OUT, got one or none; see `delineate convert --help`")
     check_target(out, to or None)  # before a long reading
     given: Path | Literal[False] | None = image_folder or (False if images == "none" else None)
-    data = open_dataset(
-        source, split=split or None, images=given, skip_invalid=skip_invalid,
-        format=source_format or None,
-    )  # fmt: skip
+    try:
+        data = open_dataset(
+            source, split=split or None, images=given, skip_invalid=skip_invalid, format=source_format or None
+        )
+    except DatasetError as error:  # readers name the option as other commands have it
+        raise DatasetError(str(error).replace("`--images`", "`--image-folder`")) from None
     _found(data, quiet)
     with bar("images", len(data), quiet) as tick:
         done = write_dataset(
