@@ -1,6 +1,6 @@
 """What `delineate doctor` finds, and how long it takes: faults put into real data, copies, many images.
 
-DELINEATE_DATA=../shared/data python benchmarks/doctor.py faults copies speed
+DELINEATE_DATA=../shared/data python benchmarks/doctor.py faults copies speed many
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import random
+import resource
 import tempfile
 import time
 from collections import Counter
@@ -251,6 +252,32 @@ def speed() -> None:
     )
 
 
+def many(number: int = 3000) -> None:
+    """CPU seconds and memory for thousands of images: COCO's, linked under new names again and again."""
+    files = {file.name: file for file in (DATA / "coco_subset").rglob("*.jpg")}
+    truths = [
+        json.loads(file.read_text()) for file in sorted((DATA / "coco_subset" / "annotations").glob("*.json"))
+    ]
+    images = list({row["id"]: row for truth in truths for row in truth["images"]}.values())
+    rows: dict[int, list[Row]] = {}
+    for row in (row for truth in truths for row in truth["annotations"]):
+        rows.setdefault(row["image_id"], []).append(row)
+    content: Row = {"images": [], "annotations": [], "categories": truths[0]["categories"]}
+    with tempfile.TemporaryDirectory() as folder:
+        for k in range(1, number + 1):
+            image = images[k % len(images)]
+            (Path(folder) / f"{k}.jpg").symlink_to(files[Path(image["file_name"]).name].resolve())
+            content["images"].append(image | {"id": k, "file_name": f"{k}.jpg"})
+            for row in rows.get(image["id"], ()):
+                content["annotations"].append(row | {"id": len(content["annotations"]) + 1, "image_id": k})
+        (Path(folder) / "annotations.json").write_text(json.dumps(content))
+        begin = time.process_time()
+        found = check(folder)
+        took = time.process_time() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{found.images} images, {found.objects} objects: {took:.1f} CPU s, peak {peak:.0f} MB")
+
+
 def _random_look(rng: np.random.Generator) -> Look:
     coarse = rng.integers(0, 256, (8, 8), np.uint8)
     look = look_of(cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC))
@@ -260,10 +287,10 @@ def _random_look(rng: np.random.Generator) -> Look:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["faults", "copies", "speed"])
+    parser.add_argument("parts", nargs="*", default=["faults", "copies", "speed", "many"])
     for part in parser.parse_args().parts:
         print(f"== {part}")
-        {"faults": faults, "copies": copies, "speed": speed}[part]()
+        {"faults": faults, "copies": copies, "speed": speed, "many": many}[part]()
 
 
 if __name__ == "__main__":

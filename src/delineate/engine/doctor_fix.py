@@ -11,6 +11,7 @@ from delineate.core.errors import DatasetError
 from delineate.data.check import Checkup, Finding
 from delineate.data.check.mend import LEFT, mend, write_log
 from delineate.data.known_formats import FORMATS
+from delineate.data.place import How
 
 from .convert import Conversion, write_dataset
 
@@ -62,7 +63,9 @@ def fix(checkup: Checkup, out: str | Path, *, tick: Callable[[], object] = lambd
             raise DatasetError(
                 f"{checkup.source}: expected images to keep, got none without a fault; mend them"
             )
-        written = write_dataset(mended.data, out, _own_format(checkup), tick=tick)
+        seen = any(one.picture is not None for one in checkup.examined)
+        how: How = "copy" if seen else "none"  # where there are no images the annotations alone are mended
+        written = write_dataset(mended.data, out, _own_format(checkup), images=how, tick=tick)
     write_log(out / LOG, mended.log)
     return Fixed(written, mended.log)
 

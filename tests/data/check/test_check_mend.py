@@ -170,3 +170,12 @@ def test_a_copy_is_not_left_out_for_one_whose_labels_cannot_be_read(tmp_path: Pa
     assert [one.image for one in found.of("copy")] == ["b.png", "c.png"]
     fix(found, tmp_path / "out")
     assert open_dataset(tmp_path / "out").names == ["b.png", "c.png"]
+
+
+def test_annotations_without_images(tmp_path: Path, coco: Make, row: Row) -> None:
+    path = coco([row(area=285), row(area=285), row(image_id=2, area=285)])
+    for image in path.parent.glob("*.png"):
+        image.unlink()
+    fix(check(path), tmp_path / "out")
+    data = open_dataset(tmp_path / "out", images=False)
+    assert [len(data.truth(k)) for k in range(len(data))] == [1, 1]
