@@ -11,7 +11,7 @@ EPILOG = """Examples:
 
 delineate agreement ann.json bob.json
 
-delineate agreement ann.json bob.json cleo.json --images photos --out agreement.html
+delineate agreement ann.json bob.json cleo.json --images-from photos --out agreement.html
 
 delineate agreement ann bob cleo --consensus consensus.json --method staple
 
@@ -27,7 +27,10 @@ def agreement_command(
     ],
     names: Annotated[str, typer.Option(help="Their names, with commas between. Default: the files'.")] = "",
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images, where they do not lie beside the labels.")
+        Path | None,
+        typer.Option(
+            "--images-from", "--images", help="Folder of the images, where they do not lie beside the labels."
+        ),
     ] = None,
     iou: Annotated[float, typer.Option(help="Overlap from which two outlines show one object.")] = 0.5,
     out: Annotated[
