@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from delineate.core.errors import DatasetError
+from delineate.core.polygons import Polygon
 
 from ..records import SPLIT_NAMES, Dataset, Record
 from ..sniff import SUFFIXES
@@ -22,7 +23,7 @@ from .coco_check import Bad, Findings, finite, image_size
 from .drawing import without_split
 from .drawn import Drawn, Piece, box, dataset, ellipse, number, polygon, single_file, some_files, turned_box
 from .image_search import Images, ImageSearch, relative
-from .json_file import load_json, show
+from .json_file import load_json, show, without_collection
 from .label_studio_rle import stream
 from .label_studio_write import write as write
 from .png_mask import PngMask, from_base64
@@ -80,7 +81,8 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     search = ImageSearch(folder, images, ("images", "media/upload", "upload"))
     records: dict[str, Record] = {}
     for file in _files(path) or [single_file(path, "Label Studio's JSON")]:
-        tasks = load_json(file)
+        with without_collection():
+            tasks = load_json(file)
         if not isinstance(tasks, list):
             raise DatasetError(f"{file}: expected a list of tasks, got {show(tasks)}; export it as JSON")
         for index, task in enumerate(tasks):
@@ -293,17 +295,8 @@ def _piece(value: dict[str, Any], kind: str, size: tuple[int, int] | None, where
 
     height, width = size
     if kind == "polygon":
-        points = value["points"]
-        if not isinstance(points, list):
-            raise Bad(f"{where}.points: expected points as x, y, got {show(points)}")
-        at = f"{where}.points"
-        scaled = [
-            [number(p[0], at) * width / 100, number(p[1], at) * height / 100]
-            if isinstance(p, list) and len(p) == 2
-            else p
-            for p in points
-        ]
-        return polygon(scaled, at)
+        drawn = polygon(value["points"], f"{where}.points")
+        return Polygon(drawn.exterior * (width / 100, height / 100))
     x, y = pixels("x", width), pixels("y", height)
     turned = number(value.get("rotation", 0), f"{where}.rotation")
     if kind == "ellipse":

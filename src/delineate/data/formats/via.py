@@ -22,7 +22,7 @@ from .drawing import without_split
 from .drawn import dataset, single_file, some_files
 from .embedded_image import embedded
 from .image_search import Images, ImageSearch, relative
-from .json_file import load_json, show
+from .json_file import load_json, show, without_collection
 from .via_regions import File, Region, class_attribute, objects, text
 from .via_write import write as write
 
@@ -160,7 +160,8 @@ def _record(file: File, split: str, search: ImageSearch, findings: Findings) -> 
 
 
 def _json(path: Path) -> tuple[list[File], dict[str, dict[str, str]]]:
-    content = load_json(path)
+    with without_collection():
+        content = load_json(path)
     options: dict[str, dict[str, str]] = {}
     rows = content
     if isinstance(content, dict) and "_via_img_metadata" in content:

@@ -22,7 +22,7 @@ from .coco_check import Bad, Findings
 from .drawing import count_ids, dumps, own_path, text_file, to_draw
 from .drawn import Box, single_file
 from .image_search import Images
-from .json_file import load_json, show
+from .json_file import load_json, show, without_collection
 from .via import assemble, files_of
 from .via_regions import File, Region, outline, own_attributes, text
 
@@ -64,7 +64,8 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
 
 
 def _project(path: Path) -> tuple[list[File], dict[str, dict[str, str]]]:
-    content = load_json(path)
+    with without_collection():
+        content = load_json(path)
     tables = {}
     for key in ("attribute", "file", "view", "metadata"):
         table = content.get(key) if isinstance(content, dict) else None

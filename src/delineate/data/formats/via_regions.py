@@ -161,7 +161,10 @@ def _piece(shape: dict[str, Any], where: str) -> Piece:
         xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
             raise Bad(f"{where}: expected all_points_x and all_points_y of one length, got others")
-        return polygon([list(pair) for pair in zip(xs, ys, strict=True)], where)
+        try:
+            return polygon(np.array([xs, ys]).T, where)
+        except ValueError:  # lists inside
+            raise Bad(f"{where}: expected numbers in all_points_x and all_points_y, got others") from None
     raise Bad(f"{where}.name: expected rect, circle, ellipse, polygon, polyline or point, got {show(kind)}")
 
 
