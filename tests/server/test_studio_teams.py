@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,21 +31,19 @@ def _postgres() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a server of our own, in a temporary folder."""
     pytest.importorskip("pg8000", reason="no driver for PostgreSQL; install the extra postgres")
     programs = _postgres()
     if programs is None:
         pytest.skip("no PostgreSQL here; on Debian: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="delineate-postgres-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     before: list[str] = []
     if os.name == "posix" and os.geteuid() == 0:  # PostgreSQL does not run as root
         before = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
         shutil.chown(folder, "nobody", "nogroup")
     data = folder / "data"
     run = {"check": True, "capture_output": True, "cwd": "/"}
@@ -58,7 +57,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         cwd="/",
     )
     try:
-        for _ in range(100):
+        for _ in range(600):
             ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-U", "studio"]
             if subprocess.run(ready, capture_output=True, check=False).returncode == 0:
                 break
@@ -67,6 +66,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -201,6 +201,18 @@ def test_news_of_others_arrive(team: dict[str, TestClient]) -> None:
     assert [(i["id"], i["state"]) for i in news["images"]] == [(1, "todo"), (2, "done")]
     quiet = {"image": 1, "since": news["revision"], "clock": news["clock"], "wait": 0}
     assert ada.get("/api/events", params=quiet).json()["changed"] == []
+
+
+def test_many_news_come_in_parts(team: dict[str, TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delineate.server.routes.objects.AT_ONCE", 1)
+    ada, clock, seen = team["ada"], 0, []
+    for number in (1, 2):
+        ada.patch(f"/api/images/{number}", json={"state": "done", "version": 1})
+    for _ in range(2):
+        news = ada.get("/api/events", params={"clock": clock}).json()
+        clock = news["clock"]
+        seen += [image["id"] for image in news["images"]]
+    assert seen == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ router = APIRouter()
 
 WAIT_SECONDS = 25.0
 """How long a request for news waits at most."""
+AT_ONCE = 1000
+"""Images that one answer tells of at most."""
 LOOK_SECONDS = 2.0
 """How often it looks for what another server process has written."""
 
@@ -72,7 +74,7 @@ async def events(
         if studio.news != seen or time.monotonic() - looked > LOOK_SECONDS:
             seen, looked = studio.news, time.monotonic()
             news = await run_in_threadpool(_news, studio, image, since, clock)
-            if news["changed"] or news["removed"] or news["images"] or (clock is None and image is None):
+            if news["revision"] > since or news["images"] or (clock is None and image is None):
                 return as_json(news)
         if time.monotonic() >= end or studio.closing.is_set() or await request.is_disconnected():
             return as_json(news)
@@ -85,7 +87,9 @@ def _news(studio: Studio, image_id: int | None, since: int, clock: int | None) -
         rows = []
         if clock is not None and clock < now:
             query = select(image_table).where(image_table.c.clock > clock).order_by(image_table.c.clock)
-            rows = [images.brief(row) for row in connection.execute(query.limit(1000))]
+            found = connection.execute(query.limit(AT_ONCE)).all()
+            now = found[-1].clock if len(found) == AT_ONCE else now  # the rest comes with the next request
+            rows = [images.brief(row) for row in found]
         news: dict[str, Any] = {"revision": since, "changed": [], "removed": [], "images": rows, "clock": now}
         if image_id is None:
             return news
