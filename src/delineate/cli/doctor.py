@@ -63,11 +63,12 @@ def doctor_command(
     from delineate.engine.doctor_settings import suggest
 
     from .bars import bar
-    from .messages import say, tell
+    from .messages import once_each, say, tell
 
-    opened = open_parts(dataset, images)
-    with bar("images", sum(map(len, opened.parts)), quiet) as tick:
-        checkup = check(opened, pixels=not headers, workers=workers, tick=tick)
+    with once_each():
+        opened = open_parts(dataset, images)
+        with bar("images", sum(map(len, opened.parts)), quiet) as tick:
+            checkup = check(opened, pixels=not headers, workers=workers, tick=tick)
     suggestion = suggest(checkup)
     code = exit_code(checkup, strict)
     if as_json:
@@ -87,7 +88,7 @@ def doctor_command(
     if checkup.failed:
         raise DatasetError(checkup.failed)
     if fix is not None:
-        with bar("writing", checkup.images, quiet) as tick:
+        with once_each(), bar("writing", checkup.images, quiet) as tick:
             fixed = write_copy(checkup, fix, tick=tick)
         for line in fixed.written.losses.told():
             say(f"warning: {line}")
