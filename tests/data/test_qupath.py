@@ -168,3 +168,17 @@ def test_a_damaged_packed_file(tmp_path: Path) -> None:
     path.with_suffix(".geojson.gz").write_bytes(gzip.compress(path.read_bytes())[:-9])
     with pytest.raises(DatasetError, match="expected JSON packed by gzip"):
         qupath.read(path.with_suffix(".geojson.gz"))
+
+
+def test_positions_with_heights_and_of_different_lengths(tmp_path: Path) -> None:
+    high = [[x, y, 5.5] for x, y in SQUARE]
+    mixed = [[10, 10, 1], [30, 10], [30, 30], [10, 30, 2, 3]]
+    truth = qupath.read(written(tmp_path, [feature(high), feature(mixed)])).truth(0)
+    assert truth.area.tolist() == [400, 400]
+    for bad in (
+        [["1", "2"], ["3", "4"], ["5", "6"]],
+        [[1, 2], [3, 10**400], [5, 6]],
+        [[None, 1], [2, 3], [4, 5]],
+    ):
+        with pytest.raises(DatasetError, match=r"positions of two finite numbers|numbers of at most"):
+            qupath.read(written(tmp_path, [feature(bad)]))

@@ -25,7 +25,7 @@ from .drawn import dataset, some_files
 from .feature_file import ENDINGS, feature_files, head, image_member, load, save
 from .geojson_geometry import polygons
 from .image_search import Images, same_stem
-from .json_file import show
+from .json_file import show, without_collection
 from .map_features import Raster, Shape, class_of, on_map, place_of, put_image, raster, rasters, records
 from .qupath import CLASS_LIST, class_list
 
@@ -75,7 +75,8 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     for file, own in claimed.items():
         at = f"{file.relative_to(folder).as_posix()}: " if path.is_dir() else ""
         try:
-            shapes, epsg, member = _shapes(file, at, findings)
+            with without_collection():
+                shapes, epsg, member = _shapes(file, at, findings)
             taken = {p for p in claimed.values() if p is not None}
             paths = [own] if own is not None else [p for p in rasters(root, images) if p not in taken]
             places = [raster(p, root if root.is_dir() else root.parent, findings) for p in paths]

@@ -66,13 +66,19 @@ def _polygon(rings: list[Any], where: str, largest: float) -> Polygon:
 
 def _ring(points: object, where: str, largest: float) -> NDArray[np.float64]:
     points = _list(points, where)
-    if not all(isinstance(p, list) and len(p) >= 2 and finite(p[0]) and finite(p[1]) for p in points):
-        raise Bad(f"{where}: expected positions of two finite numbers, got others")
-    if len(points) > 1 and points[0][:2] == points[-1][:2]:
-        points = points[:-1]  # closed, as the standard has it
-    if len(points) < 3:
-        raise Bad(f"{where}: expected a ring of at least 3 different positions, got {len(points)}")
-    ring = np.array([p[:2] for p in points], dtype=np.float64)
+    try:
+        ring = np.array(points)
+    except (ValueError, OverflowError):  # positions of different lengths, or numbers too long
+        ring = np.empty(0, dtype=np.object_)
+    if ring.ndim != 2 or ring.shape[1] < 2 or ring.dtype.kind not in "if" or not np.isfinite(ring).all():
+        if not all(isinstance(p, list) and len(p) >= 2 and finite(p[0]) and finite(p[1]) for p in points):
+            raise Bad(f"{where}: expected positions of two finite numbers, got others")
+        ring = np.array([p[:2] for p in points], dtype=np.float64).reshape(-1, 2)
+    ring = ring[:, :2].astype(np.float64)
+    if len(ring) > 1 and (ring[0] == ring[-1]).all():
+        ring = ring[:-1]  # closed, as the standard has it
+    if len(ring) < 3:
+        raise Bad(f"{where}: expected a ring of at least 3 different positions, got {len(ring)}")
     if np.abs(ring).max() > largest:
         raise Bad(f"{where}: expected coordinates up to {largest:g}, got larger ones")
     return ring

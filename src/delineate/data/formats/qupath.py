@@ -29,7 +29,7 @@ from .drawn import Box, Drawn, dataset, some_files, with_split
 from .feature_file import ENDINGS, feature_files, head, image_member, load, save
 from .geojson_geometry import polygons
 from .image_search import Images, ImageSearch, relative, same_stem
-from .json_file import load_json, show
+from .json_file import load_json, show, without_collection
 
 SCORE = "Detection probability"
 NO_CLASS = "Unclassified"
@@ -75,7 +75,8 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     for file in files:
         at = f"{file.relative_to(folder).as_posix()}: " if path.is_dir() else ""
         try:
-            record = _record(file, folder, search, findings, at)
+            with without_collection():
+                record = _record(file, folder, search, findings, at)
         except (Bad, DatasetError) as error:
             findings.problems.append(at + str(error).removeprefix(f"{file}: "))
             continue
