@@ -1,4 +1,7 @@
-"""Objects of one frame found again on the next: carried by the flow, then corrected by the click network."""
+"""Objects of one frame found again on the next, carried by the flow; corrected by the click network if asked.
+
+On simulated nuclei the flow alone is better (benchmarks/propagate.py), so it is the default.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ def propagate(
         masks: N objects on the first frame.
         before: the first frame.
         after: the next one, of the same size.
-        clicker: corrects each outline on the new frame, as a click into the object's middle does; None
-            leaves the carried masks.
+        clicker: corrects each outline on the new frame, as a click into the object's middle does; None, the
+            default, leaves the carried masks.
 
     Returns:
         N masks, some perhaps empty where an object has left.

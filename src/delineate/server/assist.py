@@ -266,7 +266,7 @@ class Assistant:
             )
         masks = Masks.concatenate([shape.mask for shape in shapes])
         frames: list[Any] = [Lazy(self.studio, number) for number in (image_id, target)]
-        moved = propagate(masks, frames[0], frames[1], self.clicker)
+        moved = propagate(masks, frames[0], frames[1])
         return target, self._put(target, shapes, moved, user)
 
     def _next(self, name: str) -> int:
