@@ -1,6 +1,6 @@
 """Formats there and back, splits against random ones, and contact sheets: time, memory, exactness.
 
-DELINEATE_DATA=../shared/data python benchmarks/labels.py formats split view
+DELINEATE_DATA=/data/of/yours python benchmarks/labels.py formats split view
 """
 
 from __future__ import annotations
