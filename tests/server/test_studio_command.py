@@ -36,6 +36,7 @@ def test_help_needs_no_server(tmp_path: Path) -> None:
         (["data", "--db", "data/a.png/x.sqlite"], "expected a place"),
         (["data", "--split", "val"], "split"),
         (["data/broken.json"], "broken.json"),
+        (["synthetic:crowds?images=3"], "delineate synthesize"),
     ],
 )
 def test_refusals_are_one_line_and_exit_code_two(

@@ -325,3 +325,33 @@ def test_a_database_that_fails_is_told_and_nothing_is_half_saved(tmp_path: Path)
             connection.exec_driver_sql("drop trigger full")
         told = page.get("/api/images/1/objects").json()
         assert told == {"revision": 0, "objects": []} and page.get("/api/images/1/history").json() == []
+
+
+def test_images_of_one_name_in_two_splits_are_two(tmp_path: Path) -> None:
+    for split, size in (("train", (8, 9)), ("val", (10, 12))):
+        for name in ("images", "labels"):
+            (tmp_path / split / name).mkdir(parents=True)
+        write_png(tmp_path / split / "images" / "a.png", np.zeros(size, np.uint8))
+        write_label_tiff(tmp_path / split / "labels" / "a.tif", np.ones(size, np.uint8))
+    for _ in range(2):  # also when it is opened again
+        with client(tmp_path) as page:
+            listed = page.get("/api/images").json()["images"]
+            assert [i["name"] for i in listed] == ["train/a.png", "val/a.png"]
+            assert [page.get(f"/api/images/{i['id']}").json()["width"] for i in listed] == [9, 12]
+
+
+def test_a_name_that_is_met_twice_later_stays_with_its_image(tmp_path: Path) -> None:
+    def split(name: str) -> None:
+        for part in ("images", "labels"):
+            (tmp_path / name / part).mkdir(parents=True)
+        write_png(tmp_path / name / "images" / "a.png", np.zeros((8, 9), np.uint8))
+        write_label_tiff(tmp_path / name / "labels" / "a.tif", np.ones((8, 9), np.uint8))
+
+    split("train")
+    with client(tmp_path) as page:
+        rings = {"rings": [[1, 1, 5, 1, 5, 5, 1, 5]]}
+        page.post("/api/images/1/edits", json={"op": "add", "class_id": 1, "geometry": rings})
+    split("val")
+    with client(tmp_path) as page:
+        listed = page.get("/api/images").json()["images"]
+        assert {i["name"]: i["objects"] for i in listed} == {"a.png": 2, "val/a.png": 0}

@@ -13,6 +13,7 @@ from delineate.data.images import find, read_size
 from delineate.data.known_formats import guess
 from delineate.data.records import Dataset, Record
 from delineate.data.sniff import SUFFIXES
+from delineate.data.synthetic.dataset import is_synthetic
 
 _ANNOTATIONS = (".json", ".xml", ".csv", ".yaml", ".yml", ".geojson", ".gpkg", ".parquet", ".npy", ".roi")
 
@@ -29,6 +30,11 @@ def open_source(given: str, split: str = "", classes: tuple[str, ...] = ()) -> D
         InputError: nothing there, or nothing that can be read.
     """
     path = Path(given)
+    if is_synthetic(given):
+        raise DatasetError(
+            f"{given}: expected images in files, got scenes that are only drawn; write them with "
+            "`delineate synthesize` first"
+        )
     if _bare(path, given):
         if split:
             raise DatasetError(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, select, update
 
 from delineate.core.errors import InputError
-from delineate.data.records import Dataset
+from delineate.data.records import Dataset, Record
 
 from .database import tick
 from .history import ConflictError
@@ -31,15 +32,16 @@ def enter(connection: Connection, data: Dataset) -> int:
         row.name: row
         for row in connection.execute(select(images.c.id, images.c.name, images.c.path, images.c.record))
     }
+    by_path = {row.path: name for name, row in known.items()}
     now, new, moved = time.time(), [], []
-    for index, record in enumerate(data.records):
+    for index, (record, name) in enumerate(zip(data.records, own_names(data.records), strict=True)):
         path = str(record.path.resolve())
-        row = known.pop(record.name, None)
+        row = known.pop(name, None) or known.pop(by_path.get(path, ""), None)
         if row is None:
             height, width = record.size or (0, 0)
             new.append(
                 {
-                    "name": record.name, "path": path, "dataset_id": record.image_id, "record": index,
+                    "name": name, "path": path, "dataset_id": record.image_id, "record": index,
                     "columns": json.dumps(dict(record.groups)), "width": width, "height": height,
                     "imported": False, "fault": "", "state": "todo", "version": 1, "revision": 0, "clock": 0,
                     "updated": now, "objects": 0, "suggested": 0, "comments": 0,
@@ -54,6 +56,27 @@ def enter(connection: Connection, data: Dataset) -> int:
     for row in known.values():
         connection.execute(update(images).where(images.c.id == row.id).values(record=-1))
     return len(new)
+
+
+def own_names(records: Sequence[Record]) -> list[str]:
+    """A name for each image that no other has: its own, with the split before it where two are alike.
+
+    Example:
+        >>> from pathlib import Path
+        >>> given = [("a", "train"), ("a", "val"), ("b", "val"), ("b", "val")]
+        >>> own_names([Record(n, Path(n), 1, None, None, {"split": s}) for n, s in given])
+        ['train/a', 'val/a', 'val/b', 'val/b (2)']
+    """
+    often = Counter(record.name for record in records)
+    met: Counter[str] = Counter()
+    names = []
+    for record in records:
+        name, split = record.name, record.groups.get("split", "")
+        if often[name] > 1 and split:
+            name = f"{split}/{name}"
+        met[name] += 1
+        names.append(name if met[name] == 1 else f"{name} ({met[name]})")
+    return names
 
 
 def _enter_classes(connection: Connection, data: Dataset) -> None:
