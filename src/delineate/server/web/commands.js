@@ -55,7 +55,7 @@ function objects({ studio, edits, stage, dialogs }) {
   ]);
   const classes = Array.from({ length: 9 }, (_, i) =>
     row(`class-${i + 1}`, `Class ${i + 1}: of the selected, and of what is drawn next`, group, [`${i + 1}`],
-      () => useClass(studio, edits, studio.project.classes[i]), () => studio.project.classes[i]));
+      () => useClass(studio, edits, studio.project.classes[i]), () => studio.project?.classes[i]));
   return [
     row("next-object", "Select the next object", group, ["."], () => step(studio, stage, 1)),
     row("previous-object", "Select the object before", group, [","], () => step(studio, stage, -1)),
@@ -73,7 +73,7 @@ function objects({ studio, edits, stage, dialogs }) {
     row("crowd", "Mark the selected as a crowd region, or not", group, ["shift+c"], () =>
       edits.send({ op: "crowd", ids: ids(), value: !studio.chosen.every(({ crowd }) => crowd) }, "Crowd set"), some),
     row("note", "Write a comment on the selected object", group, ["shift+n"], () => dialogs.objectComment(), () => some() && studio.selected.size === 1),
-    row("class", "Choose a class by its name", group, ["c"], () => dialogs.classes()),
+    row("class", "Choose a class by its name", group, ["c"], () => dialogs.classes(), () => studio.project),
     ...classes,
     ...nudges,
   ];

@@ -11,6 +11,11 @@ export class Live {
     studio.on("image", () => this.follow(studio.image));
   }
 
+  /** From when on news count: asked for before anything is shown, so that nothing falls between. */
+  async begin() {
+    this.clock = (await api.events({})).clock;
+  }
+
   async follow(image) {
     this.stop?.abort();
     this.stop = new AbortController();
@@ -18,7 +23,6 @@ export class Live {
     let pause = 500;
     while (!signal.aborted) {
       try {
-        this.clock ??= (await api.events({}, signal)).clock;
         const news = await api.events({ image: image.id, since: this.studio.objects.revision, clock: this.clock }, signal);
         if (signal.aborted) return;
         this.clock = news.clock;

@@ -85,9 +85,11 @@ async function start() {
   window.studio = page; // for the console, and for tests
   window.addEventListener("hashchange", () => {
     const id = /image=(\d+)/.exec(location.hash)?.[1];
+    if (page.studio.project === null) return; // read by first() when all is there
     if (id !== undefined && Number(id) !== page.studio.image?.id) page.images.open(Number(id));
   });
   try {
+    await page.live.begin();
     await page.studio.start();
     await first(page);
     document.body.classList.add("ready");
