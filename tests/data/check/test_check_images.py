@@ -166,3 +166,8 @@ def test_the_dataset_is_only_read(split: Path, tmp_path: Path) -> None:
     shutil.copytree(split, tmp_path / "again")
     check(split)
     assert {path: path.read_bytes() for path in split.rglob("*") if path.is_file()} == before
+
+
+def test_synthetic_scenes_have_no_files() -> None:
+    found = check("synthetic:crowds?images=2&val=2")
+    assert found.faults == 0 and found.images == 4 and found.objects > 0

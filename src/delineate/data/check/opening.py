@@ -24,6 +24,7 @@ from ..heard import Heard, listen
 from ..images import read_size
 from ..records import SPLIT_NAMES, Dataset, Record
 from ..sniff import SUFFIXES
+from ..synthetic.dataset import is_synthetic
 from .finding import Finding
 
 # What a reader says it did -> the kind of finding. In order; the first that is found in the phrase counts.
@@ -85,6 +86,7 @@ def open_parts(path: str | Path, images: Images = None) -> Opened:
                 found = _failed(path, error, bool(heard))
             opened = found
         opened.findings += _told(heard, opened)
+        opened.pictures &= not is_synthetic(path)  # they are drawn when they are asked for
     return opened
 
 
