@@ -11,14 +11,18 @@ from delineate.core.masks import Masks
 from delineate.core.polygons import Polygon
 
 Ring = NDArray[np.float64]
+NEAR = 2048
+"""A bridge begins at most so many corners away from where the last one did."""
+SMALL = 1 << 16
+"""So many pairs of corners are all looked at."""
 
 
 def single_ring(parts: Sequence[Polygon]) -> Ring:
     """All rings of an object, joined to one by bridges that are walked there and back.
 
     A bridge has no width and runs along the axes, so that under the even-odd rule the ring covers exactly the
-    pixels of its parts without their holes. Each ring is joined at the corner nearest to what is joined so
-    far.
+    pixels of its parts without their holes. Each ring, from left to right, is joined where it is near
+    to what is joined so far.
 
     Args:
         parts: of one object, not overlapping.
@@ -31,26 +35,32 @@ def single_ring(parts: Sequence[Polygon]) -> Ring:
         >>> len(single_ring([Polygon(square, (square / 4 + 1,))]))
         12
     """
-    rings = sorted((ring for part in parts for ring in part.rings), key=len, reverse=True)
-    joined = rings[0]
+    rings = sorted((ring for part in parts for ring in part.rings), key=lambda ring: tuple(ring.min(axis=0)))
+    joined, at = rings[0], 0
     for ring in rings[1:]:
-        joined = _join(joined, ring)
+        joined, at = _join(joined, at, ring)
     return joined
 
 
-def _join(joined: Ring, ring: Ring) -> Ring:
-    """``ring`` walked as a detour from the nearest corner of ``joined``."""
-    at, begin = _nearest(joined, ring)
+def _join(joined: Ring, around: int, ring: Ring) -> tuple[Ring, int]:
+    """``ring`` walked as a detour from the nearest corner of ``joined``, and where it begins there."""
+    first = max(0, around - NEAR)
+    at, begin = _nearest(joined[first : around + NEAR], ring)
+    at += first
     start, landing = joined[at], ring[begin]
     corner = np.array([start[0], landing[1]])
     detour = np.concatenate((ring[begin:], ring[:begin]))
     bent = [corner] if (corner != start).any() and (corner != landing).any() else []
     middle = [*bent, *detour, landing, *bent, start]
-    return np.concatenate((joined[: at + 1], np.array(middle), joined[at + 1 :]))
+    return np.concatenate((joined[: at + 1], np.array(middle), joined[at + 1 :])), at + len(middle)
 
 
 def _nearest(a: Ring, b: Ring) -> tuple[int, int]:
     """The corners of ``a`` and of ``b`` that are nearest to each other."""
+    if len(a) * len(b) <= SMALL:
+        apart = np.abs(a[:, None] - b[None]).sum(-1)
+        k = int(apart.argmin())
+        return k // len(b), k % len(b)
     from scipy.spatial import cKDTree
 
     distances, found = cKDTree(a).query(b)

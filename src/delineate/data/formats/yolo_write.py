@@ -80,12 +80,12 @@ def _outlines(data: Dataset, index: int, truth: Instances) -> Iterable[str]:
     for i, parts in enumerate(data.polygons(index, truth)):
         if truth.crowd[i]:
             continue
-        ring = _ring(parts, truth, i)
+        ring = _ring(parts, truth, i, data.outlines is not None)
         if len(ring):
             yield f"{truth.labels[i]} {_numbers((ring.clip(0, sides) / sides).ravel().tolist())}\n"
 
 
-def _ring(parts: list[Polygon], truth: Instances, i: int) -> Ring:
+def _ring(parts: list[Polygon], truth: Instances, i: int, drawn: bool) -> Ring:
     """One ring: the drawn one where it can be, else that along the pixels."""
     assert truth.masks is not None
     height, width = truth.size
@@ -93,7 +93,7 @@ def _ring(parts: list[Polygon], truth: Instances, i: int) -> Ring:
         x1 >= -BEYOND and y1 >= -BEYOND and x2 <= width + BEYOND and y2 <= height + BEYOND
         for x1, y1, x2, y2 in (part.bounds for part in parts)
     )
-    if not (inside and apart(parts, truth.size)):
+    if drawn and not (inside and apart(parts, truth.size)):
         parts = truth.masks[i].to_polygons()[0]
     return single_ring(parts) if parts else np.zeros((0, 2))
 
