@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from delineate.core.errors import MaskError
 from delineate.core.masks import Masks
 from delineate.core.polygons import Polygon
-from delineate.core.simplify import count_crossings, resample, simplify, simplify_ring
+from delineate.core.simplify import crossings, resample, simplify, simplify_ring
 
 
 def _star(seed: int, number: int = 60) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_objects_with_holes_and_parts_do_not_cross(seed: int, tolerance: float) 
     image = np.kron(rng.random((9, 9)) < 0.6, np.ones((3, 3))) > 0
     parts = Masks.from_dense(image[None]).to_polygons()[0]
     found, bound = simplify(parts, tolerance, image.shape)
-    assert count_crossings([ring for part in found for ring in part.rings]) == 0
+    assert len(crossings([ring for part in found for ring in part.rings])) == 0
     assert [len(part.holes) for part in found] == [len(part.holes) for part in parts]
     for old, new in zip(parts, found, strict=True):
         for one, other in zip(old.rings, new.rings, strict=True):
@@ -87,11 +87,24 @@ def test_resample() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_crossings_as_shapely_sees_them(seed: int) -> None:
     ring = np.random.default_rng(seed).random((6, 2))
-    assert (count_crossings([ring]) == 0) == shapely.is_valid(shapely.Polygon(ring))
+    assert (len(crossings([ring])) == 0) == shapely.is_valid(shapely.Polygon(ring))
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 1 << 21])
+def test_crossings_as_counted_pair_by_pair(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delineate.core.simplify.CHUNK", chunk)
+    rings = [np.random.default_rng(seed).random((9, 2)) for seed in range(4)]
+    edges = [
+        shapely.LineString([a, b])
+        for ring in rings
+        for a, b in zip(ring, np.roll(ring, -1, axis=0), strict=True)
+    ]
+    wanted = sum(a.crosses(b) for k, a in enumerate(edges) for b in edges[:k])
+    assert len(crossings(rings)) == wanted > 0
 
 
 def test_nothing_and_nonsense() -> None:
-    assert simplify([], 1.0) == ([], 0.0) and count_crossings([]) == 0
+    assert simplify([], 1.0) == ([], 0.0) and len(crossings([])) == 0
     with pytest.raises(MaskError, match="tolerance >= 0"):
         simplify_ring([[0, 0], [1, 0], [0, 1]], -1)
     with pytest.raises(MaskError, match="at least 3 points"):

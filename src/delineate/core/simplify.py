@@ -25,12 +25,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import MaskError
 from .polygons import Polygon, validate
+from .runs import ranges
 
 Ring = NDArray[np.float64]
 Ints = NDArray[np.int64]
 GENEROUS = (2.5, 1.8, 1.3)
 """Points are chosen with these multiples of the tolerance first, for shifted edges come that much nearer."""
-CHUNK = 1 << 22
+CHUNK = 1 << 21
+LEAST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def simplify_ring(ring: ArrayLike, tolerance: float, limits: tuple[float, float]
 def simplify(
     parts: Sequence[Polygon], tolerance: float, limits: tuple[float, float] | None = None
 ) -> tuple[list[Polygon], float]:
-    """An object's outlines with fewer points; the tolerance is halved while they would cross.
+    """An object's outlines with fewer points; for those that would cross the tolerance is halved.
 
     Args:
         parts: of one object.
@@ -103,17 +105,27 @@ def simplify(
     Returns:
         The parts, and the bound on the Hausdorff distance of all its outlines in pixels.
     """
-    crossings = None
-    for share in (1.0, 0.5, 0.25, 0.0):
-        found = [[simplify_ring(ring, share * tolerance, limits) for ring in part.rings] for part in parts]
-        rings = [one.ring for part in found for one in part]
-        crossing = count_crossings(rings)
-        if crossing and crossings is None:
-            crossings = count_crossings([ring for part in parts for ring in part.rings])
-        if not crossing or crossing <= (crossings or 0):
-            bound = max((one.bound for part in found for one in part), default=0.0)
-            return [Polygon(part[0].ring, tuple(one.ring for one in part[1:])) for part in found], bound
-    return list(parts), 0.0
+    old = [ring for part in parts for ring in part.rings]
+    new = [simplify_ring(ring, tolerance, limits) for ring in old]
+    share = np.ones(len(old))
+    before: set[int] | None = None
+    while True:  # ends, for an outline that is exact is not looked at again
+        crossing = set(crossings([one.ring for one in new]).ravel().tolist())
+        if crossing and before is None:
+            before = set(crossings(old).ravel().tolist())
+        crossing = {k for k in crossing - (before or set()) if share[k] > 0}
+        if not crossing:
+            break
+        for k in crossing:
+            share[k] = share[k] / 2 if share[k] > LEAST_SHARE else 0
+            new[k] = simplify_ring(old[k], share[k] * tolerance, limits)
+    made: list[Polygon] = []
+    at = 0
+    for part in parts:
+        rings = [one.ring for one in new[at : at + len(part.rings)]]
+        at += len(rings)
+        made.append(Polygon(rings[0], tuple(rings[1:])))
+    return made, max((one.bound for one in new), default=0.0)
 
 
 def resample(ring: Ring, spacing: float) -> Ring:
@@ -130,20 +142,37 @@ def resample(ring: Ring, spacing: float) -> Ring:
     return np.asarray(ring[edge] + (after - ring)[edge] * part[:, None])
 
 
-def count_crossings(rings: Sequence[Ring]) -> int:
-    """How many pairs of edges of the rings cross; those that touch or lie on one another do not."""
+def crossings(rings: Sequence[Ring]) -> Ints:
+    """(P, 2) the rings of each pair of edges that cross; edges that touch or lie on one another do not."""
     if not rings:
-        return 0
+        return np.zeros((0, 2), dtype=np.int64)
+    owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
     begin = np.concatenate(rings)
     end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
-    rows = max(1, CHUNK // len(begin))
-    found = 0
-    for first in range(0, len(begin), rows):
-        a, b = begin[first : first + rows, None], end[first : first + rows, None]
-        one = _side(a, b, begin[None]) * _side(a, b, end[None]) < 0
-        other = _side(begin[None], end[None], a) * _side(begin[None], end[None], b) < 0
-        found += int((one & other).sum())
-    return found // 2
+    left = np.minimum(begin[:, 0], end[:, 0])
+    order = np.argsort(left, kind="stable")
+    begin, end, left, owner = begin[order], end[order], left[order], owner[order]
+    low, high = np.minimum(begin[:, 1], end[:, 1]), np.maximum(begin[:, 1], end[:, 1])
+    # only edges that begin before another one ends, from left to right, can cross it
+    number = (
+        np.searchsorted(left, np.maximum(begin[:, 0], end[:, 0]), side="right") - np.arange(len(left)) - 1
+    )
+    total = np.cumsum(number)
+    first, found = 0, [np.zeros((0, 2), dtype=np.int64)]
+    while first < len(left):
+        before = total[first] - number[first]
+        last = max(first + 1, int(np.searchsorted(total, before + CHUNK, side="right")))
+        some = np.arange(first, last)
+        i = np.repeat(some, number[first:last])
+        j = ranges(some + 1, number[first:last])
+        near = (low[i] < high[j]) & (low[j] < high[i])
+        i, j = i[near], j[near]
+        one = _side(begin[i], end[i], begin[j]) * _side(begin[i], end[i], end[j]) < 0
+        other = _side(begin[j], end[j], begin[i]) * _side(begin[j], end[j], end[i]) < 0
+        both = one & other
+        found.append(np.stack([owner[i[both]], owner[j[both]]], axis=1))
+        first = last
+    return np.concatenate(found)
 
 
 def _side(a: Ring, b: Ring, point: Ring) -> NDArray[np.float64]:
