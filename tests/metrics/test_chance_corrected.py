@@ -9,8 +9,8 @@ from sklearn.metrics import cohen_kappa_score
 from delineate.core.errors import InputError
 from delineate.metrics.chance_corrected import cohen_kappa, coincidences, krippendorff_alpha
 
-# Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011: section A (binary, two observers), B (nominal,
-# two observers), C (nominal, four observers, values missing as 0)
+# Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011: section A (binary, two observers),
+# B (nominal, two observers), C (nominal, four observers, values missing as 0)
 BINARY = [[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]]
 NOMINAL = ["aabbdcccedda", "babbbcccEddd"]
 FOUR = [
