@@ -1,4 +1,4 @@
-"""Groups of images shared out to parts: rare things first, then exchanges; see :mod:`delineate.data.split`."""
+"""Groups of images shared out to parts: rare things first, then exchanges (:mod:`delineate.data.split`)."""
 
 from __future__ import annotations
 
