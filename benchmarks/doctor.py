@@ -1,6 +1,6 @@
 """What `delineate doctor` finds, and how long it takes: faults put into real data, copies, many images.
 
-DELINEATE_DATA=../shared/data python benchmarks/doctor.py faults copies speed many
+DELINEATE_DATA=FOLDER python benchmarks/doctor.py faults copies speed many
 """
 
 from __future__ import annotations
