@@ -53,7 +53,7 @@ def iou(told: dict[str, Any], truth: np.ndarray) -> float:
     return float(Masks.from_rle([told["rle"]]).iou(Masks.from_dense(truth[None]))[0, 0])
 
 
-def finished(page: TestClient, number: int, seconds: float = 120) -> dict[str, Any]:
+def finished(page: TestClient, number: int, seconds: float = 270) -> dict[str, Any]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         job = page.get(f"/api/jobs/{number}").json()
