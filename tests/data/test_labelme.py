@@ -90,7 +90,7 @@ def test_the_tools_own_example(data_dir: Path) -> None:
     data = labelme.read(data_dir / "formats/sahi_coco_utils", skip_invalid=True)
     assert (data.classes.names, [len(s.truth) for s in data]) == (("car", "human"), [7, 5])
     assert any("terrain3.png" in note for note in data.notes)
-    with pytest.raises(DatasetError, match=r"terrain3\.png.*--images"):
+    with pytest.raises(DatasetError, match=r"terrain3\.png.*--image-folder"):
         labelme.read(data_dir / "formats/sahi_coco_utils")
 
 

@@ -11,7 +11,7 @@ EPILOG = """Examples:
 
 delineate agreement ann.json bob.json
 
-delineate agreement ann.json bob.json cleo.json --images-from photos --out agreement.html
+delineate agreement ann.json bob.json cleo.json --image-folder photos --out agreement.html
 
 delineate agreement ann bob cleo --consensus consensus.json --method staple
 
@@ -29,7 +29,9 @@ def agreement_command(
     images: Annotated[
         Path | None,
         typer.Option(
-            "--images-from", "--images", help="Folder of the images, where they do not lie beside the labels."
+            "--image-folder",
+            "--images",
+            help="Folder of the images, where they do not lie beside the labels.",
         ),
     ] = None,
     iou: Annotated[float, typer.Option(help="Overlap from which two outlines show one object.")] = 0.5,

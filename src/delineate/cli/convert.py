@@ -76,7 +76,7 @@ def convert_command(
             source, split=split or None, images=given, skip_invalid=skip_invalid, format=source_format or None
         )
     except DatasetError as error:  # readers name the option as other commands have it
-        raise DatasetError(str(error).replace("`--images`", "`--image-folder`")) from None
+        raise DatasetError(str(error).replace("`--image-folder`", "`--image-folder`")) from None
     _found(data, quiet)
     with bar("images", len(data), quiet) as tick:
         done = write_dataset(

@@ -11,7 +11,7 @@ EPILOG = """Examples:
 
 delineate doctor my-dataset
 
-delineate doctor annotations.json --images photos --all
+delineate doctor annotations.json --image-folder photos --all
 
 delineate doctor my-dataset --fix my-dataset-mended
 
@@ -31,7 +31,11 @@ def doctor_command(
     ],
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the images, where they do not lie beside the annotations."),
+        typer.Option(
+            "--image-folder",
+            "--images",
+            help="Folder of the images, where they do not lie beside the labels.",
+        ),
     ] = None,
     fix: Annotated[
         Path | None,

@@ -58,7 +58,11 @@ def evaluate_command(
     ] = "",
     images: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Folder of a COCO file's images, where they do not lie beside it."),
+        typer.Option(
+            "--image-folder",
+            "--images",
+            help="Folder of the images, where they do not lie beside the labels.",
+        ),
     ] = None,
     by: Annotated[str, typer.Option(help="Scores for each value of this column too, such as modality.")] = "",
     metrics: Annotated[

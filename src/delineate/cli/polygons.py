@@ -37,7 +37,11 @@ def polygons_command(
     split: Annotated[str, typer.Option(help="Only this split, such as val.")] = "",
     image_folder: Annotated[
         Path | None,
-        typer.Option("--images-from", help="Folder of the images, where they do not lie beside the labels."),
+        typer.Option(
+            "--image-folder",
+            "--images",
+            help="Folder of the images, where they do not lie beside the labels.",
+        ),
     ] = None,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries out instead of refusing.")

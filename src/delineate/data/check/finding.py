@@ -85,7 +85,7 @@ _ROWS = (
     # -- faults of files and entries
     Kind("unreadable", "fault", "image that cannot be read", "fetch or save it again", "image left out"),
     Kind("missing-image", "fault", "image file that is not there",
-         "add the file, or name the folder (`--images`)", "entry left out"),
+         "add the file, or name the folder (`--image-folder`)", "entry left out"),
     Kind("invalid", "fault", "label that cannot be read and is left out", "correct the entry",
          "entry left out"),
     Kind("orphan", "fault", "label of an image that is not there", "add the image or remove the label",

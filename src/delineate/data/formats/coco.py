@@ -73,7 +73,7 @@ def image_folder(path: Path, images: str | Path | None, rows: list[Any]) -> Path
         folder = Path(images)
         if not folder.is_dir():
             raise DatasetError(
-                f"{folder}: expected the folder of the images, got no folder; check `--images`"
+                f"{folder}: expected the folder of the images, got no folder; check `--image-folder`"
             )
         return folder
     here = path.parent
@@ -125,7 +125,7 @@ def image_records(
     if missing and not skip_invalid:
         raise DatasetError(
             f"{findings.path}: expected {len(rows)} image files in {folder}, got {len(missing)} missing: "
-            f"{', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}; name their folder: `--images`, "
+            f"{', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}; name their folder: `--image-folder`, "
             "or leave them out with skip_invalid=True (`--skip-invalid`)"
         )
     if missing:

@@ -197,7 +197,7 @@ def _records(
         raise DatasetError(
             f"{file}: expected the video's frames as {file.parent / 'images'}/frame_000000.png and so on, "
             "got none; write them there (ffmpeg -i video.mp4 -start_number 0 images/frame_%06d.png), or name "
-            "their folder: `--images`"
+            "their folder: `--image-folder`"
         )
     search.settle(findings, skip_invalid)
     return records

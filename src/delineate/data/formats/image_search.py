@@ -40,7 +40,7 @@ def relative(name: object, where: str, findings: Findings | None = None) -> str:
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
         raise Bad(
             f"{where}: expected a path inside the dataset, got {show(name)}, which leads outside; "
-            "name the images' folder (`--images`)"
+            "name the images' folder (`--image-folder`)"
         )
     return str(PurePosixPath(name))
 
@@ -62,7 +62,7 @@ class ImageSearch:
         if isinstance(images, str | Path):
             if not Path(images).is_dir():
                 raise DatasetError(
-                    f"{images}: expected the folder of the images, got no folder; check `--images`"
+                    f"{images}: expected the folder of the images, got no folder; check `--image-folder`"
                 )
             self.folders = [Path(images)]
         else:
@@ -116,7 +116,7 @@ class ImageSearch:
         if not skip_invalid:
             raise DatasetError(
                 f"{findings.path}: expected {self.asked} image files in {self.folders[0]}, got "
-                f"{len(self.missing)} missing: {named}; name their folder: `--images`, "
+                f"{len(self.missing)} missing: {named}; name their folder: `--image-folder`, "
                 "or leave them out with skip_invalid=True (`--skip-invalid`)"
             )
         findings.problems.append(f"{len(self.missing)} image files are missing ({named})")

@@ -93,7 +93,7 @@ def rasters(folder: Path, images: Images) -> list[Path]:
     )
     if not found:
         raise DatasetError(
-            f"{root}: expected images that the shapes lie on, got none; name their folder (`--images`)"
+            f"{root}: expected images that the shapes lie on, got none; name their folder (`--image-folder`)"
         )
     return found
 

@@ -149,7 +149,7 @@ def _pictures(content: _Masklets, file: Path, images: Images) -> list[Path]:
             return _taken_out(video, count)
     raise DatasetError(
         f"{file}: expected {name}.mp4 or a folder {name} with its frames beside it, got neither; name the "
-        "folder that has them (`--images`)"
+        "folder that has them (`--image-folder`)"
     )
 
 

@@ -128,7 +128,9 @@ def _stems(folder: Path, suffix: str) -> set[str]:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: expected the folder of the images, got no folder; check `--images`")
+        raise DatasetError(
+            f"{folder}: expected the folder of the images, got no folder; check `--image-folder`"
+        )
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
 
 
