@@ -27,7 +27,7 @@ import delineate as dl
 from delineate.engine.config import parse_recipe
 from delineate.engine.label_queue import look_at, order, pooled
 from delineate.engine.load import Model
-from delineate.engine.train import train
+from delineate.engine.train import INTERRUPTED, train
 from delineate.metrics.cell_matching import CellMatching
 
 LOOKING = 0.05  # confidence of what the queue judges
@@ -51,7 +51,11 @@ def recipe(steps: int, seed: int) -> Any:
 
 def trained(data: Any, steps: int, seed: int) -> Model:
     with tempfile.TemporaryDirectory() as folder:
-        train(recipe(steps, seed), Path(folder) / "run", sources=(data, None), device="cpu", quiet=True)
+        done = train(
+            recipe(steps, seed), Path(folder) / "run", sources=(data, None), device="cpu", quiet=True
+        )
+        if done.reason == INTERRUPTED:
+            raise SystemExit("interrupted: a training that was cut short is no result")
         return dl.load(weights=Path(folder) / "run" / "last.safetensors", device="cpu")
 
 
