@@ -125,8 +125,8 @@ def image_records(
     if missing and not skip_invalid:
         raise DatasetError(
             f"{findings.path}: expected {len(rows)} image files in {folder}, got {len(missing)} missing: "
-            f"{', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}; name their folder: `--image-folder`, "
-            "or leave them out with skip_invalid=True (`--skip-invalid`)"
+            f"{', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}; name their folder "
+            "(`--image-folder`), or leave them out with skip_invalid=True (`--skip-invalid`)"
         )
     if missing:
         findings.problems.append(f"{len(missing)} image files are missing ({', '.join(missing[:3])})")
