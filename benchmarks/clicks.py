@@ -1,7 +1,6 @@
 """Clicks until a mask is good: simulated annotators on DSB2018's validation nuclei, or on other images.
 
 python benchmarks/clicks.py [--data dsb2018] [--split val] [--each 3] [--tools NAME ...]
-python benchmarks/clicks.py --train 30 --out click.safetensors
 
 Needs DELINEATE_DATA (the folder that holds dsb2018/). Of each image ``--each`` objects are drawn (seed 0,
 at least 20 pixels). The next click falls on the pixel deepest inside what is wrong (Sofiiuk et al. 2021), 20
@@ -9,9 +8,7 @@ clicks at most; NoC@85 is the mean number of clicks until an IoU of 0.85, where 
 ``drawing`` among the tools tells what drawing from nothing costs: the fewest corners of a polygon that reach
 the same IoU (Douglas and Peucker, the coarsest tolerance that does). ``first`` lets `nuclei` draw first: an
 object that it has well enough costs nothing, one that it has at an IoU above 0.5 is corrected from there, and
-every false one costs a click to reject.
-``--train`` makes the weights that travel in the package: the trunk of `nuclei`, trained further on the
-training images of dsb2018 (CC0), segmush (CC BY 4.0) and strawberry (MIT).
+every false one costs a click to reject. The weights are trained by `recipes/click.py`.
 """
 
 from __future__ import annotations
@@ -29,10 +26,8 @@ import numpy as np
 import torch
 
 import delineate as dl
-from delineate.engine.click import WEIGHTS, Clicker, load_clicker, look_by_regions, save_clicks
-from delineate.engine.click_training import ClickSamples, ClickSettings, train_clicks
+from delineate.engine.click import WEIGHTS, Clicker, load_clicker, look_by_regions
 from delineate.metrics.clicks import Click, Clicked, click_through
-from delineate.models.click_net import ClickNet
 
 LEAST = 20  # pixels of an object
 MOST = 20  # clicks
@@ -117,32 +112,6 @@ def row(name: str, done: list[Clicked], times: list[float], wanted: float) -> st
     )
 
 
-def train(minutes: float, lr: float, out: Path, start: Path | None) -> None:
-    """The package's click weights."""
-    folder = Path(os.environ["DELINEATE_DATA"])
-    settings = ClickSettings(minutes=minutes, lr=lr, seed=0 if start is None else 1)
-    parts = [
-        (dl.open_dataset(folder / "dsb2018", split="train"), 0.75),
-        (dl.open_dataset(folder / "segmush", split="train")[::4], 0.15),
-        (dl.open_dataset(folder / "strawberry", split="train"), 0.10),
-    ]
-    nuclei: Any = dl.load("nuclei").segmenter
-    net = ClickNet(tuple(nuclei.settings["channels"]))
-    net.take_trunk(nuclei)
-    if start is not None:
-        net.load_state_dict(load_clicker(start).look.net.state_dict())
-        net.requires_grad_(True)
-    begin = time.monotonic()
-    samples = ClickSamples(parts, settings)
-    print(f"{time.monotonic() - begin:.0f} s to read; groups {[len(g) for g in samples.groups]}", flush=True)
-    steps = train_clicks(
-        net, samples, settings, lambda line: print(line, flush=True), lambda so_far: save_clicks(so_far, out)
-    )
-    record = f"{steps} steps of {settings.batch_size} on dsb2018 (CC0), segmush (CC BY 4.0), strawberry (MIT)"
-    save_clicks(net, out, record, "CC-BY-4.0")
-    print(f"wrote {out}: {record}")
-
-
 def extra(options: Any, data: Any, chosen: list[Any], tools: dict[str, Tool]) -> None:
     """What is compared with clicking from nothing."""
     if "drawing" in options.tools:
@@ -167,16 +136,9 @@ def main() -> None:
     parser.add_argument("--wanted", type=float, default=0.85)
     parser.add_argument("--tools", nargs="+", default=["network", "classic", "drawing", "first"])
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--train", type=float, metavar="MINUTES")
-    parser.add_argument("--start", type=Path, help="train on from these weights")
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--out", type=Path, default=Path("click.safetensors"))
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.train:
-        train(options.train, options.lr, options.out, options.start)
-        return
     data = dl.open_dataset(Path(os.environ["DELINEATE_DATA"]) / options.data, split=options.split)
     if options.images:
         data = data.subset(np.linspace(0, len(data) - 1, options.images).astype(int).tolist())
