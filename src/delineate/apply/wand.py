@@ -39,8 +39,8 @@ def wand(pixels: Map, point: tuple[float, float], tolerance: float = 0.1, reach:
     Example:
         >>> image = np.zeros((20, 20, 3), np.float32)
         >>> image[5:15, 4:12] = 0.8
-        >>> int(wand(image, (6.5, 7.5)).sum())
-        80
+        >>> int(wand(image, (6.5, 7.5)).sum())  # of 80: its four corners are rounded
+        76
     """
     height, width = pixels.shape[:2]
     if not (0 <= point[0] < width and 0 <= point[1] < height):

