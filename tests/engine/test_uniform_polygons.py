@@ -76,6 +76,15 @@ def test_spacing(drawn: Path) -> None:
         assert np.hypot(*(np.roll(ring, -1, 0) - ring).T).max() <= 4 + 1e-9
 
 
+@pytest.mark.parametrize("command", ["polygons", "refine"])
+def test_a_folder_gets_the_data_s_own_format(command: str, tmp_path: Path) -> None:
+    crowds, out = tmp_path / "crowds", tmp_path / "even"
+    given = ["--images", "2", "--val", "1", "--size", "40", "--objects", "3", "--quiet"]
+    assert main(["synthesize", str(crowds), *given]) == 0
+    assert main([command, str(crowds), "--out", str(out), "--quiet"]) == 0
+    assert open_dataset(out).format == open_dataset(crowds).format == "COCO"
+
+
 @pytest.mark.parametrize(
     "settings", [{"tolerance": -1.0}, {"tolerance": float("nan")}, {"min_iou": 2.0}, {"spacing": 0.1}]
 )

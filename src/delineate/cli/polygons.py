@@ -33,7 +33,10 @@ def polygons_command(
     min_iou: Annotated[
         float, typer.Option(help="Objects whose masks would overlap less are simplified less.")
     ] = 0.9,
-    to: Annotated[str, typer.Option("--to", help="Format to write. Default: by the ending of --out.")] = "",
+    to: Annotated[
+        str,
+        typer.Option("--to", help="Format. Default: by the ending of --out; of a folder, the data's own."),
+    ] = "",
     split: Annotated[str, typer.Option(help="Only this split, such as val.")] = "",
     image_folder: Annotated[
         Path | None,
@@ -56,15 +59,15 @@ def polygons_command(
     from delineate.engine.convert import target_format
     from delineate.engine.uniform_polygons import UniformPolygons, UniformSettings
 
-    from .written import open_labels, write_to
+    from .written import open_labels, own_format, write_to
 
     settings = UniformSettings(tolerance, spacing, min_iou)
     if out is None:
         raise InputError("polygons: expected --out, got none; see `delineate polygons --help`")
-    single = out.suffix.lower() in target_format(out, to or None).files
+    single = bool(to or out.suffix) and out.suffix.lower() in target_format(out, to or None).files
     found = open_labels(data, split, image_folder, skip_invalid, need_images=not single)
     made = UniformPolygons(found, settings)
-    skipped = write_to(made.data, out, to, quiet, skip_invalid=skip_invalid)
+    skipped = write_to(made.data, out, to or own_format(found, out), quiet, skip_invalid=skip_invalid)
     report = made.report()
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))

@@ -39,7 +39,10 @@ def refine_command(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for pictures of the images that changed most.")
     ] = None,
-    to: Annotated[str, typer.Option("--to", help="Format to write. Default: by the ending of --out.")] = "",
+    to: Annotated[
+        str,
+        typer.Option("--to", help="Format. Default: by the ending of --out; of a folder, the data's own."),
+    ] = "",
     split: Annotated[str, typer.Option(help="Only this split, such as val.")] = "",
     image_folder: Annotated[
         Path | None,
@@ -64,12 +67,13 @@ def refine_command(
     from delineate.engine.refine import Refined
 
     from .messages import say
-    from .written import open_labels, write_to
+    from .written import open_labels, own_format, write_to
 
     settings = RefineSettings(reach, trust)
     if out is None:
         raise InputError("refine: expected --out, got none; see `delineate refine --help`")
-    target_format(out, to or None)  # before a long reading
+    if to or out.suffix:
+        target_format(out, to or None)  # before a long reading
     found = open_labels(data, split, image_folder, skip_invalid)
     segment = None
     if by == "model":
@@ -77,7 +81,7 @@ def refine_command(
 
         segment = load(model).predict
     made = Refined(found, settings, segment)
-    skipped = write_to(made.data, out, to, quiet, skip_invalid=skip_invalid)
+    skipped = write_to(made.data, out, to or own_format(found, out), quiet, skip_invalid=skip_invalid)
     if pictures is not None:
         from delineate.engine.refine_pictures import save_pictures
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from delineate.data.records import Dataset
     from delineate.data.split import Split
 
 EPILOG = r"""Examples:
@@ -73,6 +72,7 @@ def split_command(
     """Share images out to parts: alike in classes and object sizes, groups kept whole, repeatable."""
     from delineate.core.errors import InputError
     from delineate.data.dataset import open_dataset
+    from delineate.data.known_formats import written_as
     from delineate.data.split import groups_of, split, write_csv
 
     from .bars import bar
@@ -111,7 +111,7 @@ def split_command(
         return
     done = found.apply(data, column)
     if folder:
-        write_to(done, out, to or _format_of(done), quiet, images)
+        write_to(done, out, to or written_as(done.format), quiet, images)
     else:
         write_csv(out, done, found.group if together is not None else ())
         if not quiet:
@@ -185,10 +185,3 @@ def _show(found: Split, grouped: bool, alone: int, joined: int) -> None:
         told.append(f"{joined} images look like another one and were kept together")
     for line in told:
         console.print(f"note: {escape(line)}", soft_wrap=True)
-
-
-def _format_of(data: Dataset) -> str:
-    """The name of the dataset's own format; empty where it cannot be written."""
-    from delineate.data.known_formats import FORMATS
-
-    return next((row.name for row in FORMATS.values() if row.title == data.format and row.writes), "")

@@ -38,6 +38,13 @@ def open_labels(
             raise error from None
 
 
+def own_format(data: Dataset, out: Path) -> str:
+    """The format of a folder that nobody named: the data's own; empty for a file, whose ending tells."""
+    from delineate.data.known_formats import written_as
+
+    return "" if out.suffix else written_as(data.format)
+
+
 def write_to(
     data: Dataset,
     out: Path,

@@ -180,3 +180,8 @@ def named(name: str) -> Format:
     if key not in FORMATS:
         raise DatasetError(f"{name!r}: expected a format, one of {', '.join(FORMATS)}; choose one of them")
     return FORMATS[key]
+
+
+def written_as(title: str) -> str:
+    """The name of the format whose title is ``Dataset.format``; empty where it is only read."""
+    return next((row.name for row in FORMATS.values() if row.title == title and row.writes), "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from delineate.core.errors import DatasetError
 from delineate.data.check import Checkup, Finding
 from delineate.data.check.mend import LEFT, mend, write_log
-from delineate.data.known_formats import FORMATS
+from delineate.data.known_formats import written_as
 from delineate.data.place import How
 
 from .convert import Conversion, write_dataset
@@ -65,13 +65,6 @@ def fix(checkup: Checkup, out: str | Path, *, tick: Callable[[], object] = lambd
             )
         seen = any(one.picture is not None for one in checkup.examined)
         how: How = "copy" if seen else "none"  # where there are no images the annotations alone are mended
-        written = write_dataset(mended.data, out, _own_format(checkup), images=how, tick=tick)
+        written = write_dataset(mended.data, out, written_as(checkup.format) or "coco", images=how, tick=tick)
     write_log(out / LOG, mended.log)
     return Fixed(written, mended.log)
-
-
-def _own_format(checkup: Checkup) -> str:
-    for row in FORMATS.values():
-        if row.title == checkup.format and row.writes:
-            return row.name
-    return "coco"
