@@ -237,6 +237,25 @@ def test_mended_and_counted(
     assert (note in data.notes[0] and data.notes[0].startswith("1 × ")) if note else data.notes == ()
 
 
+def test_a_part_in_the_corner_of_another_parts_box_is_no_hole(folder: Path) -> None:
+    hook = [
+        10,
+        10,
+        30,
+        10,
+        30,
+        30,
+        26,
+        30,
+        26,
+        14,
+        10,
+        14,
+    ]  # an L, which leaves its box's lower left corner free
+    other = [12, 20, 12, 28, 20, 28, 20, 20]  # there, and drawn the other way round
+    assert opened(folder, content(segmentation=[hook, other], bbox=[10, 10, 20, 20])).notes == ()
+
+
 @pytest.mark.parametrize(
     "segmentation",
     [[[10, 10, 30, 10, 20, 10]], [[100, 100, 110, 100, 110, 110]], {"size": [40, 60], "counts": [2400]}],

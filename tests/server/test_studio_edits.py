@@ -249,7 +249,7 @@ def test_restore_and_history_outlive_the_server(folder: Path) -> None:
         page = Page(client)
         assert page.content() == before
         past = client.get("/api/images/1/history").json()
-        assert [e["summary"] for e in past] == ["add object", "paint on object", "add object"]
+        assert [e["summary"] for e in past] == ["add cell", "paint on cell", "add cell"]
         page.edit("restore", edit=past[-1]["edit"])
         assert page.content() == after_first
         page.edit("undo")  # of the restore

@@ -196,6 +196,24 @@ def test_the_list_is_cut_searched_and_sorted(tmp_path: Path) -> None:
         assert page.get("/api/images?limit=0").status_code == 422
 
 
+def test_bare_images_have_the_classes_that_are_named(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.zeros((8, 9), np.uint8))
+    for given, known in (
+        ((), ["object"]),
+        (("nucleus",), ["object", "nucleus"]),
+        ((), ["object", "nucleus"]),
+    ):
+        with client(tmp_path, classes=given) as page:
+            assert [c["name"] for c in page.get("/api/project").json()["classes"]] == known
+
+
+def test_classes_named_once_stay_alone(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.zeros((8, 9), np.uint8))
+    for given in (("nucleus", "debris"), ()):
+        with client(tmp_path, classes=given) as page:
+            assert [c["name"] for c in page.get("/api/project").json()["classes"]] == ["nucleus", "debris"]
+
+
 def test_a_dataset_that_grew_keeps_what_was_drawn(tmp_path: Path) -> None:
     def save(names: list[str]) -> None:
         told = {
@@ -266,6 +284,11 @@ def test_what_a_studio_can_be_opened_on(tmp_path: Path) -> None:
     assert open_source(str(images)).names == ["a.png", "b.png"]
     assert open_source(str(images / "a.png")).names == ["a.png"]
     assert open_source(f"{images}/*.png").names == ["a.png", "b.png"]
+    assert open_source(str(images)).classes.names == ("object",)
+    assert open_source(str(images), classes=("nucleus", "debris", "nucleus")).classes.names == (
+        "nucleus",
+        "debris",
+    )
     labels = tmp_path / "set"
     (labels / "images").mkdir(parents=True)
     (labels / "labels").mkdir()

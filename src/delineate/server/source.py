@@ -17,6 +17,11 @@ from delineate.data.synthetic.dataset import is_synthetic
 
 _ANNOTATIONS = (".json", ".xml", ".csv", ".yaml", ".yml", ".geojson", ".gpkg", ".parquet", ".npy", ".roi")
 
+BARE = "images"
+"""The format of images that nobody has labelled."""
+UNNAMED = "object"
+"""The class of their objects where nobody names one."""
+
 
 def open_source(given: str, split: str = "", classes: tuple[str, ...] = ()) -> Dataset:
     """A dataset, or one without any object made of bare images.
@@ -24,7 +29,7 @@ def open_source(given: str, split: str = "", classes: tuple[str, ...] = ()) -> D
     Args:
         given: a dataset of any format, a folder of images, one image, or a pattern such as ``scans/*.tif``.
         split: only this split.
-        classes: names to add to the dataset's own.
+        classes: names to add to the dataset's own; bare images have these alone, or :data:`UNNAMED`.
 
     Raises:
         InputError: nothing there, or nothing that can be read.
@@ -40,9 +45,8 @@ def open_source(given: str, split: str = "", classes: tuple[str, ...] = ()) -> D
             raise DatasetError(
                 f"{given}: expected a dataset with a split {split!r}, got bare images; leave it out"
             )
-        data = _of_images(given)
-    else:
-        data = open_dataset(given, split=split or None, skip_invalid=True)
+        return _of_images(given, tuple(dict.fromkeys(classes)) or (UNNAMED,))
+    data = open_dataset(given, split=split or None, skip_invalid=True)
     known = data.classes
     new = [name for name in dict.fromkeys(classes) if name not in known.names]
     if not new:
@@ -78,7 +82,7 @@ def _bare(path: Path, given: str) -> bool:
     return bool(pictures) and not labels and guess(path) is None
 
 
-def _of_images(given: str) -> Dataset:
+def _of_images(given: str, classes: tuple[str, ...]) -> Dataset:
     paths = find([given])
     path = Path(given)
     source = path if path.exists() else paths[0].parent
@@ -89,7 +93,7 @@ def _of_images(given: str) -> Dataset:
         Record(name, p, number, None, None)
         for number, (name, p) in enumerate(zip(names, paths, strict=True), start=1)
     )
-    return Dataset(records, Labels(("object",)), _nothing, "images", source)
+    return Dataset(records, Labels(classes), _nothing, BARE, source)
 
 
 def _nothing(record: Record, classes: Labels) -> tuple[Instances, tuple[str, ...]]:

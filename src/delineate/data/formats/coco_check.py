@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import cv2
 import numpy as np
 
 from delineate.core.errors import DatasetError, MaskError
@@ -261,7 +262,7 @@ def polygons(parts: list[Any], where: str, findings: Findings) -> tuple[float, f
         if all(_collinear(part) for part in parts):
             return None
         findings.count("self-intersecting polygon filled by the even-odd rule", where)
-    if any(_looks_like_hole(i, boxes, signs) for i in range(1, len(parts))):
+    if any(_looks_like_hole(i, parts, boxes, signs) for i in range(1, len(parts))):
         findings.count(
             "polygon that looks like a hole was filled (COCO joins parts; write holes as RLE)", where
         )
@@ -276,15 +277,26 @@ def _collinear(part: list[float]) -> bool:
     return not (points[:, 0] * far[1] - points[:, 1] * far[0]).any()
 
 
-def _looks_like_hole(index: int, boxes: list[tuple[float, ...]], signs: list[float]) -> bool:
+def _looks_like_hole(
+    index: int, parts: list[Any], boxes: list[tuple[float, ...]], signs: list[float]
+) -> bool:
+    """Whether a polygon lies inside another one that is drawn the other way round."""
     own = boxes[index]
     return any(
         signs[other] * signs[index] < 0
         and all(a <= b for a, b in zip(box[:2], own[:2], strict=True))
         and all(a >= b for a, b in zip(box[2:], own[2:], strict=True))
+        and _inside(parts[index], parts[other])
         for other, box in enumerate(boxes)
         if other != index
     )
+
+
+def _inside(inner: list[float], outer: list[float]) -> bool:
+    """Whether every point of a polygon lies in another one or on its edge."""
+    ring = np.array(outer, dtype=np.float32).reshape(-1, 1, 2)
+    points = np.array(inner, dtype=np.float64).reshape(-1, 2).tolist()
+    return all(cv2.pointPolygonTest(ring, point, False) >= 0 for point in points)
 
 
 def agrees(given: tuple[float, ...], own: tuple[float, ...]) -> bool:

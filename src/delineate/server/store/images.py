@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, sele
 from delineate.core.errors import InputError
 from delineate.data.records import Dataset, Record
 
+from ..source import BARE, UNNAMED
 from .database import tick
 from .history import ConflictError
 from .tables import classes, comments, images, objects, versions
@@ -83,6 +84,8 @@ def _enter_classes(connection: Connection, data: Dataset) -> None:
     known = {row.name: row.dataset_id for row in connection.execute(select(classes))}
     taken = set(known.values())
     labels = data.classes
+    if known and data.format == BARE and labels.names == (UNNAMED,):
+        return  # opened again without a word about classes: those of the first time stay alone
     for index, (name, number) in enumerate(zip(labels.names, labels.ids, strict=True)):
         if name in known:
             continue
