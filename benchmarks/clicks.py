@@ -9,6 +9,11 @@ clicks at most; NoC@85 is the mean number of clicks until an IoU of 0.85, where 
 the same IoU (Douglas and Peucker, the coarsest tolerance that does). ``first`` lets `nuclei` draw first: an
 object that it has well enough costs nothing, one that it has at an IoU above 0.5 is corrected from there, and
 every false one costs a click to reject. The weights are trained by `recipes/click.py`.
+
+Seconds are worked out, not timed: people need 7 s for the four extreme points of an object (Papadopoulos et
+al. 2017, "Extreme clicking for efficient object annotation"), so 1.75 s for a click that must be placed with
+care. A corner of a polygon and a click on an object are both counted as that; the wait for the network's
+answer is added.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ from delineate.metrics.clicks import Click, Clicked, click_through
 
 LEAST = 20  # pixels of an object
 MOST = 20  # clicks
+SECONDS = 7 / 4  # of a person, a click
 Tool = Callable[[np.ndarray, list[Click], dl.Masks | None], dl.Masks]
 
 
@@ -108,7 +114,8 @@ def row(name: str, done: list[Clicked], times: list[float], wanted: float) -> st
     return (
         f"| {name} | {len(done)} | {statistics.mean(counts):.2f} | {statistics.median(counts):g} | "
         f"{100 * failed / len(done):.1f} % | {at[0]:.3f} | {at[1]:.3f} | {at[2]:.3f} | "
-        f"{statistics.median(times):.0f} | {np.percentile(times, 99):.0f} |"
+        f"{statistics.median(times):.0f} | {np.percentile(times, 99):.0f} | "
+        f"{statistics.mean(counts) * (SECONDS + statistics.median(times) / 1000):.1f} |"
     )
 
 
@@ -116,13 +123,16 @@ def extra(options: Any, data: Any, chosen: list[Any], tools: dict[str, Tool]) ->
     """What is compared with clicking from nothing."""
     if "drawing" in options.tools:
         counts = [corners(truth, options.wanted) for _, truth, _ in chosen]
-        print(f"drawing from nothing: {statistics.mean(counts):.2f} corners a polygon, "
-              f"median {statistics.median(counts):g}\n")  # fmt: skip
+        print(
+            f"drawing from nothing: {statistics.mean(counts):.2f} corners a polygon, "
+            f"median {statistics.median(counts):g}, {SECONDS * statistics.mean(counts):.1f} s\n"
+        )
     if "first" in options.tools:
         after, false = drawn_first(tools["network"], data, options.each, options.wanted)
         free = sum(n == 0 for n in after) / len(after)
         print(f"nuclei draws first: {statistics.mean(after):.2f} clicks an object, "
-              f"{100 * free:.0f} % need none; {false:.3f} false ones for each true one\n")  # fmt: skip
+              f"{100 * free:.0f} % need none; {false:.3f} false ones for each true one; "
+              f"{SECONDS * (statistics.mean(after) + false):.1f} s\n")  # fmt: skip
 
 
 def main() -> None:
@@ -151,8 +161,10 @@ def main() -> None:
     print(f"{datetime.date.today()}, torch {torch.__version__}, {options.data} {options.split}, "
           f"{len(chosen)} objects, IoU {options.wanted}\n")  # fmt: skip
     extra(options, data, chosen, tools)
-    print("| tool | objects | NoC | median | failed | IoU after 1 | 2 | 3 | CPU ms a click | 99 % below |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| tool | objects | NoC | median | failed | IoU after 1 | 2 | 3 | CPU ms a click | 99 % below | s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name, tool in tools.items():
         results = [(clicked(tool, image, truth, options.wanted), group) for image, truth, group in chosen]
         parts = {"": results} | {
