@@ -1,0 +1,35 @@
+"""Which track goes with which detection: the pairs of largest total similarity."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+def assign(similarity: Floats, least: float) -> tuple[Index, Index]:
+    """One-to-one pairs of rows and columns.
+
+    Maximises the sum of ``similarity - least`` over the pairs (the assignment problem: Kuhn, "The Hungarian
+    Method", Naval Research Logistics 2, 1955): a pair at or below ``least`` is worth nothing and never made.
+
+    Args:
+        similarity: (T, N); -inf where a pair is out of the question.
+        least: similarity that a pair must be above.
+
+    Returns:
+        rows (P,) ascending and columns (P,).
+
+    Example:
+        >>> [a.tolist() for a in assign(np.array([[0.9, 0.8], [0.8, 0.1]]), 0.3)]
+        [[0, 1], [1, 0]]
+    """
+    worth = np.maximum(np.nan_to_num(similarity, nan=-np.inf, neginf=-np.inf) - least, 0)
+    rows, columns = np.flatnonzero(worth.any(axis=1)), np.flatnonzero(worth.any(axis=0))
+    worth = worth[np.ix_(rows, columns)]
+    r, c = linear_sum_assignment(worth, maximize=True)
+    made = worth[r, c] > 0
+    return rows[r[made]], columns[c[made]]

@@ -1,0 +1,110 @@
+"""The tracks that are alive: one row each, in columns, so that hundreds go on together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.core import runs as run
+from delineate.core.instances import Instances
+from delineate.core.masks import Masks
+
+from .kalman import Floats, Index, Kalman
+from .motion import Motion
+
+COLUMNS = ("ids", "labels", "seen", "anchor", "hits", "streak", "missing", "confirmed", "last_index")
+
+
+class Tracks:
+    """T tracks.
+
+    Attributes:
+        motion: what the filter follows.
+        kalman: the T filters, predicted to the present frame.
+        ids: (T,) int64, 0 for a track that is not confirmed.
+        labels: (T,) int64 classes.
+        seen: (T, 4) boxes as last detected.
+        anchor: (T, 4) boxes of the filter when last detected; masks move along from here.
+        masks: T masks as last detected, empty where there was only a box.
+        hits: (T,) detections so far.
+        streak: (T,) detections in the last frames without a gap.
+        missing: (T,) frames (of the usual interval) since the last detection; 0 when just seen.
+        confirmed: (T,) bool.
+        last_index: (T,) int64, the detection that it was in the last frame, -1 for none.
+    """
+
+    def __init__(self, motion: Motion, size: tuple[int, int]) -> None:
+        """No tracks yet, on frames of ``size`` (height, width)."""
+        self.motion, self.kalman = motion, Kalman()
+        self.masks = Masks.empty(size)
+        self.ids, self.labels, self.hits, self.streak, self.last_index = (
+            np.zeros(0, dtype=np.int64) for _ in range(5)
+        )
+        self.seen, self.anchor = np.zeros((0, 4)), np.zeros((0, 4))
+        self.missing = np.zeros(0)
+        self.confirmed = np.zeros(0, dtype=np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def boxes(self) -> Floats:
+        """(T, 4) where the tracks are expected, or were corrected to once they were met."""
+        return self.motion.boxes(self.kalman.value)
+
+    def predict(self, dt: float) -> None:
+        """Go on by ``dt`` frames."""
+        self.kalman.predict(dt, *self.motion.step(self.kalman.value))
+        self.missing = self.missing + dt
+
+    def add(self, found: Instances, index: Index) -> Index:
+        """New tracks of some detections; their rows."""
+        value = self.motion.measure(found.boxes[index])
+        self.kalman.add(value, *self.motion.begin(value))
+        count = len(index)
+        none = np.zeros(count, dtype=np.int64)
+        fresh = {
+            "ids": none,
+            "labels": found.labels[index],
+            "seen": found.boxes[index].astype(np.float64),
+            "anchor": self.motion.boxes(value),
+            "hits": none + 1,
+            "streak": none + 1,
+            "missing": np.zeros(count),
+            "confirmed": np.zeros(count, dtype=np.bool_),
+            "last_index": index,
+        }
+        for name in COLUMNS:
+            setattr(self, name, np.concatenate((getattr(self, name), fresh[name])))
+        self.masks = Masks.concatenate((self.masks, masks_of(found)[index]))
+        return np.arange(len(self) - count, len(self))
+
+    def meet(self, rows: Index, found: Instances, index: Index) -> None:
+        """Take in that these tracks (distinct) are these detections."""
+        value = self.motion.measure(found.boxes[index])
+        self.kalman.update(rows, value, self.motion.noise(value))
+        self.seen[rows] = found.boxes[index]
+        self.anchor[rows] = self.motion.boxes(self.kalman.value[rows])
+        self.streak[rows] = np.where(self.last_index[rows] >= 0, self.streak[rows] + 1, 1)
+        self.hits[rows] += 1
+        self.missing[rows] = 0
+        order = np.arange(len(self))
+        order[rows] = len(self) + np.arange(len(rows))
+        self.masks = Masks.concatenate((self.masks, masks_of(found)[index]))[order]
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all but these."""
+        if rows.all():
+            return
+        self.kalman.keep(rows)
+        for name in COLUMNS:
+            setattr(self, name, getattr(self, name)[rows])
+        self.masks = self.masks[rows]
+
+
+def masks_of(found: Instances) -> Masks:
+    """The masks, or empty ones where only boxes are known."""
+    if found.masks is not None:
+        return found.masks
+    none = np.zeros(0, dtype=np.int64)
+    return Masks(found.size, run.pack(none, none, none, none, count=len(found)))
