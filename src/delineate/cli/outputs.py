@@ -20,7 +20,7 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.data.images import ImageFile, write_label_tiff, write_png
 from delineate.engine.atomic import write_atomically
-from delineate.measure import summary, table
+from delineate.measurements import summary, table
 
 from .messages import LOG
 
@@ -77,7 +77,7 @@ class Outputs:
             found: its objects.
 
         Returns:
-            ``files``: path by kind; ``summary``: the line of :func:`delineate.measure.summary`.
+            ``files``: path by kind; ``summary``: the line of :func:`delineate.measurements.summary`.
         """
         if self.kinds:
             self.make_folder()

@@ -83,7 +83,7 @@ def predict_command(
 ) -> None:
     """Find, outline, count and measure the objects in images."""
     from delineate.core.errors import InputError
-    from delineate.measure.units import check_pixel_size
+    from delineate.measurements.units import check_pixel_size
 
     from .outputs import Outputs, parse_kinds
     from .segments import SegmentOutputs, kinds_of, parse_task

@@ -205,8 +205,8 @@ class Instances:
     def to_table(
         self, image: ArrayLike | None = None, pixel_size: float | None = None, unit: str = "µm"
     ) -> pd.DataFrame:
-        """One row per object: class, score, box, area, shape, intensity; see ``delineate.measure``."""
-        from delineate.measure.table import table
+        """One row per object: class, score, box, area, shape, intensity; see ``delineate.measurements``."""
+        from delineate.measurements.table import table
 
         return table(self, image=image, pixel_size=pixel_size, unit=unit)
 

@@ -17,7 +17,7 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
-from delineate.measure import summary, table
+from delineate.measurements import summary, table
 
 SHARED = (
     "area",

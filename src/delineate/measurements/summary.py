@@ -13,7 +13,7 @@ MEANS = ("area", "equivalent_diameter_area", "circularity", "sphericity", "score
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Sum a table of :func:`delineate.measure.table` up to one row.
+    """Sum a table of :func:`delineate.measurements.table` up to one row.
 
     Args:
         table: the objects of one image; its ``attrs`` give the image size and the pixel size.
@@ -29,7 +29,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
     Example:
         >>> from delineate.core.instances import Instances
-        >>> from delineate.measure import table
+        >>> from delineate.measurements import table
         >>> summary(table(Instances.empty((100, 100))))[["count", "coverage"]].values.tolist()
         [[0.0, 0.0]]
     """
