@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.core.instances import Instances
 
 from .layout import Floats, Ints, Layout, SceneSettings, arrange, joined, nearness
 from .paint import Style, paint, style
@@ -122,6 +123,13 @@ class Video(Sequence[Scene]):
         here = everything.take(present)
         found = cover(here, self.settings.size)
         return present, here, found, *front_to_back(found, 0, 1)
+
+    def truth(self, t: int) -> tuple[Instances, Floats]:
+        """The truth of frame t without painting it, and which part (N,) of each object shows."""
+        present, here, found, labels, shown = self._frame(t)
+        truth = visible_truth(labels, here.take(shown), present[shown] + 1)
+        assert truth.masks is not None
+        return truth, truth.masks.area / np.maximum(found.masks().area[shown], 1)
 
     def states(self, t: int) -> tuple[Ints, Ints, Ints]:
         """Every object in the picture of frame t, hidden ones too, front to back.
