@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .association import assign
+from .merged import split_merged
 from .motion import CentreSize
 from .round import Round
 from .stepwise import Life, Step, Stepwise
@@ -24,6 +25,7 @@ class MasksSettings(Life):
         weak_overlap: the same for weak detections in the second stage.
         mask_weight: share of the mask IoU in the similarity, in 0..1; the rest is the box IoU's.
         by_class: whether a track keeps its class.
+        split_merged: whether a mask over two or more tracks is cut into parts by their shapes.
     """
 
     high: float = 0.5
@@ -32,6 +34,7 @@ class MasksSettings(Life):
     weak_overlap: float = 0.4
     mask_weight: float = 0.7
     by_class: bool = True
+    split_merged: bool = True
 
 
 class MasksTracker(Stepwise):
@@ -46,7 +49,8 @@ class MasksTracker(Stepwise):
         super().__init__(self._steps(), self.settings, CentreSize())
 
     def _steps(self) -> list[Step]:
-        return [self.strong, self.weak, self.unconfirmed]
+        first = [split_merged] if self.settings.split_merged else []
+        return [*first, self.strong, self.weak, self.unconfirmed]
 
     def similarity(self, play: Round) -> NDArray[np.float64]:
         """(T, N) similarity in 0..1, -inf where the classes differ."""

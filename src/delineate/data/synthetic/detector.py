@@ -235,8 +235,8 @@ def _redrawn(mask: Masks, jitter: float, rng: np.random.Generator) -> tuple[NDAr
     pixels = np.pad(crop, PAD).astype(np.uint8)
     inside = cv2.distanceTransform(pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     outside = cv2.distanceTransform(1 - pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    noise = cv2.GaussianBlur(rng.standard_normal(pixels.shape), (0, 0), COARSE)
-    noise *= jitter * 2 * sqrt(np.pi) * COARSE  # the blur leaves 1 / (2 sqrt(pi) sigma) of the deviation
+    strong = rng.standard_normal(pixels.shape) * (jitter * 2 * sqrt(np.pi) * COARSE)
+    noise = cv2.GaussianBlur(strong, (0, 0), COARSE)  # leaves 1 / (2 sqrt(pi) sigma) of the deviation
     grown = np.where(pixels > 0, inside - 0.5, 0.5 - outside) > np.clip(noise, -PAD, PAD)
     number, parts, sizes, _ = cv2.connectedComponentsWithStats(grown.astype(np.uint8), connectivity=4)
     if number > 2:
