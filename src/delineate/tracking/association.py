@@ -33,3 +33,24 @@ def assign(similarity: Floats, least: float) -> tuple[Index, Index]:
     r, c = linear_sum_assignment(worth, maximize=True)
     made = worth[r, c] > 0
     return rows[r[made]], columns[c[made]]
+
+
+def assign_all(similarity: Floats, allowed: NDArray[np.bool_], least: float) -> tuple[Index, Index]:
+    """One-to-one pairs as SORT makes them: the best assignment first, then pairs below ``least`` are undone.
+
+    Unlike :func:`assign`, a poor pair may be part of the best sum and take a detection from a good one.
+
+    Args:
+        similarity: (T, N).
+        allowed: (T, N) bool, pairs that may be made.
+        least: similarity that a pair must have.
+
+    Returns:
+        rows (P,) ascending and columns (P,).
+    """
+    rows, columns = np.flatnonzero(allowed.any(axis=1)), np.flatnonzero(allowed.any(axis=0))
+    table = np.where(allowed, similarity, 0)[np.ix_(rows, columns)]
+    r, c = linear_sum_assignment(table, maximize=True)
+    rows, columns = rows[r], columns[c]
+    made = allowed[rows, columns] & (similarity[rows, columns] >= least)
+    return rows[made], columns[made]

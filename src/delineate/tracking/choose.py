@@ -13,6 +13,10 @@ from .tracked import Tracker
 
 PLACES = {
     "masks": ("masks_tracker", "MasksTracker", "MasksSettings"),
+    "cells": ("cells", "CellsTracker", "CellsSettings"),
+    "sort": ("sort", "Sort", "SortSettings"),
+    "bytetrack": ("bytetrack", "ByteTrack", "ByteTrackSettings"),
+    "ocsort": ("ocsort", "OcSort", "OcSortSettings"),
 }
 TRACKERS = tuple(PLACES)
 """Names of the trackers, the one for most uses first."""

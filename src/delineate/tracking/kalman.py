@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
+NAMES = ("value", "speed", "var", "cov", "speed_var")
 
 
 class Kalman:
@@ -47,13 +48,30 @@ class Kalman:
         """K more filters at rest: value, its variance and that of the unknown speed, (K, 4) each."""
         still = np.zeros_like(value)
         fresh = (value, still, var, still, speed_var)
-        for name, rows in zip(("value", "speed", "var", "cov", "speed_var"), fresh, strict=True):
+        for name, rows in zip(NAMES, fresh, strict=True):
             setattr(self, name, np.concatenate((getattr(self, name), rows)))
 
     def keep(self, rows: NDArray[np.bool_] | Index) -> None:
         """Forget all but these filters."""
-        for name in ("value", "speed", "var", "cov", "speed_var"):
+        for name in NAMES:
             setattr(self, name, getattr(self, name)[rows])
+
+    @property
+    def state(self) -> Floats:
+        """(T, 5, 4) everything that is known, for :meth:`restore`."""
+        return np.stack((self.value, self.speed, self.var, self.cov, self.speed_var), axis=1)
+
+    def restore(self, rows: Index, state: Floats) -> None:
+        """Set some filters back to a state (K, 5, 4) that they were in."""
+        for k, name in enumerate(NAMES):
+            getattr(self, name)[rows] = state[:, k]
+
+    def taken(self, rows: Index) -> Kalman:
+        """A copy of some filters."""
+        some = Kalman()
+        for name in NAMES:
+            setattr(some, name, getattr(self, name)[rows])
+        return some
 
     def predict(self, dt: float, noise: Floats, speed_noise: Floats) -> None:
         """Go on by ``dt`` frames.

@@ -123,6 +123,13 @@ class Round:
         """(T, N) bool."""
         return np.asarray(self.tracks.labels[:, None] == self.found.labels)
 
+    def allowed(
+        self, rows: NDArray[np.bool_], columns: NDArray[np.bool_], by_class: bool = True
+    ) -> NDArray[np.bool_]:
+        """(T, N) bool: pairs of these tracks (T,) and detections (N,), of one class if ``by_class``."""
+        pairs = rows[:, None] & columns
+        return pairs & self.same_class if by_class else pairs
+
     def _once(self, name: str, make: Any) -> Any:
         if name not in self._known:
             self._known[name] = make()

@@ -28,19 +28,24 @@ class Life:
 
     Attributes:
         begin: score from which a detection that no track claims begins one.
-        confirm: detections in a row until a track is told of and has an id; in a video's first frame at once.
+        confirm: detections in a row until a track is told of and has an id.
+        at_once: frames from the video's beginning in which a new track is told of at once.
         patience: frames (of the usual interval) for which a track may be missing before it ends.
+        patience_new: the same for a track that is not confirmed.
         interval: seconds between frames as usual, where times are given; None: the median so far.
     """
 
     begin: float = 0.6
     confirm: int = 2
+    at_once: int = 1
     patience: float = 30
+    patience_new: float = 0
     interval: float | None = None
 
     def __post_init__(self) -> None:
-        at_least = (("begin", self.begin, 0), ("confirm", self.confirm, 1), ("patience", self.patience, 0))
-        for name, value, least in at_least:
+        at_least = {"begin": 0, "confirm": 1, "at_once": 0, "patience": 0, "patience_new": 0}
+        for name, least in at_least.items():
+            value = getattr(self, name)
             if not value >= least:
                 raise InputError(f"tracker, {name}: expected {least} or more, got {value}; correct it")
         if self.interval is not None and not self.interval > 0:
@@ -122,7 +127,7 @@ class Stepwise:
         born = tracks.add(play.found, columns)
         tracks.last_index = np.concatenate((play.of_track, columns))
         fresh = (tracks.streak >= life.confirm) & (tracks.last_index >= 0)
-        fresh[born] |= (parents >= 0) | (self._number == 0)
+        fresh[born] |= (parents >= 0) | (self._number < life.at_once)
         given = self._number_new(tracks, np.flatnonzero(fresh & ~tracks.confirmed))
         family = {
             int(tracks.ids[child]): int(tracks.ids[parent])
@@ -145,8 +150,8 @@ class Stepwise:
     def _bury(self, play: Round, given: Index) -> tuple[int, ...]:
         """Forget what was missing for too long, or never confirmed; ids that had been given."""
         tracks = play.tracks
-        gone = tracks.missing > self.life.patience
-        gone |= ~tracks.confirmed & (tracks.last_index < 0)
+        life = self.life
+        gone = tracks.missing > np.where(tracks.confirmed, life.patience, life.patience_new)
         gone[sorted(play.ending)] = True
         ended = tuple(sorted(int(i) for i in tracks.ids[gone] if i))
         tracks.keep(~gone)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,18 @@ from delineate.core.masks import Masks
 from .kalman import Floats, Index, Kalman
 from .motion import Motion
 
-COLUMNS = ("ids", "labels", "seen", "anchor", "hits", "streak", "missing", "confirmed", "last_index")
+COLUMNS = (
+    "serial",
+    "ids",
+    "labels",
+    "seen",
+    "sighted",
+    "hits",
+    "streak",
+    "missing",
+    "confirmed",
+    "last_index",
+)
 
 
 class Tracks:
@@ -21,28 +34,33 @@ class Tracks:
     Attributes:
         motion: what the filter follows.
         kalman: the T filters, predicted to the present frame.
+        serial: (T,) int64, a number for each track from its first detection on, never used again.
         ids: (T,) int64, 0 for a track that is not confirmed.
         labels: (T,) int64 classes.
         seen: (T, 4) boxes as last detected.
-        anchor: (T, 4) boxes of the filter when last detected; masks move along from here.
+        sighted: (T, 5, 4) the filters' states when last detected.
         masks: T masks as last detected, empty where there was only a box.
         hits: (T,) detections so far.
         streak: (T,) detections in the last frames without a gap.
         missing: (T,) frames (of the usual interval) since the last detection; 0 when just seen.
         confirmed: (T,) bool.
         last_index: (T,) int64, the detection that it was in the last frame, -1 for none.
+        own: columns of a tracker's own, see :meth:`column`.
     """
 
     def __init__(self, motion: Motion, size: tuple[int, int]) -> None:
         """No tracks yet, on frames of ``size`` (height, width)."""
         self.motion, self.kalman = motion, Kalman()
         self.masks = Masks.empty(size)
-        self.ids, self.labels, self.hits, self.streak, self.last_index = (
-            np.zeros(0, dtype=np.int64) for _ in range(5)
+        self.serial, self.ids, self.labels, self.hits, self.streak, self.last_index = (
+            np.zeros(0, dtype=np.int64) for _ in range(6)
         )
-        self.seen, self.anchor = np.zeros((0, 4)), np.zeros((0, 4))
+        self.seen, self.sighted = np.zeros((0, 4)), np.zeros((0, 5, 4))
         self.missing = np.zeros(0)
         self.confirmed = np.zeros(0, dtype=np.bool_)
+        self.own: dict[str, NDArray[Any]] = {}
+        self._fills: dict[str, float] = {}
+        self._born = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,8 +70,24 @@ class Tracks:
         """(T, 4) where the tracks are expected, or were corrected to once they were met."""
         return self.motion.boxes(self.kalman.value)
 
+    @property
+    def anchor(self) -> Floats:
+        """(T, 4) boxes of the filter when last detected; masks move along from here."""
+        return self.motion.boxes(self.sighted[:, 0])
+
+    def column(self, name: str, shape: tuple[int, ...] = (), fill: float = 0.0) -> NDArray[Any]:
+        """A float column of rows of ``shape`` of a tracker's own, made when first asked for.
+
+        It lives and dies with the tracks; a new track begins with ``fill``.
+        """
+        if name not in self.own:
+            self.own[name] = np.full((len(self), *shape), fill)
+            self._fills[name] = fill
+        return self.own[name]
+
     def predict(self, dt: float) -> None:
         """Go on by ``dt`` frames."""
+        self.kalman.speed = self.motion.settled(self.kalman.value, self.kalman.speed, self.last_index < 0)
         self.kalman.predict(dt, *self.motion.step(self.kalman.value))
         self.missing = self.missing + dt
 
@@ -64,10 +98,11 @@ class Tracks:
         count = len(index)
         none = np.zeros(count, dtype=np.int64)
         fresh = {
+            "serial": self._born + np.arange(count),
             "ids": none,
             "labels": found.labels[index],
             "seen": found.boxes[index].astype(np.float64),
-            "anchor": self.motion.boxes(value),
+            "sighted": self.kalman.state[len(self) :],
             "hits": none + 1,
             "streak": none + 1,
             "missing": np.zeros(count),
@@ -76,7 +111,11 @@ class Tracks:
         }
         for name in COLUMNS:
             setattr(self, name, np.concatenate((getattr(self, name), fresh[name])))
+        for name, column in self.own.items():
+            more = np.full((count, *column.shape[1:]), self._fills[name])
+            self.own[name] = np.concatenate((column, more))
         self.masks = Masks.concatenate((self.masks, masks_of(found)[index]))
+        self._born += count
         return np.arange(len(self) - count, len(self))
 
     def meet(self, rows: Index, found: Instances, index: Index) -> None:
@@ -84,7 +123,7 @@ class Tracks:
         value = self.motion.measure(found.boxes[index])
         self.kalman.update(rows, value, self.motion.noise(value))
         self.seen[rows] = found.boxes[index]
-        self.anchor[rows] = self.motion.boxes(self.kalman.value[rows])
+        self.sighted[rows] = self.kalman.state[rows]
         self.streak[rows] = np.where(self.last_index[rows] >= 0, self.streak[rows] + 1, 1)
         self.hits[rows] += 1
         self.missing[rows] = 0
@@ -99,6 +138,7 @@ class Tracks:
         self.kalman.keep(rows)
         for name in COLUMNS:
             setattr(self, name, getattr(self, name)[rows])
+        self.own = {name: column[rows] for name, column in self.own.items()}
         self.masks = self.masks[rows]
 
 
