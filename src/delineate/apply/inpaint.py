@@ -153,8 +153,8 @@ def camera_step(before: NDArray[np.uint8], after: NDArray[np.uint8], free: Bools
         free: (H, W) bool, pixels of ``before`` that belong to the background.
 
     Returns:
-        3 x 3, from pixels of ``before`` to ``after``; the unit matrix where the camera stands or too little is
-        seen of the background.
+        3 x 3, from pixels of ``before`` to ``after``; the unit matrix where the camera stands or too little
+        is seen of the background.
     """
     still = np.eye(3)
     corners: Any = cv2.goodFeaturesToTrack(before, 300, 0.01, 6, mask=free.astype(np.uint8))
