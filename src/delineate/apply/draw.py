@@ -79,7 +79,7 @@ def overlay(instances: Instances, image: ArrayLike | None = None) -> Image.Image
     tints = colors(instances)
     thickness = 1 if min(instances.size) < 700 else 2
     if instances.masks is not None:
-        _draw_masks(canvas, instances.masks, tints, thickness)
+        draw_masks(canvas, instances.masks, tints, thickness)
     picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
     if instances.masks is None:
@@ -91,7 +91,8 @@ def overlay(instances: Instances, image: ArrayLike | None = None) -> Image.Image
     return picture
 
 
-def _draw_masks(canvas: Pixels, masks: Masks, tints: Pixels, thickness: int) -> None:
+def draw_masks(canvas: Pixels, masks: Masks, tints: Pixels, thickness: int) -> None:
+    """Outlines and washes of N masks in their colours, (N, 3), drawn into ``canvas`` (H, W, 3)."""
     area = masks.area
     order = np.argsort(-area, kind="stable")  # small ones on top
     labels = masks.to_label_image(order)

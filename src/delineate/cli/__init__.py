@@ -40,7 +40,11 @@ from .studio import EPILOG as STUDIO_EPILOG
 from .studio import studio_command
 from .synthesize import EPILOG as SYNTHESIZE_EPILOG
 from .synthesize import synthesize_command
+from .track import EPILOG as TRACK_EPILOG
+from .track import track_command
 from .train import train
+from .trajectories import EPILOG as TRAJECTORIES_EPILOG
+from .trajectories import trajectories_command
 from .view import EPILOG as VIEW_EPILOG
 from .view import view_command
 
@@ -71,6 +75,7 @@ app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_comm
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
 app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)
+app.command("track", epilog=TRACK_EPILOG, no_args_is_help=True)(track_command)
 app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=True)(evaluate_tracks_command)
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("convert", epilog=CONVERT_EPILOG, no_args_is_help=True)(convert_command)
@@ -80,6 +85,7 @@ app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthe
 app.command("agreement", epilog=AGREEMENT_EPILOG, no_args_is_help=True)(agreement_command)
 app.command("polygons", epilog=POLYGONS_EPILOG, no_args_is_help=True)(polygons_command)
 app.command("refine", epilog=REFINE_EPILOG, no_args_is_help=True)(refine_command)
+app.command("trajectories", epilog=TRAJECTORIES_EPILOG, no_args_is_help=True)(trajectories_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
-from array import array
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from delineate import __version__
 from delineate.apply.draw import overlay
 from delineate.core.errors import InputError
-from delineate.core.instances import Instances
 from delineate.data.video import VideoWriter, frames
-from delineate.engine.video import Found, predict_video
+from delineate.engine.frames_file import FramesFile
+from delineate.engine.video import predict_video
 
 from .outputs import VIDEO_ENDINGS, Outputs
 
@@ -115,47 +112,3 @@ class Clip:
             f"{self.source}: {self.done} frame{'s'[: self.done != 1]}, {self.counts.total()} objects on "
             f"{self.size[1]} x {self.size[0]} ({seconds:.1f} s, {self.done / seconds:.1f} frames/s)"
         )
-
-
-class FramesFile:
-    """A COCO file whose annotations are written as the frames come, so that none is held.
-
-    Its images are the frames, ``{"id", "file_name", "frame", "time", "width", "height"}`` each.
-    """
-
-    def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
-        self._file: IO[str]
-        self._number = 0
-        self._frames, self._times = array("q"), array("d")
-        self._last: Instances | None = None
-
-    def __enter__(self) -> FramesFile:
-        self._file = self.path.open("w", encoding="ascii")
-        info = _text({"description": f"predictions in {self.name}", "version": f"delineate {__version__}"})
-        self._file.write(f'{{"info":{info},"annotations":[')
-        return self
-
-    def add(self, found: Found) -> None:
-        """The objects of the next frame."""
-        self._frames.append(found.number)
-        self._times.append(found.time)
-        self._last = found.instances[:0]
-        for line in found.instances.to_coco(image_id=len(self._frames), first_id=self._number + 1):
-            self._file.write((",\n" if self._number else "\n") + _text(line))
-            self._number += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._file.write('\n],"images":[')
-        height, width = self._last.size if self._last is not None else (0, 0)
-        for i, (frame, seconds) in enumerate(zip(self._frames, self._times, strict=True), 1):
-            record = {"id": i, "file_name": f"{self.name}#{frame}", "frame": frame, "time": round(seconds, 6)}
-            self._file.write((",\n" if i > 1 else "\n") + _text(record | {"width": width, "height": height}))
-        classes = self._last.classes if self._last is not None else None
-        pairs = zip(classes.ids, classes.names, strict=True) if classes is not None else ()
-        self._file.write(f'\n],"categories":{_text([{"id": i, "name": n} for i, n in pairs])}}}\n')
-        self._file.close()
-
-
-def _text(record: Any) -> str:
-    return json.dumps(record, separators=(",", ":"), allow_nan=False)

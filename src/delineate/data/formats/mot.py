@@ -33,7 +33,11 @@ _LARGEST = 2**31 - 1
 
 
 def read(
-    path: str | Path, truth: bool = False, name: str | None = None, info: str | Path | None = None
+    path: str | Path,
+    truth: bool = False,
+    name: str | None = None,
+    info: str | Path | None = None,
+    detections: bool = False,
 ) -> TrackSequence:
     """A text file of one sequence.
 
@@ -42,6 +46,7 @@ def read(
         truth: whether it is the truth, where the seventh number says what is judged and the eighth the class.
         name: of the sequence; default the file's, or the folder's above ``gt/gt.txt``.
         info: ``seqinfo.ini``; default two folders up, where it is there.
+        detections: whether the id -1, of boxes without a track, is taken too.
 
     Raises:
         DatasetError: the file cannot be read, or is not well formed.
@@ -53,7 +58,7 @@ def read(
             f"{path}: expected at least 8 numbers in a line of the truth, got {rows.shape[1]}; "
             "is this a file of results?"
         )
-    _check(rows, path, truth)
+    _check(rows, path, truth, -1 if detections else 0)
     info = Path(info) if info is not None else path.parent.parent / "seqinfo.ini"
     length, size = _seqinfo(info) if info.is_file() else (None, None)
     rows = rows[np.argsort(rows[:, 0], kind="stable")]  # the order of the file stays within a frame
@@ -99,14 +104,14 @@ def _table(path: Path) -> NDArray[np.float64]:
     return rows
 
 
-def _check(rows: NDArray[np.float64], path: Path, truth: bool) -> None:
+def _check(rows: NDArray[np.float64], path: Path, truth: bool, least: int) -> None:
     """Whole frame numbers and ids, finite boxes, known classes."""
     classes = rows[:, 7] if rows.shape[1] > 7 else np.full(len(rows), -1.0)
     known = np.isin(classes, (*CLASSES.ids, -1)) if truth else np.isin(classes, (1, -1))
     checks = (
         (np.isfinite(rows[:, :7]).all(axis=1), "finite numbers"),
         (_whole(rows[:, 0], 0), "a whole frame number >= 0"),
-        (_whole(rows[:, 1], 0), "the id of a track, a whole number >= 0 (-1 is for detections)"),
+        (_whole(rows[:, 1], least), "the id of a track, a whole number >= 0 (-1 is for detections)"),
         ((rows[:, 4:6] >= 0).all(axis=1), "a width and height >= 0"),
         (known, "a class 1 to 13" if truth else "class 1 or -1: only pedestrians are judged"),
     )
