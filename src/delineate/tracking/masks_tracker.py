@@ -7,11 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.core.errors import InputError
+
+from .appearance_memory import AppearanceMemory
 from .association import assign
+from .camera import STILL, Camera
+from .kalman import Floats
 from .merged import split_merged
 from .motion import CentreSize
 from .round import Round
 from .stepwise import Life, Step, Stepwise
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -21,9 +28,15 @@ class MasksSettings(Life):
     Attributes:
         high: score from which a detection is strong and takes part in the first stage.
         low: score below which a detection is not looked at.
-        overlap: similarity (mask IoU joined with box IoU) that a pair of the first stage must be above.
+        overlap: similarity (of masks, boxes and looks) that a pair of the first stage must be above.
         weak_overlap: the same for weak detections in the second stage.
-        mask_weight: share of the mask IoU in the similarity, in 0..1; the rest is the box IoU's.
+        mask_weight: share of the masks in the similarity, in 0..1; the rest is the box IoU's.
+        hidden_weight: share, within the masks', of the IoU that forgives what other detections hide.
+        looks_weight: what looks add to the similarity at most, or take away; needs features.
+        camera: whether the camera's motion is taken out; needs frames.
+        again: probability by looks from which a lost track is taken up again out of reach of its mask.
+        reach: how far from where it is expected a lost track may be taken up again, in diagonals of its box.
+        views: looks of the past that are remembered of each track.
         by_class: whether a track keeps its class.
         split_merged: whether a mask over two or more tracks is cut into parts by their shapes.
     """
@@ -33,12 +46,32 @@ class MasksSettings(Life):
     overlap: float = 0.2
     weak_overlap: float = 0.4
     mask_weight: float = 0.7
+    hidden_weight: float = 0.5
+    looks_weight: float = 0.2
+    camera: bool = True
+    again: float = 0.7
+    reach: float = 2.0
+    views: int = 4
     by_class: bool = True
     split_merged: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shares = ("high", "low", "overlap", "weak_overlap", "mask_weight", "hidden_weight", "looks_weight")
+        for name in (*shares, "again"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"tracker, {name}: expected 0 to 1, got {getattr(self, name)}; correct it")
+        if not 1 <= self.views <= 100:
+            raise InputError(f"tracker, views: expected 1 to 100, got {self.views}; correct it")
 
 
 class MasksTracker(Stepwise):
     """Follows masks.
+
+    A track's last mask is moved and stretched as its Kalman filter says (and the camera moves) and compared
+    with the detections' masks; box IoU and, where features are given, looks join in one similarity. Strong
+    detections come first, weak ones second (ByteTrack: Zhang et al., ECCV 2022), then tracks that are not
+    confirmed, and at last those that were lost, which are known again by their looks.
 
     Args:
         settings: a sentence each in :class:`MasksSettings`.
@@ -47,21 +80,36 @@ class MasksTracker(Stepwise):
     def __init__(self, settings: MasksSettings | None = None) -> None:
         self.settings = settings or MasksSettings()
         super().__init__(self._steps(), self.settings, CentreSize())
+        self._camera = Camera()
+        self._memory = AppearanceMemory(self.settings.views)
 
     def _steps(self) -> list[Step]:
         first = [split_merged] if self.settings.split_merged else []
-        return [*first, self.strong, self.weak, self.unconfirmed]
+        return [self.prepare, *first, self.strong, self.weak, self.unconfirmed, self.again, self.learn]
 
-    def similarity(self, play: Round) -> NDArray[np.float64]:
-        """(T, N) similarity in 0..1, -inf where the classes differ."""
-        weight = self.settings.mask_weight
-        joint = weight * play.mask_iou + (1 - weight) * play.box_iou
-        return np.where(play.same_class, joint, -np.inf) if self.settings.by_class else joint
+    def similarity(self, play: Round) -> Floats:
+        """(T, N) similarity of tracks and detections, about 0..1."""
+        s = self.settings
+        joint = (1 - s.mask_weight) * play.box_iou
+        if s.mask_weight:
+            masks = (1 - s.hidden_weight) * play.mask_iou + s.hidden_weight * play.seen_iou
+            joint = joint + s.mask_weight * masks
+        if s.looks_weight and play.features is not None:
+            joint = joint + s.looks_weight * (2 * self._memory.likeness(play) - 1)
+        return np.asarray(joint)
 
-    def _pair(self, play: Round, rows: NDArray[np.bool_], columns: NDArray[np.bool_], least: float) -> None:
+    def _pair(self, play: Round, rows: Bools, columns: Bools, least: float) -> None:
         if rows.any() and columns.any():
-            allowed = np.where(rows[:, None] & columns, self.similarity(play), -np.inf)
-            play.pair(*assign(allowed, least))
+            allowed = play.allowed(rows, columns, self.settings.by_class)
+            play.pair(*assign(np.where(allowed, self.similarity(play), -np.inf), least))
+
+    def prepare(self, play: Round) -> None:
+        """Take out the camera's motion; remember looks."""
+        self._memory.begin(play, self.settings.high)
+        if self.settings.camera:
+            motion = self._camera.step(play.frame, play.found)
+            if motion is not STILL:
+                play.tracks.warp(motion)
 
     def strong(self, play: Round) -> None:
         """Confirmed tracks with strong detections."""
@@ -82,3 +130,25 @@ class MasksTracker(Stepwise):
         s = self.settings
         strong = play.free_found & (play.found.scores >= s.high)
         self._pair(play, play.free_tracks & ~play.tracks.confirmed, strong, s.overlap)
+
+    def again(self, play: Round) -> None:
+        """Lost tracks with detections that would begin one, by their looks and within reach."""
+        s, tracks = self.settings, play.tracks
+        rows = np.flatnonzero(play.free_tracks & tracks.confirmed & (tracks.last_index < 0))
+        columns = play.free_found & (play.found.scores >= max(s.high, s.begin))
+        if play.features is None or not len(rows) or not columns.any():
+            return
+        likeness = self._memory.likeness(play, rows)
+        expected, found = play.boxes[rows], play.found.boxes.astype(np.float64)
+        way = (found[None, :, :2] + found[None, :, 2:] - expected[:, None, :2] - expected[:, None, 2:]) / 2
+        far = np.linalg.norm(expected[:, 2:] - expected[:, :2], axis=1)[:, None] * s.reach
+        near = 1 - np.linalg.norm(way, axis=2) / np.maximum(far, 1e-9)
+        allowed = (
+            play.allowed(play.free_tracks, columns, s.by_class)[rows] & (near > 0) & (likeness > s.again)
+        )
+        paired, to = assign(np.where(allowed, likeness + 0.1 * near, -np.inf), s.again)
+        play.pair(rows[paired], to)
+
+    def learn(self, play: Round) -> None:
+        """What looks tell here is learned from the pairs that the masks make sure."""
+        self._memory.learn(play, self.settings.high)

@@ -75,13 +75,15 @@ class Tracks:
         """(T, 4) boxes of the filter when last detected; masks move along from here."""
         return self.motion.boxes(self.sighted[:, 0])
 
-    def column(self, name: str, shape: tuple[int, ...] = (), fill: float = 0.0) -> NDArray[Any]:
-        """A float column of rows of ``shape`` of a tracker's own, made when first asked for.
+    def column(
+        self, name: str, shape: tuple[int, ...] = (), fill: float = 0.0, dtype: Any = np.float64
+    ) -> NDArray[Any]:
+        """A column of rows of ``shape`` of a tracker's own, made when first asked for.
 
         It lives and dies with the tracks; a new track begins with ``fill``.
         """
         if name not in self.own:
-            self.own[name] = np.full((len(self), *shape), fill)
+            self.own[name] = np.full((len(self), *shape), fill, dtype=dtype)
             self._fills[name] = fill
         return self.own[name]
 
@@ -90,6 +92,21 @@ class Tracks:
         self.kalman.speed = self.motion.settled(self.kalman.value, self.kalman.speed, self.last_index < 0)
         self.kalman.predict(dt, *self.motion.step(self.kalman.value))
         self.missing = self.missing + dt
+
+    def warp(self, motion: Floats) -> None:
+        """Move all with the camera.
+
+        Args:
+            motion: (2, 3); a point x lies at ``motion[:, :2] @ x + motion[:, 2]`` now. Boxes stay upright:
+                they are moved and scaled, not turned.
+        """
+        turn, scale = motion[:, :2], float(np.sqrt(max(np.linalg.det(motion[:, :2]), 1e-9)))
+        k = self.kalman
+        k.value = self.motion.measure(_warped(self.boxes, motion, scale))
+        k.speed[:, :2] = k.speed[:, :2] @ turn.T
+        for name in ("var", "cov", "speed_var"):
+            getattr(k, name)[:, :2] *= scale * scale
+        self.seen = _warped(self.seen, motion, scale)
 
     def add(self, found: Instances, index: Index) -> Index:
         """New tracks of some detections; their rows."""
@@ -112,7 +129,7 @@ class Tracks:
         for name in COLUMNS:
             setattr(self, name, np.concatenate((getattr(self, name), fresh[name])))
         for name, column in self.own.items():
-            more = np.full((count, *column.shape[1:]), self._fills[name])
+            more = np.full((count, *column.shape[1:]), self._fills[name], dtype=column.dtype)
             self.own[name] = np.concatenate((column, more))
         self.masks = Masks.concatenate((self.masks, masks_of(found)[index]))
         self._born += count
@@ -140,6 +157,12 @@ class Tracks:
             setattr(self, name, getattr(self, name)[rows])
         self.own = {name: column[rows] for name, column in self.own.items()}
         self.masks = self.masks[rows]
+
+
+def _warped(boxes: Floats, motion: Floats, scale: float) -> Floats:
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ motion[:, :2].T + motion[:, 2]
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+    return np.concatenate((centre - half, centre + half), axis=1)
 
 
 def masks_of(found: Instances) -> Masks:
