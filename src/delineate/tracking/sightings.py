@@ -1,0 +1,259 @@
+"""Where objects with identities were seen, frame by frame: their feet, collected into tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+
+from .ground import Ground
+from .participants import participants
+from .smooth import TrackBatch
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+BATCH = 20_000  # steps of tracks that run side by side, which bounds the memory
+CUT = 4.0  # how much less is known where the picture's edge cuts an object
+
+
+@dataclass(frozen=True)
+class Foot:
+    """How foot points are found.
+
+    Attributes:
+        across: standard deviation as a share of the box's width.
+        down: standard deviation as a share of the box's height.
+        least: standard deviation of the smallest object, in pixels.
+    """
+
+    across: float = 0.03
+    down: float = 0.02
+    least: float = 0.7
+
+
+def feet(objects: Instances, settings: Foot | None = None) -> tuple[Floats, Floats]:
+    """Where objects stand: the lowest point of each, below its middle.
+
+    The middle is that of the mask's pixels for what is taller than wide, else that of the box.
+
+    Args:
+        objects: N objects.
+        settings: how sure it is.
+
+    Returns:
+        (N, 2) xy in pixels, and (N, 2) standard deviations; larger ones where the picture's edge cuts.
+
+    Example:
+        >>> feet(Instances((100, 100), boxes=[[10, 20, 30, 60]]))[0].tolist()
+        [[20.0, 60.0]]
+    """
+    settings = settings or Foot()
+    boxes = objects.boxes.astype(np.float64)
+    size = boxes[:, 2:] - boxes[:, :2]
+    points = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
+    if objects.masks is not None and len(objects):
+        runs = objects.masks.runs
+        owner = np.repeat(np.arange(len(objects)), np.diff(runs.offsets))
+        length = runs.length.astype(np.float64)
+        area = np.bincount(owner, length, len(objects))
+        middle = np.bincount(owner, length * (runs.x + 0.5), len(objects)) / np.maximum(area, 1)
+        tall = (size[:, 1] > size[:, 0]) & (area > 0)
+        points[:, 0] = np.where(tall, middle, points[:, 0])
+    spread = np.maximum(settings.least, size * (settings.across, settings.down))
+    height, width = objects.size
+    beside = (boxes[:, 0] <= 0) | (boxes[:, 2] >= width)
+    below = boxes[:, 3] >= height
+    spread[:, 0] = np.where(beside, CUT * spread[:, 0] + size[:, 0] / 4, spread[:, 0])
+    spread[:, 1] = np.where(below, CUT * spread[:, 1] + size[:, 1] / 4, spread[:, 1])
+    return points, spread
+
+
+@dataclass(eq=False)
+class Seen:
+    """All sightings of a video; give frames in the order of their times, empty ones too.
+
+    Attributes:
+        classes: of the objects.
+        foot: how foot points are found.
+    """
+
+    classes: Labels
+    foot: Foot = field(default_factory=Foot)
+    _numbers: list[int] = field(default_factory=list, repr=False)
+    _times: list[float] = field(default_factory=list, repr=False)
+    _parts: list[tuple[NDArray[np.float64], ...]] = field(default_factory=list, repr=False)
+
+    def add(self, number: int, time: float, objects: Instances) -> None:
+        """Adds a frame.
+
+        Args:
+            number: of the frame.
+            time: seconds.
+            objects: with ``ids``; crowd regions are left out.
+
+        Raises:
+            InputError: no ids, other classes, or a time that is not after the one before.
+        """
+        if self._times and not time > self._times[-1]:
+            raise InputError(
+                f"frame {number}: expected a time after {self._times[-1]:g} s, got {time:g} s; "
+                "give frames in order"
+            )
+        if objects.ids is None and len(objects):
+            raise InputError(f"frame {number}: expected ids of tracks, got none; track the objects first")
+        if objects.classes != self.classes:
+            raise InputError(f"frame {number}: expected the classes {self.classes.names}, got others")
+        keep = _once(objects)
+        chosen = objects[keep]
+        points, spread = feet(chosen, self.foot)
+        ids = np.zeros(0, np.int64) if chosen.ids is None else chosen.ids
+        frame = np.full(len(chosen), len(self._times), np.float64)
+        self._numbers.append(int(number))
+        self._times.append(float(time))
+        numbers = (ids.astype(np.float64), frame, chosen.labels.astype(np.float64), chosen.scores)
+        self._parts.append((np.column_stack(numbers), points, spread, chosen.boxes.astype(np.float64)))
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    @property
+    def numbers(self) -> Ints:
+        """(F,) the frames' numbers."""
+        return np.array(self._numbers, np.int64)
+
+    @property
+    def times(self) -> Floats:
+        """(F,) seconds."""
+        return np.array(self._times, np.float64)
+
+    def table(self) -> Table:
+        """All sightings, sorted by track and time."""
+        if not self._parts:
+            no, none = np.zeros(0, np.int64), np.zeros((0, 4))
+            return Table(no, no, no, np.zeros(0), none[:, :2], none[:, :2], none)
+        head, points, spread, boxes = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        order = np.lexsort((head[:, 1], head[:, 0]))
+        track, frame, label = (head[order, k].astype(np.int64) for k in (0, 1, 2))
+        label = _usual(track, label, head[order, 3])
+        return Table(track, frame, label, head[order, 3], points[order], spread[order], boxes[order])
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """S sightings by track and time.
+
+    Attributes:
+        track: (S,) ids.
+        frame: (S,) places of the frames among all frames.
+        label: (S,) the class that its track has for the most part.
+        score: (S,).
+        foot: (S, 2) pixels.
+        spread: (S, 2) their standard deviations.
+        boxes: (S, 4) xyxy pixels.
+    """
+
+    track: Ints
+    frame: Ints
+    label: Ints
+    score: Floats
+    foot: Floats
+    spread: Floats
+    boxes: Floats
+
+    def starts(self) -> Ints:
+        """(K + 1,) where each track's sightings begin, and S."""
+        first = np.flatnonzero(np.diff(self.track, prepend=np.nan))
+        return np.append(first, len(self.track)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """N tracks side by side.
+
+    Attributes:
+        steps: what the filters take.
+        frame: (T, N) place of the frame of each step.
+        at: (T, N) the sighting of the table at each step, or -1.
+        length: (N,) how many steps each has.
+    """
+
+    steps: TrackBatch
+    frame: Ints
+    at: Ints
+    length: Ints
+
+
+def batches(table: Table, times: Floats, classes: Labels, ground: Ground | None) -> Iterator[Batch]:
+    """The tracks, those of like length side by side; places are metres with a ground, else pixels.
+
+    Where a track's foot is above the horizon it is not seen; a track that is never seen is left out.
+    """
+    places, cov = table.foot, np.zeros((len(table.track), 2, 2))
+    cov[:, 0, 0], cov[:, 1, 1] = table.spread[:, 0] ** 2, table.spread[:, 1] ** 2
+    if ground is not None:
+        places, cov = ground.to_ground(table.foot), ground.covariance(table.foot, table.spread)
+    usable = np.atleast_1d(np.isfinite(places).all(axis=1) & np.isfinite(cov).all(axis=(1, 2)))
+    starts = table.starts()
+    tracks = [np.flatnonzero(usable[a:b]) + a for a, b in pairwise(starts.tolist())]
+    tracks = [track for track in tracks if len(track)]
+    tracks.sort(key=lambda track: int(table.frame[track[-1]] - table.frame[track[0]]))
+    group: list[Ints] = []
+    for track in tracks:
+        length = int(table.frame[track[-1]] - table.frame[track[0]]) + 1
+        if group and length * (len(group) + 1) > BATCH:
+            yield _batch(group, table, places, cov, times, classes, ground)
+            group = []
+        group.append(track)
+    if group:
+        yield _batch(group, table, places, cov, times, classes, ground)
+
+
+def _batch(
+    tracks: list[Ints], table: Table, places: Floats, cov: Floats, times: Floats, classes: Labels,
+    ground: Ground | None,
+) -> Batch:  # fmt: skip
+    first = np.array([table.frame[track[0]] for track in tracks])
+    length = np.array([table.frame[track[-1]] for track in tracks]) - first + 1
+    step = np.arange(length.max())[:, None]
+    frame = first + np.minimum(step, length - 1)
+    at = np.full(frame.shape, -1)
+    for n, track in enumerate(tracks):
+        at[table.frame[track] - first[n], n] = track
+    kinds = [participants(classes)[int(table.label[track[0]])] for track in tracks]
+    unit = np.ones(len(tracks))
+    if ground is None:
+        tall = [float(np.median(table.boxes[track, 3] - table.boxes[track, 1])) for track in tracks]
+        unit = np.array([max(h, 1.0) / kind.height for h, kind in zip(tall, kinds, strict=True)])
+    steps = TrackBatch(
+        times[frame], places[at], cov[at], at >= 0,
+        np.array([kind.acceleration for kind in kinds]), np.array([kind.turning for kind in kinds]), unit,
+    )  # fmt: skip
+    return Batch(steps, frame, at, length)
+
+
+def _once(objects: Instances) -> Ints:
+    """Without crowd regions; where an id stands twice its surest object."""
+    if objects.ids is None:
+        return np.zeros(0, np.int64)
+    order = np.argsort(-objects.scores, kind="stable")
+    order = order[~objects.crowd[order]]
+    _, first = np.unique(objects.ids[order], return_index=True)
+    return np.sort(order[first])
+
+
+def _usual(track: Ints, label: Ints, score: Floats) -> Ints:
+    """(S,) the class for which the scores of each track add up to most."""
+    if not len(track):
+        return label
+    _, which = np.unique(track, return_inverse=True)
+    votes = np.zeros((int(which.max()) + 1, int(label.max()) + 1))
+    np.add.at(votes, (which, label), score + 1e-9)
+    found: Ints = votes.argmax(axis=1)[which].astype(np.int64)
+    return found
