@@ -14,6 +14,7 @@ from delineate.core.instances import Instances
 from .hull import convex_measures
 from .intensity import STATISTICS, intensities
 from .moments import ellipse, moments
+from .parts import part_counts
 from .perimeter import euler_numbers, perimeters
 from .runs import Runs
 from .units import add_physical, check_pixel_size, pixel_units
@@ -28,11 +29,15 @@ SHAPE = (
     "axis_major_length",
     "axis_minor_length",
     "feret_diameter_max",
+    "feret_diameter_min",
     "eccentricity",
     "orientation",
     "extent",
     "solidity",
+    "convexity",
     "euler_number",
+    "parts",
+    "holes",
     "circularity",
     "sphericity",
 )
@@ -56,12 +61,15 @@ def table(
     - ``area``, ``area_convex``, ``perimeter``, ``equivalent_diameter_area``, ``axis_major_length``,
       ``axis_minor_length``, ``feret_diameter_max``: in pixels; ``orientation`` in radians;
       ``eccentricity``, ``extent``, ``solidity`` in 0..1; ``euler_number`` (1: one part without holes);
+    - ``feret_diameter_min``, smallest distance of two parallel lines around the object, in pixels;
+      ``convexity``, the hull's perimeter through the pixels' centres over the perimeter, cut to 0..1 (NaN
+      where P below is 0); ``parts``, of pixels that touch by edges or corners, and ``holes``;
     - ``circularity`` = 4 pi A / P^2 and ``sphericity`` = 2 sqrt(pi A) / P (PyRadiomics' ``shape2D``), both
       in 0..1. P is the pixel perimeter, which is short for tiny objects: raw values above 1 (about one
       nucleus in a hundred) are cut to 1; objects of one or two pixels have P = 0 and get NaN;
     - ``touches_border``: the object reaches the image's edge and may be cut by it;
-    - with ``image``: ``intensity_mean``, ``_median``, ``_min``, ``_max``, ``_std``, with ``-0``, ``-1``, ..
-      per channel when there are several.
+    - with ``image``: ``intensity_mean``, ``_median``, ``_min``, ``_max``, ``_std``, ``_sum``, and percentiles
+      ``_p5``, ``_p25``, ``_p75``, ``_p95``, with ``-0``, ``-1``, .. per channel when there are several.
 
     With ``pixel_size`` every column in pixels is followed at the table's end by one in physical units,
     named for the unit in plain letters: ``area_um2``, ``perimeter_um``, ``centroid-0_um``. Pixel columns
@@ -153,23 +161,28 @@ def _measure(runs: Runs) -> dict[str, NDArray[Any]]:
     area = moment.area.astype(np.float64)
     axes = ellipse(moment)
     perimeter = perimeters(runs)
-    area_convex, feret = convex_measures(runs)
+    convex = convex_measures(runs)
+    euler, parts = euler_numbers(runs), part_counts(runs)
     bbox = runs.bbox
     known = np.where(perimeter > 0, perimeter, np.nan)
     return {
         "centroid-0": moment.centroid[:, 0],
         "centroid-1": moment.centroid[:, 1],
-        "area_convex": area_convex,
+        "area_convex": convex.area,
         "perimeter": perimeter,
         "equivalent_diameter_area": np.sqrt(4 * area / np.pi),
         "axis_major_length": axes.major,
         "axis_minor_length": axes.minor,
-        "feret_diameter_max": feret,
+        "feret_diameter_max": convex.feret_max,
+        "feret_diameter_min": convex.feret_min,
         "eccentricity": axes.eccentricity,
         "orientation": axes.orientation,
         "extent": area / ((bbox[:, 2] - bbox[:, 0]) * (bbox[:, 3] - bbox[:, 1])),
-        "solidity": area / area_convex,
-        "euler_number": euler_numbers(runs),
+        "solidity": area / convex.area,
+        "convexity": np.minimum(convex.perimeter / known, 1.0),
+        "euler_number": euler,
+        "parts": parts,
+        "holes": parts - euler,
         "circularity": np.minimum(4 * np.pi * area / known**2, 1.0),
         "sphericity": np.minimum(2 * np.sqrt(np.pi * area) / known, 1.0),
     }

@@ -17,6 +17,7 @@ LENGTHS = (
     "axis_major_length",
     "axis_minor_length",
     "feret_diameter_max",
+    "feret_diameter_min",
 )
 AREAS = ("area", "area_convex")
 
