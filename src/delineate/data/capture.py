@@ -21,6 +21,7 @@ from delineate.core.errors import InputError
 
 from .capture_source import CaptureSettings, CaptureSource, capture_source, is_live
 from .capture_stream import Seen, Stream
+from .newest import Newest
 from .video import Frame, frames
 
 LATE = 1.0  # seconds behind its own clock after which a file's clock is set anew
@@ -48,18 +49,12 @@ class Capture:
         source: its kind, and its name for messages.
         rate: frames per second that it says it has; None where it does not say.
         size: (height, width) of a camera or stream; of a file None.
-        arrived: frames that came so far.
-        dropped: frames that were replaced by a newer one before anybody asked for them.
     """
 
     def __init__(self, source: CaptureSource, settings: CaptureSettings) -> None:
         self.source, self.settings = source, settings
-        self.arrived = self.dropped = 0
         self._left = threading.Event()  # nobody reads any more
-        self._change = threading.Condition()
-        self._newest: Seen | None = None
-        self._over = self._wanted = False
-        self._error: BaseException | None = None
+        self._newest: Newest[Seen] = Newest(settings.every)
         self._thread = threading.Thread(target=self._work, name="capture", daemon=True)
         if source.kind == "file":
             self._stream, self._frames = None, frames(source.url, max_pixels=settings.max_pixels)
@@ -69,6 +64,16 @@ class Capture:
             self._stream = Stream(source, settings, self._left)
             self.rate, self.size = self._stream.rate, self._stream.size
             self._thread.start()  # at once: what is live does not wait
+
+    @property
+    def arrived(self) -> int:
+        """How many frames came so far."""
+        return self._newest.put_in
+
+    @property
+    def dropped(self) -> int:
+        """How many frames were replaced by a newer one before anybody asked for them."""
+        return self._newest.dropped
 
     @property
     def reconnects(self) -> int:
@@ -89,8 +94,7 @@ class Capture:
     def close(self) -> None:
         """Lets go of the source. A call while a frame is waited for ends the waiting."""
         self._left.set()
-        with self._change:
-            self._change.notify_all()
+        self._newest.end(drop=True)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(self.settings.timeout + 1)
 
@@ -103,44 +107,23 @@ class Capture:
         try:
             if not self._thread.ident:
                 self._thread.start()
-            while (seen := self._take()) is not None:
+            while (seen := self._newest.take()) is not None:
                 yield Captured(seen.number, seen.time, seen.pixels(), seen.taken)
         finally:
             self.close()
-        if self._error is not None:
-            raise self._error
-
-    def _take(self) -> Seen | None:
-        """Waits for a frame that is newer; None at the end."""
-        with self._change:
-            self._wanted = True
-            self._change.wait_for(lambda: self._newest is not None or self._over or self._left.is_set())
-            seen, self._newest = self._newest, None
-            self._change.notify_all()
-            return seen if not self._left.is_set() else None
-
-    def _put(self, seen: Seen) -> None:
-        with self._change:
-            if self.settings.every:
-                self._change.wait_for(lambda: self._newest is None or self._left.is_set())
-            elif self._newest is not None and self._wanted:
-                self.dropped += 1
-            self._newest, self.arrived = seen, self.arrived + 1
-            self._change.notify_all()
 
     def _work(self) -> None:
+        failed: BaseException | None = None
         try:
             if self._stream is not None:
                 for seen in self._stream:
-                    self._put(seen)
+                    self._newest.put(seen)
             else:
                 self._play()
         except BaseException as error:
-            self._error = error
+            failed = error
         finally:
-            with self._change:
-                self._over = True
-                self._change.notify_all()
+            self._newest.end(failed)
 
     def _play(self) -> None:
         """The file's frames, each when its time has come."""
@@ -155,7 +138,9 @@ class Capture:
                     begin = self._wait(begin, seconds)
                     if self._left.is_set():
                         return
-                    self._put(Seen(number, ended + seconds, time.monotonic(), partial(_same, frame.pixels)))
+                    self._newest.put(
+                        Seen(number, ended + seconds, time.monotonic(), partial(_same, frame.pixels))
+                    )
                     number += 1
             if not self.settings.loop or first is None:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import dataclass, field
@@ -131,12 +132,13 @@ def _stream(text: str, settings: CaptureSettings) -> CaptureSource:
         raise InputError(
             f"{shown}: expected an address of {', '.join(SCHEMES)}, got {scheme or 'none'}; give one of them"
         )
-    options = {"protocol_whitelist": PROTOCOLS, "fflags": "nobuffer", "flags": "low_delay"}
+    options = {"protocol_whitelist": PROTOCOLS, "fflags": "nobuffer"}
     options |= {"analyzeduration": "1000000"}  # microseconds that FFmpeg looks before the first frame
     if scheme in ("rtsp", "rtsps"):
         options |= {"rtsp_transport": settings.transport, "max_delay": "500000"}
         if settings.listen:
-            options["rtsp_flags"] = "listen"
+            wait = math.ceil(max(settings.timeout, settings.patience))
+            options |= {"rtsp_flags": "listen", "listen_timeout": str(wait)}
     elif settings.listen:
         raise InputError(f"{shown}: expected an rtsp address to listen at, got {scheme}; leave listen out")
     return CaptureSource("stream", shown, text, options=options)
