@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .video import _av, _opened
+from .video import _av, _opened, started
 
 COPIED: dict[str, frozenset[str]] = {
     "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}),
@@ -17,6 +17,7 @@ COPIED: dict[str, frozenset[str]] = {
     "webm": frozenset({"opus", "vorbis"}),
 }
 ENCODED = {"mp4": ("aac", 0), "mov": ("aac", 0), "webm": ("libopus", 48_000)}  # encoder, sampling rate or 0
+TOGETHER = 0.1  # seconds: less is an encoder's delay
 AHEAD = 0.5  # seconds that the sound is written ahead of the pictures
 
 
@@ -25,7 +26,7 @@ class Sound:
 
     Args:
         source: the file.
-        start: seconds on the file's own clock that become 0.
+        start: seconds from the start of the file that become 0.
 
     Attributes:
         note: what became of it, in words; empty where it was copied or there is none.
@@ -46,6 +47,7 @@ class Sound:
         av = _av(self.source)
         self._context = _opened(self.source)
         source, _ = self._context.__enter__()
+        self.start += started(source)  # from here on by the file's own clock
         if not source.streams.audio:
             return
         self._from = source.streams.audio[0]
@@ -107,6 +109,23 @@ class Sound:
                     continue
                 frame.pts = round(max(0.0, begin) / float(frame.time_base))
             file.mux(self._to.encode(frame))
+
+
+def late(source: str | Path) -> tuple[float, float]:
+    """When a video's pictures begin on the file's own clock, and how long its sound has then been heard.
+
+    Returns:
+        seconds, and seconds: 0 where both begin together, give or take a tenth.
+    """
+    with _opened(Path(source)) as (file, stream):
+        if stream.start_time is None:
+            return 0.0, 0.0
+        begin = float(stream.start_time * stream.time_base)
+        starts = [
+            float(a.start_time * a.time_base) for a in file.streams.audio[:1] if a.start_time is not None
+        ]
+    ahead = begin - min(starts, default=begin)
+    return begin, ahead if ahead > TOGETHER else 0.0
 
 
 def _whole(av: Any, file: Any, stream: Any) -> Iterator[Any]:

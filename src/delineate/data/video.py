@@ -6,7 +6,7 @@ decoder: no playlists, no addresses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,6 +24,7 @@ from .find import find
 from .images import read
 from .limits import MAX_PIXELS
 from .sniff import foreign, sniff
+from .video_seek import Start, start_at
 
 # First bytes -> FFmpeg's name of the container.
 CONTAINERS: tuple[tuple[bytes, str], ...] = (
@@ -38,6 +39,8 @@ CONTAINERS: tuple[tuple[bytes, str], ...] = (
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv")
 FOLDER_RATE = 25.0  # frames per second of a folder, which does not say
 TICKS = 90_000  # a second, in written files
+PASSED_OVER = 2.0  # seconds at a video's start that are decoded rather than passed over
+STEP = 1e-3  # seconds between two frames at least, where a file gives both the same time
 
 Pixels = NDArray[np.uint8]
 
@@ -48,7 +51,7 @@ class Frame:
 
     Attributes:
         number: its place in the source, from 0; damaged frames keep theirs.
-        time: seconds from the start of the source.
+        time: seconds from the start of the source; it rises from frame to frame.
         pixels: (H, W, 3) uint8 RGB of a file, upright; of a folder whatever its images hold.
     """
 
@@ -98,9 +101,19 @@ class Frames:
     short: bool = False
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.select(0.0, lambda number, time: True)
+
+    def select(self, begin: float, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:
+        """Some of the frames; the pixels of the others are not looked at.
+
+        Args:
+            begin: seconds; a video's parts that end before are passed over without decoding them.
+            wanted: told the number and time of each frame from ``begin`` on (and maybe of some before it),
+                in order.
+        """
         self.damaged.clear()
         self.short = False
-        return self._images() if self.source.is_dir() else self._decoded()
+        return self._images(begin, wanted) if self.source.is_dir() else self._decoded(begin, wanted)
 
     def notes(self) -> str:
         """What was lost, in words; empty where nothing was."""
@@ -112,8 +125,10 @@ class Frames:
             parts.append(f"the file ends before its {self.count} frames")
         return "; ".join(parts)
 
-    def _images(self) -> Iterator[Frame]:
+    def _images(self, begin: float, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:
         for index, path in enumerate(find([self.source])):
+            if index / self.rate < begin or not wanted(index, index / self.rate):
+                continue
             try:
                 pixels = read(path, max_pixels=self.max_pixels).pixels
             except InputError:
@@ -121,11 +136,15 @@ class Frames:
                 continue
             yield Frame(index, index / self.rate, pixels)
 
-    def _decoded(self) -> Iterator[Frame]:
+    def _decoded(self, begin: float, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:
         av = _av(self.source)
-        index = 0
+        start, last = self._start(av, begin), -1.0
+        index = start.number
         with _opened(self.source) as (file, stream):
-            for packet in _packets(av, file, stream):
+            zero = started(file)
+            for place, packet in enumerate(_packets(av, file, stream)):
+                if place < start.packet:
+                    continue
                 try:
                     decoded = packet.decode()
                 except av.error.FFmpegError:
@@ -133,16 +152,26 @@ class Frames:
                     index += 1
                     continue
                 for frame in decoded:
+                    if start.pts is not None and frame.pts is not None and frame.pts < start.pts:
+                        continue
                     if frame.is_corrupt:
                         self.damaged.append(index)
                     else:
                         _check_size(self.source, frame, self.max_pixels)
-                        time = float(frame.time) if frame.time is not None else index / self.rate
-                        yield Frame(index, time, _upright(frame))
+                        time = float(frame.time) - zero if frame.time is not None else index / self.rate
+                        last = max(time, last + STEP) if last >= 0 else time
+                        if wanted(index, last):
+                            yield Frame(index, last, _upright(frame))
                     index += 1
         if not index or len(self.damaged) == index:
             raise InputError(f"{self.source}: expected a video, got no whole frame; copy it again")
         self.short = self.count is not None and index < self.count
+
+    def _start(self, av: ModuleType, begin: float) -> Start:
+        if begin < PASSED_OVER:
+            return Start()
+        with _opened(self.source) as (file, stream):
+            return start_at(_packets(av, file, stream), begin, started(file))
 
 
 def frames(source: str | Path, *, rate: float = FOLDER_RATE, max_pixels: int = MAX_PIXELS) -> Frames:
@@ -254,6 +283,11 @@ def _av(where: Path) -> ModuleType:
         ) from None
     module: ModuleType = av
     return module
+
+
+def started(file: Any) -> float:
+    """Seconds on the own clock of an open file at its start; recordings of broadcasts begin at any time."""
+    return max(0.0, float(file.start_time or 0) / 1e6)
 
 
 @contextmanager

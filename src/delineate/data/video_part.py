@@ -47,20 +47,29 @@ class Part:
             raise InputError(f"part, every: expected 1 or more, got {self.every}; 1 takes every frame")
 
     def __iter__(self) -> Iterator[Frame]:
-        frames = iter(self.frames)
         first: int | None = None
+
+        def wanted(number: int, time: float) -> bool:
+            nonlocal first
+            if time < self.begin:
+                return False
+            first = number if first is None else first
+            return (number - first) % self.every == 0 or self._over(time)
+
+        select = getattr(self.frames, "select", None)
+        frames = iter(self.frames) if select is None else select(self.begin, wanted)
         try:
             for frame in frames:
-                if self.end is not None and frame.time >= self.end:
+                if self._over(frame.time):
                     return
-                if frame.time < self.begin:
-                    continue
-                first = frame.number if first is None else first
-                if (frame.number - first) % self.every == 0:
+                if select is not None or wanted(frame.number, frame.time):
                     yield frame
         finally:
             if isinstance(frames, Generator):
                 frames.close()
+
+    def _over(self, time: float) -> bool:
+        return self.end is not None and time >= self.end
 
 
 def seconds(text: str, name: str = "time") -> float:
