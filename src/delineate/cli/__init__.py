@@ -15,6 +15,8 @@ from .agreement import EPILOG as AGREEMENT_EPILOG
 from .agreement import agreement_command
 from .compare import EPILOG as COMPARE_EPILOG
 from .compare import compare_command
+from .composite import EPILOG as COMPOSITE_EPILOG
+from .composite import composite_command
 from .convert import EPILOG as CONVERT_EPILOG
 from .convert import convert_command
 from .doctor import EPILOG as DOCTOR_EPILOG
@@ -76,6 +78,7 @@ app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
 app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)
 app.command("track", epilog=TRACK_EPILOG, no_args_is_help=True)(track_command)
+app.command("composite", epilog=COMPOSITE_EPILOG, no_args_is_help=True)(composite_command)
 app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=True)(evaluate_tracks_command)
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("convert", epilog=CONVERT_EPILOG, no_args_is_help=True)(convert_command)

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from delineate.core.errors import DatasetError, InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
@@ -34,7 +36,7 @@ class StoredDetections:
         path: the file or folder.
         classes: of its objects.
         form: what it was read as.
-        find: a frame's objects; None where the file has none.
+        find: a frame's objects, with the file's ids where it has some; None where it has none.
         masks: whether objects have masks; else boxes alone.
     """
 
@@ -148,8 +150,9 @@ def _label_images(path: Path, names: Sequence[str]) -> StoredDetections | None:
             return None
         from delineate.core.masks import Masks
 
-        masks = Masks.from_label_image(read_ids(found))
-        return Instances(masks.size, masks=masks, classes=classes)
+        labels = read_ids(found)
+        masks, ids = Masks.from_label_image(labels), np.unique(labels[labels > 0]).astype(np.int64)
+        return Instances(masks.size, masks=masks, classes=classes, ids=ids)
 
     classes = Labels(("object",))
     return StoredDetections(path, classes, "label images", objects, True)
@@ -175,7 +178,7 @@ def _coco(path: Path, names: Sequence[str], numbers: Sequence[int] | None) -> St
             return None
         from delineate.core.convert.coco import from_coco
 
-        bare = [{k: v for k, v in row.items() if k not in ("track_id", "area")} for row in found]
+        bare = [{k: v for k, v in row.items() if k != "area"} for row in found]
         try:
             return from_coco(bare, (frame.pixels.shape[0], frame.pixels.shape[1]), classes)
         except InputError as error:
