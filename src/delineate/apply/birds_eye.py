@@ -19,7 +19,7 @@ STEPS = (1, 2, 5)
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Way:
     """One participant's way.
 
     Attributes:
@@ -70,7 +70,7 @@ class Frame:
 
 
 def birds_eye(
-    paths: Sequence[Path], unit: str = "m", viewpoint: NDArray[np.float64] | None = None
+    paths: Sequence[Way], unit: str = "m", viewpoint: NDArray[np.float64] | None = None
 ) -> Image.Image:
     """Draws paths from above.
 
@@ -101,7 +101,7 @@ def birds_eye(
     return picture
 
 
-def _frame(paths: Sequence[Path], forward: bool, viewpoint: NDArray[np.float64] | None) -> Frame:
+def _frame(paths: Sequence[Way], forward: bool, viewpoint: NDArray[np.float64] | None) -> Frame:
     """Room for all paths but the wildest hundredth of their points."""
     parts = [p.points for p in paths if len(p.points)]
     extra = [] if viewpoint is None else [viewpoint[None]]
@@ -120,7 +120,9 @@ def _frame(paths: Sequence[Path], forward: bool, viewpoint: NDArray[np.float64] 
     return Frame((float(low[0]), float(low[1])), (float(high[0]), float(high[1])), scale, forward)
 
 
-def _grid(pen: ImageDraw.ImageDraw, frame: Frame, unit: str, font: ImageFont.ImageFont) -> None:
+def _grid(
+    pen: ImageDraw.ImageDraw, frame: Frame, unit: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> None:
     """Lines at round numbers, with the numbers at the edges."""
     wish = 100 / frame.scale
     power = 10 ** np.floor(np.log10(wish))
@@ -145,17 +147,17 @@ def _grid(pen: ImageDraw.ImageDraw, frame: Frame, unit: str, font: ImageFont.Ima
     pen.text((10, 12), f"{up} ({unit})", fill=INK, font=font)
 
 
-def _path(pen: ImageDraw.ImageDraw, frame: Frame, path: Path, tint: tuple[int, ...]) -> None:
-    at = frame.pixel(path.points)
-    for (x1, y1), (x2, y2), seen in zip(at[:-1].tolist(), at[1:].tolist(), path.seen[1:], strict=True):
+def _path(pen: ImageDraw.ImageDraw, frame: Frame, way: Way, tint: tuple[int, ...]) -> None:
+    at = frame.pixel(way.points)
+    for (x1, y1), (x2, y2), seen in zip(at[:-1].tolist(), at[1:].tolist(), way.seen[1:], strict=True):
         pen.line((x1, y1, x2, y2), fill=tint, width=3 if seen else 1)
     x, y = at[-1].tolist()
     pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=tint)
     turn = np.linspace(0, 2 * np.pi, 33)
-    for place, spread in zip(path.ahead, path.spread, strict=True):
+    for place, spread in zip(way.ahead, way.spread, strict=True):
         values, vectors = np.linalg.eigh(spread)
         ring = vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * np.array([np.cos(turn), np.sin(turn)]))
         pen.line([tuple(p) for p in frame.pixel(place + ring.T).tolist()], fill=tint, width=1)
 
 
-__all__ = ["Frame", "Path", "birds_eye"]
+__all__ = ["Frame", "Way", "birds_eye"]

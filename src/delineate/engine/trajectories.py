@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from delineate import __version__
-from delineate.apply.birds_eye import Path as Way
-from delineate.apply.birds_eye import birds_eye
+from delineate.apply.birds_eye import Way, birds_eye
 from delineate.core.errors import InputError, MissingDependencyError
 from delineate.data.tracks import TrackSequence
 from delineate.data.write import atomic
@@ -27,7 +26,7 @@ TABLES = ("rows", "participants", "encounters", "forecasts")
 FILES = {"rows": "trajectories", "participants": "participants", "encounters": "encounters",
          "forecasts": "forecasts"}  # fmt: skip
 SAVES = ("parquet", "csv", "picture")
-DRAWN = 400  # most participants in the picture: those with the longest ways
+DRAWN = 300  # most participants in the picture: those with the longest ways
 
 
 def sightings(
@@ -101,7 +100,6 @@ def judge_forecasts(found: Trajectories) -> ForecastComparison | None:
     horizons = tuple(sorted(table["ahead_s"].unique().tolist()))
     places = _later(found.rows, table, u).reshape(-1, len(horizons), 2)
     known = np.isfinite(places).all(axis=(1, 2))
-    pick = lambda *names: table[list(names)].to_numpy().reshape(-1, len(horizons), 2)[known]  # noqa: E731
     up = 1.0 if u == "m" else -1.0
     angle = up * np.radians(table["major_deg"].to_numpy())
     axes = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -116,7 +114,8 @@ def judge_forecasts(found: Trajectories) -> ForecastComparison | None:
         ("constant position", (f"now_x_{u}", f"now_y_{u}"), None),
     ):
         errors = ForecastErrors(horizons)
-        errors.update(pick(*columns), places[known], wide)
+        told = table[list(columns)].to_numpy().reshape(-1, len(horizons), 2)
+        errors.update(told[known], places[known], wide)
         methods[name] = errors.compute()
     return ForecastComparison(methods, u)
 
@@ -250,7 +249,7 @@ def draw(found: Trajectories, ground: Ground | None = None) -> Any:
     if len(found.forecasts):
         ends = found.forecasts.groupby("track")["frame"].transform("max")
         final = found.forecasts[found.forecasts["frame"] == ends]
-        last = {int(track): final.iloc[at] for track, at in final.groupby("track").indices.items()}
+        last = {track: final[final["track"] == track] for track in final["track"].unique().tolist()}
     ways = []
     for track in sorted(longest.tolist()):
         own = found.rows.iloc[groups[track]]

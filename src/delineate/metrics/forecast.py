@@ -133,5 +133,5 @@ class ForecastErrors:
         )  # fmt: skip
 
 
-def _mean(values: NDArray[np.generic]) -> float:
+def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
     return float(np.mean(values)) if values.size else float("nan")

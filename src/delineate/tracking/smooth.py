@@ -130,10 +130,9 @@ def _squared(off: Floats, cov: Floats) -> Floats:
 def _transitions(tracks: TrackBatch, settings: SmoothSettings) -> tuple[Floats, Floats]:
     """(T, N, 6, 6) transitions and the noise that they bring, for the time that passes before each step."""
     steps, which = np.unique(np.round(tracks.steps, 9), return_inverse=True)
-    move, noise = zip(*(singer(float(step), settings.memory) for step in steps), strict=True)
-    both = np.eye(2)
-    moves = np.stack([np.kron(m, both) for m in move])[which.reshape(tracks.times.shape)]
-    noises = np.stack([np.kron(q, both) for q in noise])[which.reshape(tracks.times.shape)]
+    each = [np.kron(np.stack(singer(float(step), settings.memory)), np.eye(2)) for step in steps]
+    found = np.array(each).reshape(-1, 2, STATE, STATE)[which.reshape(tracks.times.shape)]
+    moves, noises = found[:, :, 0], found[:, :, 1]
     push = (tracks.acceleration * tracks.unit) ** 2
     return moves, noises * push[:, None, None]
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 
-from .encounters import times_to_collision
+from .encounters import collisions
 from .forecast import ForecastSettings, forecast
 from .ground import Ground
-from .participants import participant
 from .sightings import Batch, Seen, Table, batches
 from .smooth import SmoothSettings, smooth
 
@@ -100,7 +99,7 @@ def trajectories(
         if settings.forecast.horizons:
             ahead.append(_ahead(batch, table, seen, settings, unit))
     rows = _joined(parts, _row_columns(unit)).sort_values(["track", "frame"], ignore_index=True)
-    encounters = _encounters(rows, settings) if unit == "m" else rows[:0].drop(columns=list(rows))
+    encounters = collisions(rows, settings.collision) if unit == "m" else pd.DataFrame()
     forecasts = _joined(ahead, _ahead_columns(unit))
     forecasts = forecasts.sort_values(["track", "frame", "ahead_s"], ignore_index=True)
     whole = _participants(rows, unit)
@@ -196,9 +195,8 @@ def _ahead(batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings,
     chosen = inside & due & batch.steps.seen & (age >= settings.known - 1e-6)
     k, n = np.nonzero(chosen)
     count = len(told.horizons)
-    flat = lambda values: np.repeat(values, count, axis=0)  # noqa: E731
-    owner = flat(batch.at[0, n])
-    frame, now = flat(batch.frame[k, n]), flat(told.now[k, n])
+    owner = np.repeat(batch.at[0, n], count)
+    frame, now = np.repeat(batch.frame[k, n], count), np.repeat(told.now[k, n], count, axis=0)
     place, spread = told.places[k, n].reshape(-1, 2), told.spread[k, n].reshape(-1, 2, 2)
     values, vectors = np.linalg.eigh(spread)
     major = vectors[:, :, 1] if len(spread) else np.zeros((0, 2))
@@ -209,79 +207,23 @@ def _ahead(batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings,
         table.track[owner], np.array(seen.classes.names, object)[table.label[owner]], seen.numbers[frame],
         seen.times[frame], ahead, place[:, 0], place[:, 1], np.sqrt(values[:, 1]), np.sqrt(values[:, 0]),
         (angle + 90) % 180 - 90, now[:, 0], now[:, 1], np.hypot(now[:, 2], now[:, 3]),
-        now[:, 0] + now[:, 2] * ahead, now[:, 1] + now[:, 3] * ahead, flat(told.turning[k, n]),
+        now[:, 0] + now[:, 2] * ahead, now[:, 1] + now[:, 3] * ahead, np.repeat(told.turning[k, n], count),
     )  # fmt: skip
     return pd.DataFrame(dict(zip(_ahead_columns(unit), columns, strict=True)))
-
-
-def _encounters(rows: pd.DataFrame, settings: TrajectorySettings) -> pd.DataFrame:
-    """Adds ``ttc_s`` and ``ttc_with`` to the rows; the pairs with their smallest values."""
-    soonest, partner = np.full(len(rows), np.nan), np.zeros(len(rows), np.int64)
-    found: list[tuple[NDArray[np.generic], ...]] = []
-    names = rows["class"].unique().tolist()
-    kinds = dict(zip(names, map(_footprint, names), strict=True))
-    size = np.array([kinds[name] for name in rows["class"]]).reshape(-1, 2)
-    track, place = rows["track"].to_numpy(), rows[["x_m", "y_m"]].to_numpy()
-    speed = rows["speed_m_s"].to_numpy()
-    heading = np.radians(rows["heading_deg"].to_numpy())
-    facing = pd.Series(heading).groupby(track).ffill().groupby(track).bfill().fillna(0.0).to_numpy()
-    moving = np.where(np.isfinite(heading), speed, 0.0)
-    velocity = moving[:, None] * np.column_stack([np.cos(facing), np.sin(facing)])
-    for here in rows.groupby("frame", sort=True).indices.values():
-        i, j = np.triu_indices(len(here), 1)
-        a, b = here[i], here[j]
-        near = np.linalg.norm(place[a] - place[b], axis=1) - size[a].max(axis=1) - size[b].max(axis=1)
-        close = near <= settings.collision * (moving[a] + moving[b])
-        a, b = a[close], b[close]
-        other = (place[b], velocity[b], facing[b], size[b])
-        ttc = times_to_collision(place[a], velocity[a], facing[a], size[a], other)
-        hit = ttc <= settings.collision
-        a, b, ttc = a[hit], b[hit], ttc[hit]
-        for one, two in ((a, b), (b, a)):
-            order = np.argsort(-ttc, kind="stable")  # the soonest is written last
-            better = ~(soonest[one[order]] <= ttc[order])
-            soonest[one[order][better]] = ttc[order][better]
-            partner[one[order][better]] = track[two[order][better]]
-        found.append((a, b, ttc, np.linalg.norm(place[a] - place[b], axis=1)))
-    rows["ttc_s"], rows["ttc_with"] = soonest, partner
-    return _pairs(rows, found)
-
-
-def _footprint(name: str) -> tuple[float, float]:
-    kind = participant(name)
-    return kind.length, kind.width
-
-
-def _pairs(rows: pd.DataFrame, found: list[tuple[NDArray[np.generic], ...]]) -> pd.DataFrame:
-    """One row per pair: when the time to collision was smallest, and how long it stayed below 1.5 s."""
-    columns = ["track", "other", "frame", "time_s", "ttc_s", "distance_m", "least_distance_m", "frames"]
-    if not found:
-        return pd.DataFrame({name: pd.Series(dtype="float64") for name in columns})
-    a, b, ttc, distance = (np.concatenate(part) for part in zip(*found, strict=True))
-    pairs = pd.DataFrame({
-        "track": rows["track"].to_numpy()[a], "other": rows["track"].to_numpy()[b],
-        "frame": rows["frame"].to_numpy()[a], "time_s": rows["time_s"].to_numpy()[a], "ttc_s": ttc,
-        "distance_m": distance,
-    })  # fmt: skip
-    groups = pairs.groupby(["track", "other"])
-    least = pairs.loc[groups["ttc_s"].idxmin()].reset_index(drop=True)
-    least["least_distance_m"] = groups["distance_m"].min().to_numpy()
-    least["frames"] = groups.size().to_numpy()
-    return least.sort_values("ttc_s", ignore_index=True)[columns]
 
 
 def _participants(rows: pd.DataFrame, u: str) -> pd.DataFrame:
     """One row per participant."""
     groups = rows.groupby("track")
     speed = groups[f"speed_{u}_s"]
-    steps = np.hypot(groups[f"x_{u}"].diff(), groups[f"y_{u}"].diff())
+    steps = np.hypot(*(groups[f"{axis}_{u}"].diff().to_numpy() for axis in "xy"))
     ends = groups[[f"x_{u}", f"y_{u}"]]
     gone = ends.last() - ends.first()
     found = {
         "class": groups["class"].first(), "first_frame": groups["frame"].first(),
         "last_frame": groups["frame"].last(), "first_s": groups["time_s"].first(),
         "last_s": groups["time_s"].last(), "frames": groups.size(), "seen": groups["seen"].sum(),
-        f"path_{u}": steps.groupby(rows["track"]).sum(),
+        f"path_{u}": pd.Series(steps, rows.index).groupby(rows["track"]).sum(),
         f"displacement_{u}": np.hypot(gone[f"x_{u}"], gone[f"y_{u}"]), f"speed_mean_{u}_s": speed.mean(),
         f"speed_median_{u}_s": speed.median(), f"speed_max_{u}_s": speed.max(),
         f"braking_max_{u}_s2": (-groups[f"acceleration_{u}_s2"].min()).clip(lower=0),
