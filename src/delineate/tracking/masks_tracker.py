@@ -15,6 +15,7 @@ from .camera import STILL, Camera
 from .kalman import Floats
 from .merged import split_merged
 from .motion import CentreSize
+from .rescue import drop_copies, keep_hidden, rescue_weak
 from .round import Round
 from .stepwise import Life, Step, Stepwise
 
@@ -39,6 +40,8 @@ class MasksSettings(Life):
         views: looks of the past that are remembered of each track.
         by_class: whether a track keeps its class.
         split_merged: whether a mask over two or more tracks is cut into parts by their shapes.
+        rescue: whether weak detections are taken up where a lost track expects its object, copies of what a
+            track has are set aside, and tracks of hidden objects age slowly.
     """
 
     high: float = 0.5
@@ -54,6 +57,7 @@ class MasksSettings(Life):
     views: int = 4
     by_class: bool = True
     split_merged: bool = True
+    rescue: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,8 +88,14 @@ class MasksTracker(Stepwise):
         self._memory = AppearanceMemory(self.settings.views)
 
     def _steps(self) -> list[Step]:
-        first = [split_merged] if self.settings.split_merged else []
-        return [self.prepare, *first, self.strong, self.weak, self.unconfirmed, self.again, self.learn]
+        s = self.settings
+        cut: list[Step] = [split_merged] if s.split_merged else []
+        copies: list[Step] = [drop_copies] if s.rescue else []
+        saved: list[Step] = [self.rescue, keep_hidden] if s.rescue else []
+        return [
+            *(self.prepare, *cut, self.strong, *copies, self.weak),
+            *(self.unconfirmed, self.again, *saved, self.learn),
+        ]
 
     def similarity(self, play: Round) -> Floats:
         """(T, N) similarity of tracks and detections, about 0..1."""
@@ -148,6 +158,10 @@ class MasksTracker(Stepwise):
         )
         paired, to = assign(np.where(allowed, likeness + 0.1 * near, -np.inf), s.again)
         play.pair(rows[paired], to)
+
+    def rescue(self, play: Round) -> None:
+        """Tracks that expect an object take weak detections."""
+        rescue_weak(play, by_class=self.settings.by_class)
 
     def learn(self, play: Round) -> None:
         """What looks tell here is learned from the pairs that the masks make sure."""

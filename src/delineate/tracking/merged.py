@@ -51,8 +51,8 @@ class MergeSettings:
     """
 
     inside: float = 0.5
-    gain: float = 0.3
-    fit: float = 0.4
+    gain: float = 0.2
+    fit: float = 0.3
     alone: float = 0.5
     reach: float = 0.3
     recent: float = 3

@@ -44,7 +44,8 @@ class DetectorSettings:
         merge: chance that two objects of a class whose border in common is as long as the side of a square of
             the smaller one's area come out as one mask; proportional to that length, up to the double.
         double: chance that an object is found twice, the second time with a lower score.
-        false_alarms: spurious objects a frame on average, with scores of 0.1 to 0.6.
+        false_alarms: spurious objects a frame on average, with scores of 0.1 to 0.65. They stay in one place
+            and are seen again in the next frame with a chance of ``memory``.
         jitter: pixels (sigma) by which outlines err, coarsely.
         memory: correlation of an object's errors with those of the frame before.
 
@@ -57,7 +58,7 @@ class DetectorSettings:
     weak: float = 0.08
     merge: float = 0.12
     double: float = 0.02
-    false_alarms: float = 0.3
+    false_alarms: float = 1.0
     jitter: float = 0.8
     memory: float = 0.85
 
@@ -111,12 +112,30 @@ def detect(video: Video, settings: DetectorSettings | None = None, seed: Seed = 
         yield _frame(truth, visible, settings, memory, rng)
 
 
+@dataclass(frozen=True, eq=False)
+class _Alarm:
+    """A spurious object."""
+
+    mask: Masks
+    label: int
+    score: float
+
+
 class _Memory:
-    """The latent numbers behind lasting errors, by object or pair; those not asked for are forgotten."""
+    """What lasts: the latent numbers behind errors, by object or pair, and the false alarms."""
 
     def __init__(self, correlation: float, rng: np.random.Generator) -> None:
         self._keep, self._rng = correlation, rng
         self._numbers: dict[Any, float] = {}
+        self._alarms: list[_Alarm] | None = None
+
+    def alarms(self, truth: Instances, number: float) -> list[_Alarm]:
+        """The spurious objects of this frame, ``number`` on average."""
+        first = self._alarms is None
+        stay = [a for a in self._alarms or () if self._rng.random() < self._keep]
+        fresh = self._rng.poisson(number * (1 if first else 1 - self._keep))
+        self._alarms = stay + [_blob(truth, self._rng) for _ in range(fresh)]
+        return self._alarms
 
     def step(self, keys: list[Any]) -> dict[Any, float]:
         """(key: quantile in 0..1) of this frame."""
@@ -162,12 +181,12 @@ def _frame(
         labels.append(int(truth.labels[group[0]]))
         members.append(tuple(ids[k] for k in group))
         seen.update(group)
-    for _ in range(rng.poisson(settings.false_alarms)):
-        crop, corner = _blob(truth, rng)
+    for alarm in memory.alarms(truth, settings.false_alarms):
+        crop, corner = _redrawn(alarm.mask, settings.jitter, rng)
         crops.append(crop)
         corners.append(corner)
-        found_scores.append(WEAKEST + 0.5 * rng.random())
-        labels.append(int(rng.integers(len(truth.classes))))
+        found_scores.append(float(np.clip(alarm.score + 0.05 * rng.standard_normal(), WEAKEST, 0.65)))
+        labels.append(alarm.label)
         members.append(())
     masks = Masks.from_crops(crops, np.array(corners, np.int64).reshape(-1, 2), truth.size)
     shown = rng.permutation(len(masks))
@@ -244,11 +263,14 @@ def _redrawn(mask: Masks, jitter: float, rng: np.random.Generator) -> tuple[NDAr
     return grown, [x0 - PAD, y0 - PAD]
 
 
-def _blob(truth: Instances, rng: np.random.Generator) -> tuple[NDArray[np.bool_], list[int]]:
+def _blob(truth: Instances, rng: np.random.Generator) -> _Alarm:
     """A spurious object: an ellipse of about the median size, anywhere."""
     assert truth.masks is not None
     side = float(np.sqrt(np.median(truth.masks.area))) if len(truth) else 12.0
     half = np.maximum(side * (0.4 + 0.4 * rng.random(2)), 2)
     y, x = np.mgrid[-int(half[1]) : int(half[1]) + 1, -int(half[0]) : int(half[0]) + 1]
+    inside = (x / half[0]) ** 2 + (y / half[1]) ** 2 <= 1
     corner = rng.integers(0, np.array(truth.size[::-1]))
-    return (x / half[0]) ** 2 + (y / half[1]) ** 2 <= 1, (corner - half.astype(np.int64)).tolist()
+    mask = Masks.from_crops([inside], (corner - half.astype(np.int64))[None], truth.size)
+    label, score = int(rng.integers(len(truth.classes))), WEAKEST + 0.5 * float(rng.random())
+    return _Alarm(mask, label, score)
