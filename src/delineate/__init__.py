@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
     from .engine.load import load as load
+    from .engine.track import track as track
     from .engine.train import train as train
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _HOME = {
     "evaluate": ("engine.evaluate", "evaluate"),
     "evaluate_tracks": ("engine.evaluate_tracks", "evaluate_tracks"),
     "load": ("engine.load", "load"),
+    "track": ("engine.track", "track"),
     "train": ("engine.train", "train"),
 }
 
@@ -65,5 +67,6 @@ __all__ = [
     "load",
     "open_dataset",
     "read",
+    "track",
     "train",
 ]

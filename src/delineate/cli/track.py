@@ -37,7 +37,7 @@ def track_command(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("delineate-out"),
     save: Annotated[
-        str, typer.Option(help="Some of overlay,coco,mots,mot,ctc,table; or none.")
+        str, typer.Option(help="Some of overlay,coco,mots,mot,ctc,table,trajectories; or none.")
     ] = "overlay,coco,mots",
     tracker: Annotated[
         str, typer.Option(help="How objects are followed: masks, sort, bytetrack, ..")

@@ -100,7 +100,7 @@ class TrackRun:
         """Follow the objects to the end of the source; files hold what was done, however it ends."""
         from delineate.core.errors import InputError
         from delineate.engine.track import track
-        from delineate.engine.track_outputs import TrackOutputs
+        from delineate.engine.track_outputs import Film, TrackOutputs
 
         begin, ids, objects = time.monotonic(), set[int](), 0
         stem = _stem(self.source)
@@ -109,12 +109,9 @@ class TrackRun:
         with ExitStack() as stack:
             journal = self._journal(stack, stem, resume)
             rate = (self.pictures.rate or 25.0) / self.part.every
-            outputs = stack.enter_context(
-                TrackOutputs(
-                    self.out, stem, self.kinds, source=Path(self.source).name, rate=rate,
-                    number_of=_numbering(self.source, self.live),
-                )
-            )  # fmt: skip
+            numbering = _numbering(self.source, self.live)
+            film = Film(Path(self.source).name, rate, numbering, self.part.every)
+            outputs = stack.enter_context(TrackOutputs(self.out, stem, self.kinds, film))
             followed = stack.enter_context(
                 _closed(track(self.part, tracker=self.tracker, journal=journal, **self.detector))
             )
@@ -141,6 +138,8 @@ class TrackRun:
                 f"{self.source}: {frames}{replayed}, {len(ids)} tracks, "
                 f"{objects} objects ({took:.1f} s, {outputs.done / max(took, 1e-9):.1f} frames/s)"
             )
+            for line in outputs.told():
+                say(f"warning: {line}")
             if outputs.files:
                 tell("results: " + ", ".join(str(path) for path in outputs.files.values()))
 
