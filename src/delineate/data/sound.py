@@ -17,7 +17,6 @@ COPIED: dict[str, frozenset[str]] = {
     "webm": frozenset({"opus", "vorbis"}),
 }
 ENCODED = {"mp4": ("aac", 0), "mov": ("aac", 0), "webm": ("libopus", 48_000)}  # encoder, sampling rate or 0
-TOGETHER = 0.1  # seconds: less is an encoder's delay
 AHEAD = 0.5  # seconds that the sound is written ahead of the pictures
 
 
@@ -35,6 +34,7 @@ class Sound:
     def __init__(self, source: str | Path, start: float = 0.0) -> None:
         self.source, self.start = Path(source), start
         self.note = ""
+        self._zero = 0.0  # the start on the file's own clock
         self._context: Any = None
         self._from: Any = None
         self._to: Any = None
@@ -47,6 +47,7 @@ class Sound:
         av = _av(self.source)
         self._context = _opened(self.source)
         source, _ = self._context.__enter__()
+        self._zero = self.start + started(source)
         self.start += started(source)  # from here on by the file's own clock
         if not source.streams.audio:
             return
@@ -83,7 +84,7 @@ class Sound:
     def _until(self, file: Any, end: float) -> None:
         while self._next is not None:
             packet = self._next
-            if packet.pts is not None and float(packet.pts * packet.time_base) - self.start >= end:
+            if packet.pts is not None and float(packet.pts * packet.time_base) - self._zero >= end:
                 return
             self._one(file, packet)
             self._next = next(self._packets, None)
@@ -92,7 +93,7 @@ class Sound:
         """Copies or encodes one packet, where it is not before the start."""
         if packet.pts is None:
             return
-        shift = round(Fraction(self.start).limit_denominator(10**6) / packet.time_base)
+        shift = round(Fraction(self._zero).limit_denominator(10**6) / packet.time_base)
         early = packet.pts + (packet.duration or 0) <= shift if self.start else False
         if self._copy:
             if early or (self.start > 0 and packet.pts < shift):
@@ -104,28 +105,11 @@ class Sound:
             return
         for frame in _decoded(packet):
             if frame.pts is not None and frame.time_base is not None:
-                begin = float(frame.pts * frame.time_base) - self.start
+                begin = float(frame.pts * frame.time_base) - self._zero
                 if begin + frame.samples / frame.sample_rate <= 0:
                     continue
                 frame.pts = round(max(0.0, begin) / float(frame.time_base))
             file.mux(self._to.encode(frame))
-
-
-def late(source: str | Path) -> tuple[float, float]:
-    """When a video's pictures begin on the file's own clock, and how long its sound has then been heard.
-
-    Returns:
-        seconds, and seconds: 0 where both begin together, give or take a tenth.
-    """
-    with _opened(Path(source)) as (file, stream):
-        if stream.start_time is None:
-            return 0.0, 0.0
-        begin = float(stream.start_time * stream.time_base)
-        starts = [
-            float(a.start_time * a.time_base) for a in file.streams.audio[:1] if a.start_time is not None
-        ]
-    ahead = begin - min(starts, default=begin)
-    return begin, ahead if ahead > TOGETHER else 0.0
 
 
 def _whole(av: Any, file: Any, stream: Any) -> Iterator[Any]:

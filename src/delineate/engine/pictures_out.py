@@ -8,8 +8,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.data.sound import Sound, late
-from delineate.data.video import Frames, frames
+from delineate.data.sound import Sound
+from delineate.data.video import Frames
 from delineate.data.video_write import FilmWriter, FolderWriter, check_film
 
 
@@ -36,7 +36,6 @@ class PicturesOut:
         self._film, self._alpha, self._begin, self._with_sound = film, alpha, begin, sound
         self._writer: FilmWriter | FolderWriter | None = None
         self._sound: Sound | None = None
-        self._start = 0.0
 
     def __enter__(self) -> PicturesOut:
         return self
@@ -44,26 +43,18 @@ class PicturesOut:
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
         """The next picture and its time on the source's clock."""
         if self._writer is None:
-            self._open(time)
+            self._open()
         assert self._writer is not None
-        self._writer.add(picture, max(0.0, time - self._start))
+        self._writer.add(picture, max(0.0, time - self._begin))
 
-    def _open(self, time: float) -> None:
+    def _open(self) -> None:
         """Opens the writer with the first picture."""
         if self._folder:
-            self._start = self._begin or time
             self._writer = FolderWriter(self._part)
             return
-        path, begin, ahead = self._film.source, 0.0, 0.0
-        first = 0.0
-        if not path.is_dir():
-            begin, ahead = late(path)
-            first = next(
-                iter(frames(path, max_pixels=self._film.max_pixels))
-            ).time  # the same picture on the clock of Frame.time
-        self._start = self._begin or first - ahead
+        path = self._film.source
         if self._with_sound and not path.is_dir():
-            self._sound = Sound(path, self._start + begin - first)
+            self._sound = Sound(path, self._begin)
         self._writer = FilmWriter(
             self._part, self._film.rate, alpha=self._alpha, sound=self._sound, ending=self.target.suffix
         )
