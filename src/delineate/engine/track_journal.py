@@ -68,7 +68,11 @@ class Journal:
         self._place = 0  # where the next whole member begins
         self._reading = there and resume
         if self._reading:
-            self._check_head()
+            try:
+                self._check_head()
+            except BaseException:
+                self._file.close()
+                raise
 
     def __enter__(self) -> Journal:
         return self
@@ -110,8 +114,14 @@ class Journal:
                 f"{record.get('frame')}; the source has changed: delete this file to begin anew"
             )
         self.replayed += 1
-        assert self._classes is not None  # the head was read
-        return Detections(*_objects(record, self._classes))
+        try:
+            assert self._classes is not None  # the head was read
+            return Detections(*_objects(record, self._classes))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(
+                f"{self.path}: frame {frame.number}: expected its objects, got {error}; delete this file to "
+                "begin anew"
+            ) from None
 
     # -- the file ------------------------------------------------------------------------------------
 
@@ -130,7 +140,10 @@ class Journal:
                     f"{self.path}: expected a run with {key} {_shown(head['what'].get(key))}, got "
                     f"{_shown(self.what.get(key))}; give the same, or delete this file to begin anew"
                 )
-        self._classes = Labels.from_dict(head["classes"])
+        try:
+            self._classes = Labels.from_dict(head["classes"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.path}: expected classes, got {error}; delete this file") from None
 
     def _next(self) -> dict[str, Any] | None:
         """The next line; None, and ready to append, where there is no whole one."""
