@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
     from .engine.load import load as load
+    from .engine.measure import measure as measure
     from .engine.track import track as track
     from .engine.train import train as train
 
@@ -38,6 +39,7 @@ _HOME = {
     "evaluate": ("engine.evaluate", "evaluate"),
     "evaluate_tracks": ("engine.evaluate_tracks", "evaluate_tracks"),
     "load": ("engine.load", "load"),
+    "measure": ("engine.measure", "measure"),
     "track": ("engine.track", "track"),
     "train": ("engine.train", "train"),
 }
@@ -65,6 +67,7 @@ __all__ = [
     "evaluate",
     "evaluate_tracks",
     "load",
+    "measure",
     "open_dataset",
     "read",
     "track",

@@ -131,7 +131,7 @@ def _length(chain: _Chain, count: int) -> NDArray[np.float64]:
     """(count,) length of each region's chain."""
     same = chain.owner[1:] == chain.owner[:-1]
     steps = np.hypot(np.diff(chain.x), np.diff(chain.y)) * same
-    return np.bincount(chain.owner[1:], weights=steps, minlength=count)
+    return np.bincount(chain.owner[1:], weights=steps, minlength=count).astype(np.float64)
 
 
 def _ends(upper: _Chain, lower: _Chain, count: int) -> NDArray[np.float64]:
@@ -139,8 +139,8 @@ def _ends(upper: _Chain, lower: _Chain, count: int) -> NDArray[np.float64]:
     total = np.zeros(count)
     for side in ("left", "right"):
         step = 0 if side == "left" else -1
-        u = np.searchsorted(upper.owner, np.arange(count), side=side) + step  # type: ignore[call-overload]
-        v = np.searchsorted(lower.owner, np.arange(count), side=side) + step  # type: ignore[call-overload]
+        u = np.searchsorted(upper.owner, np.arange(count), side=side) + step
+        v = np.searchsorted(lower.owner, np.arange(count), side=side) + step
         total += lower.y[v] - upper.y[u]
     return total
 

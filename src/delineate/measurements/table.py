@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 
+from .glossary import annotate
 from .hull import convex_measures
 from .intensity import STATISTICS, intensities
 from .moments import ellipse, moments
 from .parts import part_counts
 from .perimeter import euler_numbers, perimeters
 from .runs import Runs
-from .units import add_physical, check_pixel_size, pixel_units
+from .units import add_physical, check_pixel_size
 
 SHAPE = (
     "centroid-0",
@@ -73,8 +74,9 @@ def table(
 
     With ``pixel_size`` every column in pixels is followed at the table's end by one in physical units,
     named for the unit in plain letters: ``area_um2``, ``perimeter_um``, ``centroid-0_um``. Pixel columns
-    stay. ``frame.attrs["units"]`` tells each column's unit; ``attrs`` also keeps ``size`` (height, width),
-    ``coverage`` (share of the image under any object), ``pixel_size`` and ``unit``.
+    stay. ``frame.attrs["units"]`` tells each column's unit, ``attrs["sources"]`` where its definition stands;
+    ``attrs`` also keeps ``size`` (height, width), ``coverage`` (share of the image under any object),
+    ``pixel_size`` and ``unit``.
 
     Args:
         instances: N objects. With boxes only, or for an empty mask, shape columns are NaN.
@@ -97,7 +99,19 @@ def table(
         [[16.0, 12.0, 1.0, 4.0]]
     """
     check_pixel_size(pixel_size, unit)
-    pixels = None if image is None else _check_image(image, instances.size)
+    frame = pixel_table(instances, image)
+    if pixel_size is not None:
+        frame = add_physical(frame, float(pixel_size), unit)
+    return annotate(frame)
+
+
+def pixel_table(instances: Instances, image: ArrayLike | None = None) -> pd.DataFrame:
+    """The columns of :func:`table` in pixels; ``attrs`` has ``size`` and ``coverage``.
+
+    Raises:
+        InputError: an image of another size, or none of numbers.
+    """
+    pixels = None if image is None else check_image(image, instances.size)
     count = len(instances)
     columns: dict[str, Any] = {"label": np.arange(1, count + 1, dtype=np.int64)}
     if instances.ids is not None:
@@ -112,13 +126,15 @@ def table(
     frame = pd.DataFrame(columns)
     frame.attrs["size"] = instances.size
     frame.attrs["coverage"] = _coverage(instances)
-    frame.attrs["units"] = pixel_units(frame.columns)
-    if pixel_size is not None:
-        frame = add_physical(frame, float(pixel_size), unit)
     return frame
 
 
-def _check_image(image: ArrayLike, size: tuple[int, int]) -> NDArray[Any]:
+def check_image(image: ArrayLike, size: tuple[int, int]) -> NDArray[Any]:
+    """The image as an array, (H, W) or (H, W, C).
+
+    Raises:
+        InputError: of another size, or not of numbers.
+    """
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or pixels.shape[:2] != size:
         raise InputError(
@@ -197,12 +213,16 @@ def _intensities(instances: Instances, pixels: NDArray[Any]) -> dict[str, NDArra
         if len(valid):
             for name, measured in intensities(Runs.of(instances.masks[valid]), stacked).items():
                 values[name][valid] = measured
-    suffixes = [""] if pixels.ndim == 2 else [f"-{c}" for c in range(channels)]
     return {
         f"intensity_{name}{suffix}": values[name][:, channel]
         for name in STATISTICS
-        for channel, suffix in enumerate(suffixes)
+        for channel, suffix in enumerate(channel_endings(pixels))
     }
+
+
+def channel_endings(pixels: NDArray[Any]) -> list[str]:
+    """How the columns of each channel end: not at all where there is one, else in its number."""
+    return [""] if pixels.ndim == 2 else [f"-{c}" for c in range(pixels.shape[2])]
 
 
 def _touches_border(columns: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import pandas as pd
 
@@ -18,6 +17,7 @@ LENGTHS = (
     "axis_minor_length",
     "feret_diameter_max",
     "feret_diameter_min",
+    "nearest_distance",
 )
 AREAS = ("area", "area_convex")
 
@@ -49,33 +49,14 @@ def slug(unit: str) -> str:
     return "".join(c for c in unit.replace("µ", "u").replace("μ", "u") if c.isascii() and c.isalnum())
 
 
-def pixel_units(columns: Iterable[str]) -> dict[str, str]:
-    """The unit of every column that has one: ``px``, ``px^2`` or ``rad``."""
-    units = {}
-    for name in columns:
-        if name in LENGTHS or name.startswith("bbox-"):
-            units[name] = "px"
-        elif name in (*AREAS, "area_bbox"):
-            units[name] = "px^2"
-        elif name == "orientation":
-            units[name] = "rad"
-    return units
-
-
 def add_physical(frame: pd.DataFrame, pixel_size: float, unit: str) -> pd.DataFrame:
-    """The table with a twin in ``unit`` for each length and area, and the units in its ``attrs``.
+    """The table with a twin in ``unit`` for each length and area, and the pixel size in its ``attrs``.
 
     Every twin is the pixel value times the pixel size (squared for areas), centroids too.
     """
     short = slug(unit)
-    twins = {}
-    units = dict(frame.attrs["units"])
-    for name in LENGTHS:
-        twins[f"{name}_{short}"] = frame[name] * pixel_size
-        units[f"{name}_{short}"] = unit
-    for name in AREAS:
-        twins[f"{name}_{short}2"] = frame[name] * pixel_size**2
-        units[f"{name}_{short}2"] = f"{unit}^2"
+    twins = {f"{name}_{short}": frame[name] * pixel_size for name in LENGTHS if name in frame}
+    twins |= {f"{name}_{short}2": frame[name] * pixel_size**2 for name in AREAS if name in frame}
     wide = frame.assign(**twins)
-    wide.attrs = {**frame.attrs, "units": units, "pixel_size": pixel_size, "unit": unit}
+    wide.attrs = {**frame.attrs, "pixel_size": pixel_size, "unit": unit}
     return wide

@@ -1,0 +1,118 @@
+"""What each column is: its unit and where its definition comes from, to go with every table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .units import slug
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A column, or several that begin alike.
+
+    Attributes:
+        power: 0: a plain number; 1, 2, 3: a length, an area, a volume, in pixels or the unit in its name.
+        source: the definition and where it stands.
+        unit: of a plain number that has one.
+    """
+
+    power: int
+    source: str
+    unit: str = ""
+
+
+_SKIMAGE = "as scikit-image regionprops"
+_HARALICK = "Haralick et al. 1973, appendix I, mean over four directions, pairs inside the object alone"
+_MODIFIED_Z = "modified z-score, Iglewicz and Hoaglin 1993"
+_ENTRIES = {
+    "label": Entry(0, "the object's number in the label image and in the overlay"),
+    "id": Entry(0, "the object's own number in its source"),
+    "class": Entry(0, "the object's class in its source"),
+    "score": Entry(0, "the model's confidence, 0..1; 1 for annotations"),
+    "bbox": Entry(1, f"{_SKIMAGE}: minima, then maxima (exclusive)"),
+    "area_bbox": Entry(2, f"{_SKIMAGE}: pixels of the bounding box"),
+    "centroid": Entry(1, f"{_SKIMAGE}: mean of the pixels' centres"),
+    "num_voxels": Entry(0, "voxels of the object"),
+    "area": Entry(2, f"{_SKIMAGE}: pixels of the mask"),
+    "area_convex": Entry(2, f"{_SKIMAGE}: pixels of the convex hull"),
+    "perimeter": Entry(1, f"{_SKIMAGE}, neighbourhood 4: Benkrid and Crookes 2000"),
+    "equivalent_diameter_area": Entry(1, f"{_SKIMAGE}: of the disk of this area"),
+    "axis_major_length": Entry(1, f"{_SKIMAGE}: ellipse (ellipsoid) of the same second moments"),
+    "axis_middle_length": Entry(1, "ellipsoid of the same second moments"),
+    "axis_minor_length": Entry(1, f"{_SKIMAGE}: ellipse (ellipsoid) of the same second moments"),
+    "feret_diameter_max": Entry(1, f"{_SKIMAGE}: largest distance across the convex hull"),
+    "feret_diameter_min": Entry(1, "smallest width of the convex hull: Freeman and Shapira 1975"),
+    "eccentricity": Entry(0, f"{_SKIMAGE}: 0 is a circle"),
+    "orientation": Entry(0, f"{_SKIMAGE}: of the long axis against the rows' axis", "rad"),
+    "extent": Entry(0, f"{_SKIMAGE}: area over that of the bounding box"),
+    "solidity": Entry(0, f"{_SKIMAGE}: area over that of the convex hull"),
+    "convexity": Entry(0, "perimeter of the convex hull over the perimeter, cut to 0..1"),
+    "euler_number": Entry(0, f"{_SKIMAGE}: parts less holes"),
+    "parts": Entry(0, "8-connected parts"),
+    "holes": Entry(0, "holes: parts less Euler number"),
+    "circularity": Entry(0, "4 pi area / perimeter^2, cut to 0..1"),
+    "sphericity": Entry(
+        0, "2-D: 2 sqrt(pi area) / perimeter (PyRadiomics shape2D); 3-D: Wadell 1935; cut to 0..1"
+    ),
+    "volume": Entry(3, "voxels times the volume of a voxel"),
+    "surface_area": Entry(2, "Crofton's formula in 13 directions: Lehmann and Legland 2012"),
+    "equivalent_diameter": Entry(1, "of the ball of this volume"),
+    "touches_border": Entry(0, "the object reaches the image's edge"),
+    "outlier": Entry(0, f"log area more than 3.5 robust deviations from the image's median: {_MODIFIED_Z}"),
+    "blurred": Entry(0, f"log sharpness more than 3.5 robust deviations below the median: {_MODIFIED_Z}"),
+    "degenerate": Entry(0, "a mask without a shape: no, one or two pixels, or no perimeter"),
+    "sharpness": Entry(0, "variance of the Laplacian in the object: Pech-Pacheco et al. 2000", "intensity^2"),
+    "intensity_sum": Entry(0, "sum over the object's pixels", "intensity px^2"),
+    "intensity_less_background": Entry(0, "intensity_mean - background_mean", "intensity"),
+    "intensity": Entry(0, "over the object's pixels, in the image's own numbers", "intensity"),
+    "background_mean": Entry(0, "mean of the ring around the object, of no object", "intensity"),
+    "background_area": Entry(2, "pixels of the ring around the object"),
+    "touching": Entry(0, "objects that it touches by an edge or a corner, or overlaps"),
+    "delaunay_neighbours": Entry(0, "edges of the Delaunay triangulation of the centroids"),
+    "nearest_distance": Entry(1, "between centroids, to the nearest other object"),
+    "nearest_label": Entry(0, "label of that object"),
+    "neighbours_within_radius": Entry(0, "other centroids within the radius in the table's metadata"),
+    "haralick_contrast": Entry(0, _HARALICK, "levels^2"),
+    "haralick": Entry(0, _HARALICK),
+}
+
+
+def explain(column: str, unit: str | None = None) -> tuple[str, str]:
+    """A column's unit, empty for a plain number, and its source, empty for a column that is not ours.
+
+    Args:
+        column: such as ``area``, ``area_um2`` or ``intensity_mean-2``.
+        unit: the physical unit of columns that end in its name.
+
+    Example:
+        >>> explain("area_um2", "µm")
+        ('µm^2', 'as scikit-image regionprops: pixels of the mask')
+        >>> explain("centroid-1")[0], explain("extent")[0], explain("intensity_mean-2")[0]
+        ('px', '', 'intensity')
+    """
+    name, measured = column, "px"
+    if unit is not None:
+        short = re.escape(slug(unit))
+        stem = re.fullmatch(rf"(.+)_{short}[23]?", column)
+        if stem is not None:
+            name, measured = stem[1], unit
+    name = re.sub(r"-\d+$", "", name)
+    while name and name not in _ENTRIES:
+        name = name.rpartition("_")[0]
+    if not name:
+        return "", ""
+    entry = _ENTRIES[name]
+    power = {0: entry.unit, 1: measured, 2: f"{measured}^2", 3: f"{measured}^3"}[entry.power]
+    return power, entry.source
+
+
+def annotate(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``attrs["units"]`` and ``attrs["sources"]`` for each of its columns that has them."""
+    told = {name: explain(str(name), frame.attrs.get("unit")) for name in frame.columns}
+    frame.attrs["units"] = {name: unit for name, (unit, _) in told.items() if unit}
+    frame.attrs["sources"] = {name: source for name, (_, source) in told.items() if source}
+    return frame
