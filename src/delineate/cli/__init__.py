@@ -34,6 +34,8 @@ from .polygons import EPILOG as POLYGONS_EPILOG
 from .polygons import polygons_command
 from .predict import EPILOG as PREDICT_EPILOG
 from .predict import predict_command
+from .preview import EPILOG as PREVIEW_EPILOG
+from .preview import preview_command
 from .refine import EPILOG as REFINE_EPILOG
 from .refine import refine_command
 from .split import EPILOG as SPLIT_EPILOG
@@ -90,6 +92,7 @@ app.command("polygons", epilog=POLYGONS_EPILOG, no_args_is_help=True)(polygons_c
 app.command("refine", epilog=REFINE_EPILOG, no_args_is_help=True)(refine_command)
 app.command("trajectories", epilog=TRAJECTORIES_EPILOG, no_args_is_help=True)(trajectories_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
+app.command("preview", epilog=PREVIEW_EPILOG, no_args_is_help=True)(preview_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
 app.command("models", epilog=MODELS_EPILOG)(models_command)
 
