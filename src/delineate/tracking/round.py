@@ -37,8 +37,10 @@ class Round:
         source: (N,) place in the detections that were given.
         part: (N,) bool, cut out of the detection that was given.
         dropped: (N,) bool, set aside: no track may have it or begin with it.
+        doubt: (N,) factor by which the variance of a detection's measured box is larger than usual; ones.
         births: detections that begin a track -> the row of its parent, or -1.
         ending: rows of tracks that end with the last frame.
+        remembered: (N,) the detections as the tracks are to remember them, or None: as they were found.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Round:
         self.source = np.arange(len(found))
         self.part = np.zeros(len(found), dtype=np.bool_)
         self.dropped = np.zeros(len(found), dtype=np.bool_)
+        self.doubt = np.ones(len(found))
         self.births: dict[int, int] = {}
         self.ending: set[int] = set()
+        self.remembered: Instances | None = None
         self._known: dict[str, Any] = {}
 
     # -- who is free -----------------------------------------------------------------------------------
@@ -223,6 +227,7 @@ class Round:
         self.found = self.found[order].replace(masks=masks, boxes=corners, areas=None)
         self.features = None if self.features is None else self.features[order]
         self.source, self.part, self.dropped = self.source[order], self.part[order], self.dropped[order]
+        self.doubt = self.doubt[order]
         self.of_found = np.concatenate((self.of_found, np.full(extra, -1)))
         self.part[columns] = True
         for name in ("box_iou", "shared", "mask_iou", "seen_iou", "surprise"):

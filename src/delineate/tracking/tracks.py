@@ -135,10 +135,18 @@ class Tracks:
         self._born += count
         return np.arange(len(self) - count, len(self))
 
-    def meet(self, rows: Index, found: Instances, index: Index) -> None:
-        """Take in that these tracks (distinct) are these detections."""
+    def meet(self, rows: Index, found: Instances, index: Index, doubt: Floats | None = None) -> None:
+        """Take in that these tracks (distinct) are these detections.
+
+        Args:
+            rows: (K,) tracks.
+            found: the detections.
+            index: (K,) place of each track's.
+            doubt: (N,) factors of the detections' variance; default ones.
+        """
         value = self.motion.measure(found.boxes[index])
-        self.kalman.update(rows, value, self.motion.noise(value))
+        noise = self.motion.noise(value)
+        self.kalman.update(rows, value, noise if doubt is None else noise * doubt[index, None])
         self.seen[rows] = found.boxes[index]
         self.sighted[rows] = self.kalman.state[rows]
         self.streak[rows] = np.where(self.last_index[rows] >= 0, self.streak[rows] + 1, 1)
