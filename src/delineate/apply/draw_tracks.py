@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import distinct_colors
 
@@ -54,10 +55,18 @@ class TrackDrawing:
 
         Returns:
             (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: an image of another size.
         """
         for gone in ended:
             self._ways.pop(gone, None)
         canvas = display(image)
+        if canvas.shape[:2] != instances.size:
+            raise InputError(
+                f"drawing: expected the image of the objects, {instances.size[0]} x {instances.size[1]}, got "
+                f"{canvas.shape[0]} x {canvas.shape[1]}; give the frame that they were found in"
+            )
         ids = np.zeros(len(instances), np.int64) if instances.ids is None else instances.ids
         tints = id_colors(ids)
         thickness = 1 if min(instances.size) < 700 else 2
