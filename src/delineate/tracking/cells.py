@@ -14,7 +14,7 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 
-from .divisions import Divisions, Floats, Index, Shapes, weigh
+from .divisions import CUT, Divisions, Floats, Index, Shapes, weigh
 from .joint import choose
 from .motion import CentreSize
 from .round import Round
@@ -167,7 +167,7 @@ class CellsTracker(Stepwise):
         way = (
             play.boxes[:, :2] + play.boxes[:, 2:] - play.tracks.anchor[:, :2] - play.tracks.anchor[:, 2:]
         ) / 2
-        return Shapes(last.centre + self.settings.persistence * way, last.area)
+        return last._replace(centre=last.centre + self.settings.persistence * way)
 
     def _near(self, play: Round, own: Shapes, theirs: Shapes) -> NDArray[np.bool_]:
         """(T, N) within reach, and of the same class if that is asked."""
@@ -178,11 +178,14 @@ class CellsTracker(Stepwise):
     def _links(self, play: Round, own: Shapes, theirs: Shapes) -> Floats:
         """(T, N) logarithm of the density of what is seen if the track is the detection, per pixel^2."""
         s = self.settings
-        var = (s.jitter**2 + self._variance * np.maximum(play.tracks.missing, 1)) * own.radius**2
-        place = -(TAIL / 2 + 1) * np.log1p(_distance(own, theirs) ** 2 / (TAIL * var[:, None]))
-        place -= np.log(2 * np.pi * var)[:, None]  # Student's t in the plane
-        ratio = np.log(theirs.area / own.area[:, None]) / s.area_spread
-        area = student.logpdf(ratio, TAIL) - np.log(s.area_spread)
+        unsure = CUT**2 * (own.cut[:, None] | theirs.cut)
+        var = s.jitter**2 + self._variance * np.maximum(play.tracks.missing, 1)[:, None] + unsure
+        var = var * own.radius[:, None] ** 2
+        place = -(TAIL / 2 + 1) * np.log1p(_distance(own, theirs) ** 2 / (TAIL * var))
+        place -= np.log(2 * np.pi * var)  # Student's t in the plane
+        spread = np.sqrt(s.area_spread**2 + unsure)
+        ratio = np.log(theirs.area / own.area[:, None]) / spread
+        area = student.logpdf(ratio, TAIL) - np.log(spread)
         return np.asarray(place + area + s.overlap * play.mask_iou)
 
     def _learn(self, own: Shapes, theirs: Shapes, rows: Index, columns: Index, missing: Floats) -> None:
@@ -219,7 +222,10 @@ def shapes_of(masks: Masks, boxes: Floats) -> Shapes:
     corners = boxes[bare]
     centre[bare] = (corners[:, :2] + corners[:, 2:]) / 2
     area[bare] = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
-    return Shapes(centre, np.maximum(area, 1))
+    height, width = masks.size
+    edges = np.where(bare[:, None], boxes, masks.boxes)
+    cut = (edges[:, :2] < 1).any(axis=1) | (edges[:, 2:] > np.array([width, height]) - 1).any(axis=1)
+    return Shapes(centre, np.maximum(area, 1), np.asarray(cut))
 
 
 def _distance(own: Shapes, theirs: Shapes) -> Floats:

@@ -21,6 +21,8 @@ from delineate.core.errors import InputError
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+CUT = 0.4  # deviation, in radii or of an area's logarithm, that the image's border adds where it cuts a cell
+
 
 @dataclass(frozen=True)
 class Divisions:
@@ -67,10 +69,12 @@ class Shapes(NamedTuple):
     Attributes:
         centre: (N, 2) float64 x, y in pixels.
         area: (N,) float64 pixels, above 0.
+        cut: (N,) bool, whether the image's border cuts it: what lies beyond is not known.
     """
 
     centre: Floats
     area: Floats
+    cut: NDArray[np.bool_]
 
     @property
     def radius(self) -> Floats:
@@ -143,14 +147,17 @@ def weigh(
     drift = spread**2 * missing[mother]
     between = daughters.centre[second] - daughters.centre[first]
     middle = (daughters.centre[first] + daughters.centre[second]) / 2 - mothers.centre[mother]
-    var = model.middle**2 + drift / 2
+    unsure = CUT**2 * (mothers.cut[mother] | daughters.cut[first] | daughters.cut[second])
+    var = model.middle**2 + drift / 2 + unsure
     worth = -(middle**2).sum(axis=1) / (2 * var * radius**2) - np.log(2 * np.pi * var * radius**2)
     apart = np.hypot(*between.T) / radius
-    worth += _normal(apart, model.apart, np.sqrt(model.apart_spread**2 + 2 * drift))
+    worth += _normal(apart, model.apart, np.sqrt(model.apart_spread**2 + 2 * drift + unsure))
     worth -= np.log(2 * np.pi * np.maximum(apart, 0.1) * radius**2)  # any direction; per pixel^2
     one, other = daughters.area[first], daughters.area[second]
-    worth += _normal(np.log((one + other) / area), np.log(model.share), model.share_spread)
-    worth += _normal(np.log(one / other), 0.0, model.balance)
+    worth += _normal(
+        np.log((one + other) / area), np.log(model.share), np.sqrt(model.share_spread**2 + unsure)
+    )
+    worth += _normal(np.log(one / other), 0.0, np.sqrt(model.balance**2 + 4 * unsure))
     shared = covered[mother, first] + covered[mother, second]
     cover = shared / (area + one + other - shared)
     alike = np.maximum(cover - model.cover, 0)  # covering less is no sign of a cut

@@ -52,11 +52,12 @@ def choose(links: Floats, divisions: Index, gains: Floats) -> tuple[Index, Index
     worth = np.concatenate((links[rows, columns], gains[kept]))
     solved = milp(
         -worth,
-        integrality=np.ones(len(variable)),
+        integrality=np.ones(len(variable), np.int64),
         bounds=Bounds(0, 1),
         constraints=LinearConstraint(once.tocsr(), ub=1),
         options={"mip_rel_gap": 0.0},
     )
-    taken = solved.x > 0.5
+    assert solved.x is not None, solved.message  # to make nothing is always possible
+    taken = np.asarray(solved.x) > 0.5
     made = np.flatnonzero(taken[:count])
     return rows[made], columns[made], kept[taken[count:]]

@@ -30,7 +30,7 @@ class Tracks:
 
     def __init__(self, known: Lineage | None) -> None:
         """No tracks yet; ``known`` tells the parents of tracks of the source."""
-        self._parents = {} if known is None else {row[0]: row[3] for row in known.rows()}
+        self.parents = {} if known is None else {row[0]: row[3] for row in known.rows()}
         self._now: dict[int, int] = {}  # id of the source -> id written last
         self._span: dict[int, tuple[int, int, int]] = {}
         self._free = LARGEST
@@ -48,7 +48,7 @@ class Tracks:
                 self._span[own] = (self._span[own][0], frame, self._span[own][2])
             else:
                 wanted = track if own is None and 0 < track <= LARGEST and track not in self._span else None
-                parent = own if own is not None else self._now.get(self._parents.get(track, 0), 0)
+                parent = own if own is not None else self._now.get(self.parents.get(track, 0), 0)
                 own = wanted if wanted is not None else self._next()
                 changed += wanted is None
                 self._now[track] = own
