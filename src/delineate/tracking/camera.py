@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 STILL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """The transform of a camera that stands still."""
 FEWEST = 12  # points that must agree
+REACH = 10  # pixels from a point to the edge of the window by which the flow follows it
 
 
 class Camera:
@@ -89,15 +90,17 @@ def _grey(frame: NDArray[Any], shrink: float) -> NDArray[np.uint8]:
         plane = cv2.cvtColor(plane, cv2.COLOR_RGB2GRAY)
     if plane.dtype == np.uint8:
         return np.ascontiguousarray(plane)
+    plane = np.nan_to_num(plane, posinf=0.0, neginf=0.0)
     low, high = float(plane.min()), float(plane.max())
     return np.asarray((plane - low) * (255 / max(high - low, 1e-9)), dtype=np.uint8)
 
 
 def _background(objects: Instances, shape: tuple[int, ...], shrink: float) -> NDArray[np.uint8]:
-    """255 outside the objects' boxes."""
+    """255 where a window of the flow does not reach into an object's box."""
     usable = np.full(shape, 255, dtype=np.uint8)
     corners = np.concatenate(
-        (np.floor(objects.boxes[:, :2] * shrink), np.ceil(objects.boxes[:, 2:] * shrink)), axis=1
+        (np.floor(objects.boxes[:, :2] * shrink) - REACH, np.ceil(objects.boxes[:, 2:] * shrink) + REACH),
+        axis=1,
     )
     for x1, y1, x2, y2 in np.clip(corners, 0, max(shape)).astype(np.int64).tolist():
         usable[y1:y2, x1:x2] = 0
@@ -111,7 +114,9 @@ def _fit(
     points = cv2.goodFeaturesToTrack(before, maxCorners=400, qualityLevel=0.01, minDistance=6, mask=usable)
     if points is None or len(points) < FEWEST:
         return STILL
-    ends, good, _ = cv2.calcOpticalFlowPyrLK(before, now, points, np.zeros_like(points))
+    ends, good, _ = cv2.calcOpticalFlowPyrLK(
+        before, now, points, np.zeros_like(points), winSize=(2 * REACH + 1, 2 * REACH + 1)
+    )
     kept = good.reshape(-1).astype(np.bool_)
     if kept.sum() < FEWEST:
         return STILL

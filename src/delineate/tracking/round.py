@@ -38,6 +38,7 @@ class Round:
         part: (N,) bool, cut out of the detection that was given.
         dropped: (N,) bool, set aside: no track may have it or begin with it.
         doubt: (N,) factor by which the variance of a detection's measured box is larger than usual; ones.
+        refused: (T, N) bool, pairs that :meth:`allowed` leaves out.
         births: detections that begin a track -> the row of its parent, or -1.
         ending: rows of tracks that end with the last frame.
         remembered: (N,) the detections as the tracks are to remember them, or None: as they were found.
@@ -65,6 +66,7 @@ class Round:
         self.part = np.zeros(len(found), dtype=np.bool_)
         self.dropped = np.zeros(len(found), dtype=np.bool_)
         self.doubt = np.ones(len(found))
+        self.refused = np.zeros((len(tracks), len(found)), dtype=np.bool_)
         self.births: dict[int, int] = {}
         self.ending: set[int] = set()
         self.remembered: Instances | None = None
@@ -165,7 +167,7 @@ class Round:
         self, rows: NDArray[np.bool_], columns: NDArray[np.bool_], by_class: bool = True
     ) -> NDArray[np.bool_]:
         """(T, N) bool: pairs of these tracks (T,) and detections (N,), of one class if ``by_class``."""
-        pairs = rows[:, None] & columns
+        pairs = rows[:, None] & columns & ~self.refused
         return pairs & self.same_class if by_class else pairs
 
     def _once(self, name: str, make: Any) -> Any:
@@ -227,7 +229,7 @@ class Round:
         self.found = self.found[order].replace(masks=masks, boxes=corners, areas=None)
         self.features = None if self.features is None else self.features[order]
         self.source, self.part, self.dropped = self.source[order], self.part[order], self.dropped[order]
-        self.doubt = self.doubt[order]
+        self.doubt, self.refused = self.doubt[order], self.refused[:, order]
         self.of_found = np.concatenate((self.of_found, np.full(extra, -1)))
         self.part[columns] = True
         for name in ("box_iou", "shared", "mask_iou", "seen_iou", "surprise"):
