@@ -24,6 +24,8 @@ from delineate.core.errors import DatasetError
 
 from .formats import (
     ade20k,
+    bdd100k,
+    bdd100k_masks,
     cellpose,
     cityscapes,
     coco,
@@ -36,6 +38,7 @@ from .formats import (
     hf_folder,
     hf_parquet,
     imagej,
+    kitti_tracking,
     label_image,
     label_studio,
     labelme,
@@ -122,6 +125,11 @@ _ROWS = (
            frozenset({"holes", "parts", "tracks", "crowd", "classes"})),
     Format("mots-png", "MOTS PNG", mots_png, mots_png.recognise,
            frozenset({"holes", "parts", "tracks", "crowd", "classes"})),
+    Format("bdd100k-masks", "BDD100K bitmasks", bdd100k_masks, bdd100k_masks.recognise,
+           frozenset({"holes", "parts", "tracks", "crowd"})),
+    Format("bdd100k", "BDD100K", bdd100k, bdd100k.recognise, EVERYTHING - {"ids", "attributes"}),
+    Format("kitti-tracking", "KITTI tracking", kitti_tracking, kitti_tracking.recognise,
+           frozenset({"tracks", "crowd", "overlaps", "scores", "boxes only"})),
     Format("stardist", "StarDist", stardist, stardist.recognise, frozenset({"holes", "parts"})),
     Format("label-images", "label images", label_image, label_image.recognise, frozenset({"holes", "parts"})),
     Format("cellpose", "Cellpose", cellpose, cellpose.recognise, frozenset({"holes", "parts"})),

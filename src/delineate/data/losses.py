@@ -22,6 +22,7 @@ Kind = Literal[
     "attributes",
     "too thin",
     "stuff",
+    "masks",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 EXAMPLES = 3
@@ -45,6 +46,7 @@ _TOLD: dict[Kind, tuple[str, str]] = {
     "boxes only": ("object has a box alone and was left out", "objects have boxes alone and were left out"),
     "attributes": ("attribute was left out", "attributes were left out"),
     "stuff": ("region of stuff was left out", "regions of stuff were left out"),
+    "masks": ("object kept its box alone", "objects kept their boxes alone"),
     "too thin": (
         "object too thin for an outline was left out",
         "objects too thin for outlines were left out",
