@@ -115,27 +115,24 @@ class PreviewRun:
             self.objects.warm()
 
     def go(self, browser: bool, seconds: float | None) -> None:
-        """Shows the source until it ends, or Ctrl-C, or ``seconds`` are over."""
+        """Shows the source until it ends, or Ctrl-C, or ``seconds`` after the first frame are over."""
         from delineate.core.errors import InputError
 
         with ExitStack() as stack:
             stack.enter_context(self.objects)
             shows = self._open_sinks(stack, browser)
-            stack.enter_context(_ended_by_signals())
-            if seconds is not None:
-                timer = threading.Timer(seconds, self.objects.close)
-                timer.daemon = True
-                timer.start()
-                stack.callback(timer.cancel)
+            stack.enter_context(_ended_by_signals(self.objects.end))
+            timer = threading.Timer(seconds or 0.0, self.objects.end)
+            timer.daemon = True
+            stack.callback(timer.cancel)
             tick = stack.enter_context(_status(self.quiet))
-            try:
-                for live in self.objects:
-                    self._show(live, shows)
-                    tick(self.objects.figures)
-            except KeyboardInterrupt:
-                pass
+            for live in self.objects:
+                if seconds is not None and not timer.ident:
+                    timer.start()
+                self._show(live, shows)
+                tick(self.objects.figures)
         whole = self._summary()
-        if not whole["shown"] and not seconds:
+        if not whole["shown"] and not whole["arrived"]:
             raise InputError(f"{self.capture.source.shown}: expected frames, got none; choose another source")
         if self.as_json:
             tell(json.dumps(whole))
@@ -286,16 +283,25 @@ def _line(whole: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """A polite end by the system counts as Ctrl-C, so that a recording is finished."""
+def _ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call ``end``, so that a recording is finished; a second one ends at once."""
+    caught: list[int] = []
+
+    def catch(number: int, _: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        end()
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -129,11 +129,12 @@ class Capture:
         """The file's frames, each when its time has come."""
         number, ended = 0, 0.0
         while not self._left.is_set():
-            begin, first, seconds = time.monotonic(), None, 0.0
+            begin, first, seconds = 0.0, None, 0.0
             reader = iter(self._frames)
             with closing(reader):  # type: ignore[type-var]
                 for frame in reader:
-                    first = frame.time if first is None else first
+                    if first is None:
+                        begin, first = time.monotonic(), frame.time
                     seconds = max(frame.time - first, 0.0)
                     begin = self._wait(begin, seconds)
                     if self._left.is_set():

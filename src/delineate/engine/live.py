@@ -126,9 +126,13 @@ class LiveObjects:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def end(self) -> None:
+        """No frame more is given, even to who waits for one. From any thread, or a signal's handler."""
+        self._found.end(drop=True)
+
     def close(self) -> None:
         """Ends the threads and lets go of the source; a call while a frame is waited for ends the waiting."""
-        self._found.end(drop=True)
+        self.end()
         self.capture.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()

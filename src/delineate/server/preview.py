@@ -114,7 +114,7 @@ class Preview:
             self.channel.painted(number)
         picture = await self.channel.after(number, PATIENCE)
         if picture is None:
-            return Response(status_code=410 if self.channel.over else 204)
+            return Response(status_code=204, headers={"X-Over": str(int(self.channel.over))})
         data = await run_in_threadpool(picture.jpeg)
         return Response(data, media_type="image/jpeg", headers={"X-Number": str(picture.number)})
 

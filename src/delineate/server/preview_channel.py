@@ -16,7 +16,6 @@ Pixels = NDArray[np.uint8]
 
 QUALITY = 85  # of JPEG, 1..100
 KEPT = 256  # numbers of pictures whose taking is remembered
-WATCHED = 3.0  # seconds after the last request for which somebody counts as looking
 
 
 @dataclass(eq=False)
@@ -65,7 +64,6 @@ class Channel:
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._taken: deque[tuple[int, float]] = deque(maxlen=KEPT)
         self._seen: deque[tuple[float, float]] = deque(maxlen=KEPT)  # moment, age
-        self._asked = -WATCHED
 
     def publish(self, pixels: Pixels, taken: float) -> None:
         """A newer picture, which is not changed any more."""
@@ -81,14 +79,13 @@ class Channel:
         self._wake()
 
     async def after(self, number: int, timeout: float = 10.0) -> Picture | None:
-        """The newest picture, once it is newer than ``number``; None where none came in time, or will."""
+        """The newest picture, once it is another than ``number``; None where none came in time, or will."""
         end = time.monotonic() + timeout
         while True:
             event = asyncio.Event()
             place = (asyncio.get_running_loop(), event)
             with self._lock:
-                self._asked = time.monotonic()
-                if self.picture is not None and self.picture.number > number:
+                if self.picture is not None and self.picture.number != number:
                     return self.picture
                 self._waiting.append(place)
             try:
@@ -116,11 +113,6 @@ class Channel:
         with self._lock:
             ages = [age for moment, age in self._seen if moment >= since]
         return float(np.median(ages)) if ages else None
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody has asked for a picture in the last three seconds."""
-        return time.monotonic() - self._asked < WATCHED
 
     def _wake(self) -> None:
         with self._lock:

@@ -27,7 +27,7 @@ async function follow() {
       continue;
     }
     last = "";
-    if (answer.status === 410) {
+    if (answer.headers.get("X-Over") === "1") {
       preview.over = true;
       tell("over", "The source has ended.");
     } else if (answer.status === 200) {
