@@ -29,6 +29,10 @@ _SKIMAGE = "as scikit-image regionprops"
 _HARALICK = "Haralick et al. 1973, appendix I, mean over four directions, pairs inside the object alone"
 _MODIFIED_Z = "modified z-score, Iglewicz and Hoaglin 1993"
 _ENTRIES = {
+    "image": Entry(0, "the image's name"),
+    "overlay": Entry(0, "picture in the output folder with the row's label on its object"),
+    "label_image": Entry(0, "label image in the output folder, whose values are the rows' labels"),
+    "well": Entry(0, "well of the plate that the image's name tells"),
     "label": Entry(0, "the object's number in the label image and in the overlay"),
     "id": Entry(0, "the object's own number in its source"),
     "class": Entry(0, "the object's class in its source"),

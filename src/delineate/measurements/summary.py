@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from delineate.core.errors import InputError
 
 from .units import slug
+
+QUANTILES = (5, 25, 50, 75, 95)
+SPREAD = ("area", "volume", "sphericity")
+MARKS = ("touches_border", "outlier", "blurred", "degenerate")
 
 MEANS = ("area", "equivalent_diameter_area", "circularity", "sphericity", "score")
 
@@ -56,3 +62,40 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         row[f"area_mean_{short}2"] = row["area_mean"] * pixel_size**2
         row[f"density_per_{short}2"] = count / (pixels * pixel_size**2) if pixels else np.nan
     return pd.DataFrame([row])
+
+
+def distributions(table: pd.DataFrame) -> dict[str, Any]:
+    """How the measures of some objects are spread, and how many of them are marked.
+
+    Args:
+        table: of one image or of many, as :func:`delineate.measurements.measured_table` or
+            :func:`delineate.measurements.volume_table` gives it.
+
+    Returns:
+        ``count``; ``area_q05``, ``_q25``, ``_q50``, ``_q75``, ``_q95`` (with the twins in physical units;
+        ``volume`` of a stack) and the same of ``sphericity``, interpolated linearly, NaN of no objects; the
+        number of objects with each mark, ``touches_border``, ``outlier``, ``blurred``, ``degenerate``; the
+        mean over the objects of ``intensity_mean`` of each channel, as ``intensity_mean-1_mean``.
+
+    Example:
+        >>> found = distributions(pd.DataFrame({"area": [1.0, 2, 3], "outlier": [False, True, False]}))
+        >>> found["count"], found["area_q50"], found["outlier"]
+        (3, 2.0, 1)
+    """
+    row: dict[str, Any] = {"count": len(table)}
+    for name in table.columns:
+        stem = str(name).partition("_")[0]
+        if (
+            stem in SPREAD
+            and name not in ("area_bbox", "area_convex")
+            and not str(name).startswith("area_convex")
+        ):
+            values = table[name].to_numpy(np.float64)
+            values = values[np.isfinite(values)]
+            for q in QUANTILES:
+                row[f"{name}_q{q:02d}"] = float(np.percentile(values, q)) if len(values) else np.nan
+    row |= {name: int(table[name].fillna(False).astype(bool).sum()) for name in MARKS if name in table}
+    for name in table.columns:
+        if str(name).startswith("intensity_mean"):
+            row[f"{name}_mean"] = float(table[name].mean()) if len(table) else np.nan
+    return row

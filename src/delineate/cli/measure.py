@@ -1,0 +1,310 @@
+"""`delineate measure`: from labels, results or images to a table of every object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from delineate.engine.measure_sources import Item
+
+EPILOG = """Examples:
+
+delineate measure labels/ --images images/ --pixel-size 0.65 --out measurements
+
+delineate measure my-dataset --split val --by modality --plots --out measurements
+
+delineate measure images/ --model nuclei --plate --out plate7
+
+delineate measure labels.tif --out cells.parquet --neighbours --texture --images images/ --background 5
+
+delineate measure results.json --data my-dataset --out cells.csv
+
+delineate measure stack.tif --pixel-size 0.2 --z-step 0.5 --out cells.xlsx
+
+LABELS are label images (PNG, TIFF; pages of a TIFF are slices of one stack), folders and patterns of them,
+or datasets in any format of `delineate convert --list`. A folder --out also has pictures with the number of
+every row on its object. Exit codes: 0 every image done; 1 some failed, the rest is done; 2 wrong usage, or
+nothing could be done."""
+
+
+def measure_command(
+    labels: Annotated[
+        list[str],
+        typer.Argument(help="Label images, folders, patterns in quotes, datasets, or results with --data."),
+    ],
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--images", "--image-folder", help="Folder of the images, named as their label images."),
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="Dataset whose images the LABELS, results of any tool, are about.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option(help="LABELS are images; this model finds the objects: a name or a weights file.")
+    ] = "",
+    confidence: Annotated[
+        float, typer.Option(help="With --model: keep objects with a score above it, 0..1.")
+    ] = 0.5,
+    split: Annotated[str, typer.Option(help="Of a dataset only this split, such as val.")] = "",
+    pixel_size: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Side of a pixel in --unit. Default: what each file says."),
+    ] = None,
+    z_step: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Distance of a stack's slices in --unit. Default: what the file says."),
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Unit of --pixel-size.")] = "µm",
+    neighbours: Annotated[
+        bool, typer.Option("--neighbours", help="Touching and Delaunay neighbours, the nearest, the pairs.")
+    ] = False,
+    radius: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Count the neighbours within so many pixels too."),
+    ] = None,
+    texture: Annotated[bool, typer.Option("--texture", help="Haralick's features, of the images.")] = False,
+    levels: Annotated[int, typer.Option(help="Grey levels for --texture, 2 to 256.")] = 32,
+    background: Annotated[
+        float, typer.Option(help="Width in pixels of a ring around each object that is its background.")
+    ] = 0,
+    channels: Annotated[
+        str, typer.Option(help="Channels of the images to measure, from 0, as 0 or 0,2.")
+    ] = "",
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Pages of a TIFF are images of their own, not slices.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="A folder, or a file ending in .csv, .parquet, .xlsx or .h5ad.")
+    ] = Path("delineate-measure"),
+    by: Annotated[
+        str, typer.Option(help="Compare the values of a column: class, well, or a dataset's, as modality.")
+    ] = "",
+    plots: Annotated[bool, typer.Option("--plots", help="Histograms and scatter plots, SVG.")] = False,
+    plate: Annotated[
+        bool, typer.Option("--plate", help="Wells A01 to P24 from the file names: a table and a heat map.")
+    ] = False,
+    plate_value: Annotated[
+        str, typer.Option(help="Column of the table of wells that the heat map shows.")
+    ] = "count_per_image",
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="With a folder: numbered overlays.")
+    ] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the images' numbers as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Measure every object: size, shape, brightness, texture, neighbours; in pixels and physical units."""
+    from delineate.core.errors import InputError
+    from delineate.engine.measure_files import RunSettings
+    from delineate.engine.measure_tables import check_ending
+    from delineate.measurements import Groups
+    from delineate.measurements.units import check_pixel_size
+
+    from .messages import only_errors
+
+    if quiet:
+        only_errors()
+    check_pixel_size(pixel_size, unit)
+    check_pixel_size(z_step, unit)
+    check_ending(out)
+    if model and data:
+        raise InputError("measure: expected --model or --data, got both; leave one out")
+    groups = Groups(neighbours or radius is not None, radius, texture, levels, None, background)
+    settings = RunSettings(
+        groups,
+        pixel_size,
+        unit,
+        z_step,
+        out if pictures and not out.suffix else None,
+        plate or by == "well",
+    )
+    reading = {"images": images, "split": split or None, "channels": _numbers(channels), "slices": not pages}
+    found = _items(labels, reading, model, confidence, data)
+    what = {"labels": labels, "model": model, "confidence": confidence, "data": data, "channels": channels}
+    _Run(found, settings, out, {"by": by, "plate_value": plate_value, "plots": plots, "plate": plate}).go(
+        what, resume, quiet, as_json
+    )
+
+
+def _items(
+    labels: list[str], reading: Mapping[str, Any], model: str, confidence: float, data: str
+) -> list[Item]:
+    from delineate.data.dataset import open_dataset
+    from delineate.engine.measure_sources import Choice, items_of, model_items, own_names, result_items
+
+    choice = Choice(**reading)
+    if model:
+        from delineate.engine.load import load
+
+        net = load(model)
+        return model_items(labels, lambda pixels: net.predict(pixels, confidence=confidence), choice)
+    if not data:
+        return items_of(labels, choice)
+    about = open_dataset(data, split=choice.split, images=choice.images, channels=choice.channels)
+    return own_names([item for path in labels for item in result_items(path, about, choice)])
+
+
+class _Run:
+    """One run of the command: what it measures, writes and tells."""
+
+    def __init__(self, items: list[Item], settings: Any, out: Path, views: Mapping[str, Any]) -> None:
+        self.items, self.settings, self.out, self.views = items, settings, out, views
+
+    def go(self, what: Mapping[str, Any], resume: bool, quiet: bool, as_json: bool) -> None:
+        """Measure, write, tell; raises typer.Exit with the command's code."""
+        from delineate.engine.measure_files import measure_items
+        from delineate.engine.measure_journal import MeasureJournal
+
+        from .bars import bar
+        from .messages import say, tell
+
+        place = self._journal_place()
+        with (
+            MeasureJournal(place, {**what, "settings": self.settings.plain()}, resume) as journal,
+            bar("images", len(self.items), quiet) as tick,
+        ):
+
+            def told(name: str, row: Mapping[str, Any]) -> None:
+                tick()
+                if row["status"] == "failed":
+                    say(f"error: {name}: {row['reason']}")
+                elif not (quiet or as_json):
+                    tell(_line(name, row))
+
+            done = measure_items(self.items, self.settings, journal, told)
+            if len(done.failed) == len(self.items):
+                journal.remove()
+                raise typer.Exit(2)
+            written = self._write(done)
+            if not done.failed:
+                journal.remove()
+        if as_json:
+            typer.echo(json.dumps(_document(done, written), indent=1, allow_nan=False))
+        elif not quiet:
+            images, objects = len(self.items), len(done.objects)
+            bad = f", {len(done.failed)} failed (mend them and give --resume)" if done.failed else ""
+            tell(f"{images} image{'s'[: images != 1]}, {objects} object{'s'[: objects != 1]}{bad}")
+            tell("wrote " + ", ".join(map(str, written)))
+        raise typer.Exit(1 if done.failed else 0)
+
+    def _journal_place(self) -> Path:
+        from delineate.core.errors import InputError
+
+        folder = self.out.parent if self.out.suffix else self.out
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"--out {self.out}: expected a place to write, got {error.strerror or error}; choose another"
+            ) from None
+        return folder / (f".{self.out.name}.journal" if self.out.suffix else ".measure.journal")
+
+    def _write(self, done: Any) -> list[Path]:
+        """Tables, plots and plate; what was written."""
+        from delineate.core.errors import InputError
+        from delineate.engine.measure_files import by_group, described
+        from delineate.engine.measure_tables import write_tables
+        from delineate.engine.plate_map import well_table
+
+        tables = {"objects": done.objects, "images": done.images}
+        if done.pairs is not None:
+            tables["pairs"] = done.pairs
+        by = self.views["by"]
+        if by:
+            if by not in done.objects:
+                texts = [n for n in done.objects.columns if done.objects[n].dtype.kind not in "iuf"]
+                raise InputError(f"--by: expected a column among {', '.join(texts)}, got {by!r}")
+            tables["groups"], tables["groups_per_image"] = by_group(done.objects, by)
+        if self.settings.plate:
+            tables["wells"] = well_table(done.images[done.images["status"] == "done"], done.objects)
+        tables["columns"] = described(done.objects)
+        written = write_tables(self.out, tables)
+        pictures = self._charts(done, tables.get("wells"))
+        return written + self._save(pictures)
+
+    def _charts(self, done: Any, wells: Any) -> dict[str, str]:
+        from delineate.core.errors import InputError
+        from delineate.engine.measure_charts import charts
+        from delineate.engine.plate_map import plate_picture
+
+        made: dict[str, str] = charts(done.objects, self.views["by"]) if self.views["plots"] else {}
+        if self.views["plate"] and wells is not None:
+            name = self.views["plate_value"]
+            if name not in wells:
+                raise InputError(
+                    f"--plate-value: expected a column among {', '.join(wells.columns[3:])}, got {name!r}"
+                )
+            if len(wells):
+                values = dict(zip(wells["well"], wells[name].astype(float), strict=True))
+                made["plate"] = plate_picture(values, name.replace("_", " "))
+            else:
+                from .messages import say
+
+                say("warning: no file name tells a well (A01 to P24); no plate is drawn")
+        return made
+
+    def _save(self, pictures: Mapping[str, str]) -> list[Path]:
+        from delineate.engine.atomic import write_atomically
+
+        written = []
+        for name, svg in pictures.items():
+            path = (
+                self.out.with_name(f"{self.out.stem}.{name}.svg")
+                if self.out.suffix
+                else self.out / f"{name}.svg"
+            )
+            write_atomically(path, lambda file, text=svg: file.write(text.encode()))  # type: ignore[misc]
+            written.append(path)
+        return written
+
+
+def _line(name: str, row: Mapping[str, Any]) -> str:
+    """``name: 70 objects, 23.1 % covered, median area 412 px^2; 2 outliers``."""
+    parts = [f"{row['count']} object{'s'[: row['count'] != 1]}"]
+    coverage = row.get("coverage")
+    if isinstance(coverage, float) and coverage == coverage:
+        parts.append(f"{100 * coverage:.1f} % covered")
+    measure = next((n for n in row if n.startswith(("area", "volume")) and n.endswith("_q50")), None)
+    if measure is not None and row[measure] == row[measure]:
+        what, _, unit = measure.removesuffix("_q50").partition("_")
+        parts.append(f"median {what} {row[measure]:.4g} {unit or 'px'}")
+    marks = [f"{row[m]} {m.replace('_', ' ')}" for m in ("outlier", "blurred", "degenerate") if row.get(m)]
+    return f"{name}: {', '.join(parts)}" + (f"; marked: {', '.join(marks)}" if marks else "")
+
+
+def _document(done: Any, written: list[Path]) -> dict[str, Any]:
+    from delineate import __version__
+
+    rows = [{k: _plain(v) for k, v in row.items()} for row in done.images.to_dict("records")]
+    return {
+        "delineate": __version__,
+        "images": rows,
+        "objects": len(done.objects),
+        "files": [*map(str, written)],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A number that JSON has, None for NaN."""
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    return value if isinstance(value, (str, bool, int)) or value is None else value.item()
+
+
+def _numbers(text: str) -> tuple[int, ...] | None:
+    from delineate.core.errors import InputError
+
+    if not text:
+        return None
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = (-1,)
+    if min(numbers) < 0:
+        raise InputError(f"--channels: expected numbers from 0 as 0 or 0,2, got {text!r}; count from 0")
+    return numbers
