@@ -68,6 +68,27 @@ def test_each_strategy_takes_what_it_is_named_for():
         order(scores, near, "luck")
 
 
+def test_coverage_takes_what_stands_for_most_and_mixed_prefers_the_doubtful_of_these():
+    """Ten images alike, two of another kind, one odd; one of the ten is labelled."""
+    kinds = [[1, 0.01 * k, 0, 0] for k in range(10)] + [[0, 1, 0.01, 0], [0, 1, 0, 0]] + [[0, 0, 0, 1]]
+    known = [score(0, 0, kinds[0]).features]
+    scores = [score(0.1 if k == 10 else 0.9, 0.1, kind) for k, kind in enumerate(kinds)][1:]
+    covered = [i + 1 for i, _ in order(scores, known, "coverage")]
+    assert set(covered[:2]) & {10, 11} and covered[1] == 12 and covered[0] != 12
+    assert 1 + order(scores, known, "mixed")[0][0] == 11
+    assert 1 + order(scores, known, "diversity")[0][0] in (10, 11, 12)
+
+
+def test_coverage_brings_every_image_nearest_of_all_single_choices():
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(40, 5))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    scores = [score(0.5, 0.5, f) for f in features]
+    distance = np.linalg.norm(features[:, None] - features, axis=2)
+    first = order(scores, [], "coverage")[0][0]
+    assert first == int(distance.sum(axis=1).argmin())  # the medoid
+
+
 def test_images_are_looked_at_and_like_ones_have_like_features():
     rng = np.random.default_rng(0)
     bright = rng.integers(100, 255, (60, 90), dtype=np.uint8)

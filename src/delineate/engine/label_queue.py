@@ -4,7 +4,10 @@ Uncertainty is the mean entropy of the objects' scores (Settles 2009, "Active Le
 section 3.1). Disagreement is what the model finds on an image and not again on its mirror image (a committee
 of two, section 3.2). Diversity takes the image whose pooled features lie farthest from all that are labelled
 or chosen already (Sener and Savarese 2018, "Active Learning for Convolutional Neural Networks: A Core-Set
-Approach"). ``mixed``, the default, adds the ranks of all three.
+Approach"). Coverage takes the image that stands for most others: the one that most reduces the mean distance
+of all images to the nearest labelled one (facility location; Wei, Iyer and Bilmes 2015, "Submodularity in
+Data Subset Selection and Active Learning"), so kinds of image are met in proportion and rare ones too.
+``mixed``, the default, weighs coverage by the ranks of uncertainty and disagreement.
 """
 
 from __future__ import annotations
@@ -23,13 +26,15 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 
-Strategy = Literal["mixed", "uncertainty", "disagreement", "diversity", "random"]
+Strategy = Literal["mixed", "coverage", "diversity", "uncertainty", "disagreement", "random"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 Predict = Callable[[NDArray[Any]], Instances]
 Features = NDArray[np.float32]
 
 THUMBNAIL = 256  # pixels of the longer side for the features
 LARGEST = 2048  # pixels of a side that the model looks at: the middle of a larger image
+STOOD_FOR = 2000  # images that coverage is reckoned over; more are sampled evenly
+AHEAD = 64  # images chosen one after another; the rest follow by what they would add then
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,27 +152,52 @@ def order(
         return [(int(i), _unsure(unsure[i])) for i in np.argsort(-unsure, kind="stable")]
     if strategy == "disagreement":
         return [(int(i), _at_odds(at_odds[i])) for i in np.argsort(-at_odds, kind="stable")]
-    weight = np.ones(count) if strategy == "diversity" else 0.5 + (_ranks(unsure) + _ranks(at_odds)) / 2
-    chosen = _farthest(np.array([s.features for s in scores]), labelled, weight)
+    features = np.array([s.features for s in scores])
     new = "unlike the images that are labelled"
     if strategy == "diversity":
-        return [(i, new) for i in chosen]
-    return [(i, f"{_unsure(unsure[i])}; {_at_odds(at_odds[i])}; {new}") for i in chosen]
+        return [(i, new) for i in _farthest(features, labelled)]
+    stands = "stands for many images that are not labelled"
+    if strategy == "coverage":
+        return [(i, stands) for i in _covering(features, labelled, np.ones(count))]
+    chosen = _covering(features, labelled, 0.5 + (_ranks(unsure) + _ranks(at_odds)) / 2)
+    return [(i, f"{stands}; {_unsure(unsure[i])}; {_at_odds(at_odds[i])}") for i in chosen]
 
 
-def _farthest(features: Features, labelled: Sequence[Features], weight: NDArray[np.float64]) -> list[int]:
-    """Greedily the image of the greatest weighted distance to all that are labelled or chosen."""
+def _farthest(features: Features, labelled: Sequence[Features]) -> list[int]:
+    """Greedily the image of the greatest distance to all that are labelled or chosen."""
     left = list(range(len(features)))
     nearest = np.full(len(features), 2.0)
     for known in labelled:
         nearest = np.minimum(nearest, np.linalg.norm(features - known, axis=1))
     chosen: list[int] = []
     while left:
-        best = max(left, key=lambda i: nearest[i] * weight[i])
+        best = max(left, key=lambda i: nearest[i])
         chosen.append(best)
         left.remove(best)
         nearest = np.minimum(nearest, np.linalg.norm(features - features[best], axis=1))
     return chosen
+
+
+def _covering(features: Features, labelled: Sequence[Features], weight: NDArray[np.float64]) -> list[int]:
+    """Greedily the image of the greatest weighted gain: how much nearer it brings all to a labelled one."""
+    others = features[np.linspace(0, len(features) - 1, min(len(features), STOOD_FOR)).astype(int)]
+    distance = np.sqrt(np.maximum(0, 2 - 2 * features @ others.T))  # (N, M), features have length one
+    nearest = np.full(len(others), 2.0)
+    for known in labelled:
+        nearest = np.minimum(nearest, np.linalg.norm(others - known, axis=1))
+    left = np.ones(len(features), np.bool_)
+    chosen: list[int] = []
+
+    def gain() -> NDArray[np.float64]:
+        return np.where(left, weight * np.maximum(0, nearest - distance).sum(axis=1), -1.0)
+
+    while len(chosen) < min(AHEAD, len(features)):
+        best = int(np.argmax(gain()))
+        chosen.append(best)
+        left[best] = False
+        nearest = np.minimum(nearest, distance[best])
+    rest = np.argsort(-gain(), kind="stable")
+    return chosen + [int(i) for i in rest if left[i]]
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
