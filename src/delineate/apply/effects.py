@@ -38,12 +38,12 @@ def colour(text: str) -> Colour:
 
 def over(front: Picture, alpha: Floats, back: Picture) -> Picture:
     """One picture laid over another by its alpha."""
-    if not alpha.any():
-        return back.copy()
-    share = alpha[..., None]
-    mixed = front * share
-    mixed += back * (np.float32(1) - share)
-    return np.rint(mixed).astype(np.uint8)
+    mixed = np.array(back, order="C")
+    cv2.copyTo(np.ascontiguousarray(front), (alpha == 1).astype(np.uint8), mixed)
+    soft = (alpha > 0) & (alpha < 1)
+    share = alpha[soft][:, None]
+    mixed[soft] = np.rint(front[soft] * share + back[soft] * (1 - share)).astype(np.uint8)
+    return mixed
 
 
 def blurred(picture: Picture, sigma: float, hide: Floats | None = None) -> Picture:

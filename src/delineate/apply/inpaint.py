@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .clusters import clusters
+
 Picture = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -20,6 +22,7 @@ AHEAD = 30  # frames that are shown before they are composed, where that is poss
 LONGEST = 480  # pixels of the longer side on which the camera's motion is looked for
 STILL = 0.08  # pixels of motion, on that side, below which the camera stands
 BUSY = 0.02  # weight of a pixel that shows some other object, against one that shows none
+AROUND = 12  # pixels of a hole's surroundings that are looked at
 LIKENESS = 18.0  # grey levels: colours that differ more from the rest count little
 
 
@@ -50,7 +53,6 @@ class Backdrop:
         self._views: deque[View] = deque(maxlen=KEPT)
         self._places: deque[Matrix] = deque()
         self._number = 0
-        self._filled = 0
         self._place = np.eye(3)
         self._last: tuple[NDArray[np.uint8], Bools] | None = None
         self._before: tuple[Matrix, Picture] | None = None
@@ -58,6 +60,9 @@ class Backdrop:
     def see(self, picture: Picture, hole: Bools, busy: Bools) -> None:
         """The next frame: (H, W, 3) uint8, what is to go in it, and where other objects are, (H, W) each."""
         grey, free, scale = _small(picture, hole | busy)
+        if self._views and self._views[-1].picture.shape != picture.shape:  # another video begins
+            self._views.clear()
+            self._before = None
         if self._last is not None and self._last[0].shape == grey.shape:
             step = camera_step(self._last[0], grey, self._last[1])
             zoom = np.diag([scale, scale, 1.0])
@@ -72,14 +77,12 @@ class Backdrop:
     def fill(self, picture: Picture, hole: Bools) -> Picture:
         """The next frame without what is in its hole."""
         place = self._places.popleft()
-        self._filled += 1
         result = picture.copy()
-        for y0, x0, y1, x1 in _windows(hole, margin=12):
-            window = (slice(y0, y1), slice(x0, x1))
-            part, gap = picture[window], hole[window]
-            plate, known = self._plate(place, (x0, y0), part, gap)
-            joined = _joined(part, plate, gap, known)
-            result[window] = fill(joined, gap & ~known)
+        for rows, columns, own in clusters(hole, AROUND):
+            part, gap = picture[rows, columns], hole[rows, columns]
+            plate, known = self._plate(place, (columns.start, rows.start), part, gap)
+            made = fill(_joined(part, plate, gap, known), gap & ~known)
+            result[rows, columns][own] = made[own]
         self._before = (place, result)
         return result
 
@@ -92,8 +95,6 @@ class Backdrop:
         ring = ~gap
         stack, weights = [], []
         for view in self._views:
-            if view.picture.shape != self._shape(view):
-                continue
             path = np.linalg.inv(view.place) @ place @ shift
             colours = _warped(view.picture, path, size).astype(np.float32)
             weight = _warped(view.weight, path, size)
@@ -110,9 +111,6 @@ class Backdrop:
         if not stack:
             return part.astype(np.float32), np.zeros(gap.shape, np.bool_)
         return _agreed(np.stack(stack), np.stack(weights))
-
-    def _shape(self, view: View) -> tuple[int, ...]:
-        return self._views[-1].picture.shape
 
 
 def _agreed(stack: NDArray[np.float32], weights: NDArray[np.float32]) -> tuple[Floats, Bools]:
@@ -181,10 +179,9 @@ def fill(picture: Picture, hole: Bools) -> Picture:
         hole: (H, W) bool.
     """
     result = picture.copy()
-    for y0, x0, y1, x1 in _windows(hole, margin=12):
-        window = (slice(y0, y1), slice(x0, x1))
-        gap = hole[window].astype(np.uint8)
-        result[window] = cv2.inpaint(np.ascontiguousarray(picture[window]), gap, 5, cv2.INPAINT_TELEA)
+    for rows, columns, own in clusters(hole, AROUND):
+        part, gap = np.ascontiguousarray(picture[rows, columns]), hole[rows, columns].astype(np.uint8)
+        result[rows, columns][own] = cv2.inpaint(part, gap, 5, cv2.INPAINT_TELEA)[own]
     return result
 
 
@@ -205,16 +202,6 @@ def _warped(values: NDArray[Any], path: Matrix, size: tuple[int, int]) -> NDArra
     )
     how = cv2.INTER_NEAREST if moved else cv2.INTER_LINEAR
     return cv2.warpPerspective(values, path, size, flags=how | cv2.WARP_INVERSE_MAP)
-
-
-def _windows(hole: Bools, margin: int) -> list[tuple[int, int, int, int]]:
-    """y0, x0, y1, x1 around the holes, those that are near each other together."""
-    if not hole.any():
-        return []
-    side = 2 * margin + 1
-    wide = cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8))
-    _, _, about, _ = cv2.connectedComponentsWithStats(wide)
-    return [(y, x, y + h, x + w) for x, y, w, h, _ in about[1:].tolist()]
 
 
 __all__ = ["AHEAD", "Backdrop", "camera_step", "fill"]
