@@ -48,3 +48,17 @@ def test_a_copy_begins_no_track() -> None:
 def test_settings_out_of_range() -> None:
     with pytest.raises(InputError, match="RescueSettings, copy: expected 0 to 1"):
         RescueSettings(copy=1.2)
+def test_one_behind_another_is_waited_for() -> None:
+    """One that stands, while another passes before it; its patience is less than that takes."""
+    ids = {}
+    for rescue in (True, False):
+        follow = tracker("masks", rescue=rescue, patience=8)
+        for t in range(60):
+            front, behind = square(10 + 2 * t, 5, 45), square(70)
+            clear = Masks.from_dense((behind.dense()[0] & ~front.dense()[0])[None])
+            objects = [(m, 0.9) for m in (front, clear) if m.area[0] > 40]
+            result = follow.update(seen(*objects))
+        ids[rescue] = sorted(result.instances.ids.tolist())
+    assert ids[True] == [1, 2] and ids[False] != [1, 2]
+
+

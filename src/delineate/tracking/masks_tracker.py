@@ -12,14 +12,18 @@ from delineate.core.errors import InputError
 from .appearance_memory import AppearanceMemory
 from .association import assign
 from .camera import STILL, Camera
-from .kalman import Floats
+from .doubt import doubt_sizes
+from .kalman import Floats, Index
 from .merged import split_merged
 from .motion import CentreSize
-from .rescue import drop_copies, keep_hidden, rescue_weak
+from .rescue import LIKELY, drop_copies, keep_hidden, rescue_weak
 from .round import Round
 from .stepwise import Life, Step, Stepwise
+from .tracks import masks_of
+from .whole import WholeShapes
 
 Bools = NDArray[np.bool_]
+UNLIKE = 0.1  # probability by looks below which a lost track is not taken up
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,16 @@ class MasksSettings(Life):
         views: looks of the past that are remembered of each track.
         by_class: whether a track keeps its class.
         split_merged: whether a mask over two or more tracks is cut into parts by their shapes.
+        whole: whether objects that are partly hidden are remembered whole.
         rescue: whether weak detections are taken up where a lost track expects its object, copies of what a
             track has are set aside, and tracks of hidden objects age slowly.
     """
 
-    high: float = 0.5
+    high: float = 0.4
     low: float = 0.1
     overlap: float = 0.2
     weak_overlap: float = 0.4
-    mask_weight: float = 0.7
+    mask_weight: float = 0.5
     hidden_weight: float = 0.5
     looks_weight: float = 0.2
     camera: bool = True
@@ -57,6 +62,7 @@ class MasksSettings(Life):
     views: int = 4
     by_class: bool = True
     split_merged: bool = True
+    whole: bool = True
     rescue: bool = True
 
     def __post_init__(self) -> None:
@@ -83,18 +89,20 @@ class MasksTracker(Stepwise):
 
     def __init__(self, settings: MasksSettings | None = None) -> None:
         self.settings = settings or MasksSettings()
+        self._whole = WholeShapes()
         super().__init__(self._steps(), self.settings, CentreSize())
         self._camera = Camera()
         self._memory = AppearanceMemory(self.settings.views)
 
     def _steps(self) -> list[Step]:
         s = self.settings
-        cut: list[Step] = [split_merged] if s.split_merged else []
+        cut: list[Step] = [self.cut] if s.split_merged else []
         copies: list[Step] = [drop_copies] if s.rescue else []
         saved: list[Step] = [self.rescue, keep_hidden] if s.rescue else []
+        whole: list[Step] = [self._whole.learn] if s.whole else []
         return [
             *(self.prepare, *cut, self.strong, *copies, self.weak),
-            *(self.unconfirmed, self.again, *saved, self.learn),
+            *(self.unconfirmed, self.again, *saved, *whole, self.learn, doubt_sizes),
         ]
 
     def similarity(self, play: Round) -> Floats:
@@ -114,12 +122,15 @@ class MasksTracker(Stepwise):
             play.pair(*assign(np.where(allowed, self.similarity(play), -np.inf), least))
 
     def prepare(self, play: Round) -> None:
-        """Take out the camera's motion; remember looks."""
+        """Take out the camera's motion; remember looks. A lost track is not what looks otherwise."""
         self._memory.begin(play, self.settings.high)
         if self.settings.camera:
             motion = self._camera.step(play.frame, play.found)
             if motion is not STILL:
                 play.tracks.warp(motion)
+        if play.features is not None:
+            lost = play.tracks.last_index < 0
+            play.refused |= lost[:, None] & (self._memory.likeness(play) < UNLIKE)
 
     def strong(self, play: Round) -> None:
         """Confirmed tracks with strong detections."""
@@ -142,22 +153,35 @@ class MasksTracker(Stepwise):
         self._pair(play, play.free_tracks & ~play.tracks.confirmed, strong, s.overlap)
 
     def again(self, play: Round) -> None:
-        """Lost tracks with detections that would begin one, by their looks and within reach."""
+        """Lost tracks with strong detections beside their masks: by looks, else by place and size."""
         s, tracks = self.settings, play.tracks
         rows = np.flatnonzero(play.free_tracks & tracks.confirmed & (tracks.last_index < 0))
-        columns = play.free_found & (play.found.scores >= max(s.high, s.begin))
-        if play.features is None or not len(rows) or not columns.any():
+        columns = play.free_found & (play.found.scores >= s.high)
+        if not len(rows) or not columns.any():
             return
-        likeness = self._memory.likeness(play, rows)
+        allowed = play.allowed(play.free_tracks, columns, s.by_class)[rows]
+        near = np.exp(-play.surprise[rows] / 10)
+        own, found = tracks.masks.area[rows, None], masks_of(play.found).area
+        size = np.minimum(own, found) / np.maximum(np.maximum(own, found), 1)
+        places = allowed & (play.surprise[rows] < LIKELY) & (size > 0.3)
+        worth = np.where(places, near * size, -np.inf)
+        if play.features is not None:
+            likeness = self._memory.likeness(play, rows)
+            known = allowed & (self._distance(play, rows) < s.reach) & (likeness > s.again)
+            worth = np.maximum(worth, np.where(known, 1 + likeness, -np.inf))
+        paired, to = assign(worth, 0.0)
+        play.pair(rows[paired], to)
+
+    def _distance(self, play: Round, rows: Index) -> Floats:
+        """(K, N) from where tracks are expected to detections, in diagonals of the tracks' boxes."""
         expected, found = play.boxes[rows], play.found.boxes.astype(np.float64)
         way = (found[None, :, :2] + found[None, :, 2:] - expected[:, None, :2] - expected[:, None, 2:]) / 2
-        far = np.linalg.norm(expected[:, 2:] - expected[:, :2], axis=1)[:, None] * s.reach
-        near = 1 - np.linalg.norm(way, axis=2) / np.maximum(far, 1e-9)
-        allowed = (
-            play.allowed(play.free_tracks, columns, s.by_class)[rows] & (near > 0) & (likeness > s.again)
-        )
-        paired, to = assign(np.where(allowed, likeness + 0.1 * near, -np.inf), s.again)
-        play.pair(rows[paired], to)
+        far = np.linalg.norm(expected[:, 2:] - expected[:, :2], axis=1)[:, None]
+        return np.asarray(np.linalg.norm(way, axis=2) / np.maximum(far, 1e-9))
+
+    def cut(self, play: Round) -> None:
+        """Masks over two or more tracks are cut."""
+        split_merged(play, order=self._whole.in_front if self.settings.whole else None)
 
     def rescue(self, play: Round) -> None:
         """Tracks that expect an object take weak detections."""

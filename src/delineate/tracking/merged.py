@@ -11,7 +11,7 @@ area and the cut by signed distance are this program's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,11 @@ from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 
 from .association import assign
+from .laid import Shape, window_of, worth
 from .round import Round
 
 Bools = NDArray[np.bool_]
 Index = NDArray[np.int64]
-Floats = NDArray[np.float64]
 NOBODY = -1
 
 
@@ -68,10 +68,13 @@ class MergeSettings:
             raise InputError(f"MergeSettings, most: expected 2 or more objects, got {self.most}; correct it")
 
 
-def split_merged(play: Round, settings: MergeSettings | None = None) -> None:
+def split_merged(
+    play: Round, settings: MergeSettings | None = None, order: Callable[[Round, Index], Bools] | None = None
+) -> None:
     """A step of a tracker: masks over two or more tracks are cut, and each part is paired with its track.
 
     Tracks take part that are confirmed, free, and were seen in one of the last ``settings.recent`` frames.
+    ``order`` tells of some tracks, as rows, who is known to be in front of whom, (K, K) bool.
     """
     settings = settings or MergeSettings()
     tracks = play.tracks
@@ -80,7 +83,11 @@ def split_merged(play: Round, settings: MergeSettings | None = None) -> None:
         return
     expected = play.masks[rows]
     for column, under in suspects(play.found, expected, tracks.labels[rows], settings).items():
-        if play.free_found[column] and (cut := divide(play.found.masks[column], expected[under], settings)):
+        if not play.free_found[column]:
+            continue
+        front = None if order is None else order(play, rows[under])
+        cut = divide(play.found.masks[column], expected[under], settings, front)
+        if cut is not None:
             there, parts = cut
             play.split(column, parts, rows[under[there]])
 
@@ -122,109 +129,74 @@ def suspects(found: Instances, expected: Masks, labels: Index, settings: MergeSe
     return {place: np.array(tracks) for place, tracks in result.items() if 2 <= len(tracks) <= settings.most}
 
 
-def divide(merged: Masks, shapes: Masks, settings: MergeSettings) -> tuple[list[int], Masks] | None:
+def divide(
+    merged: Masks, shapes: Masks, settings: MergeSettings, in_front: Bools | None = None
+) -> tuple[list[int], Masks] | None:
     """Cut one mask into parts by the shapes of the objects that may be under it.
 
     Args:
         merged: one mask.
         shapes: (K) expected shapes on the same image.
         settings: when and how.
+        in_front: (K, K) bool, the first is known to be in front of the second; where two shapes lie over each
+            other the pixels are the front one's. Default: unknown, the border runs midway.
 
     Returns:
         The shapes (rows) that are there and the part of each, disjoint, together the whole mask; None where
         fewer than two are there.
     """
-    x1, y1, x2, y2 = (int(v) for v in merged.boxes[0])
-    side = np.sqrt(np.maximum(shapes.area, 1))
-    edge = int(np.ceil(side.max() * (1 + settings.reach))) + 1  # a shape may stand out of the mask
-    window = (x1 - edge, y1 - edge, x2 + edge, y2 + edge)
-    target = merged.window(*window).dense()[0]
-    corner = np.array(window[:2])
-    crops = [_crop(shapes, k, corner) for k in range(len(shapes))]
-    there, places = _place(target, crops, settings)
+    corner, size = window_of(Masks.concatenate([merged, shapes]), settings.reach)
+    target = merged.window(*corner, corner[0] + size[1], corner[1] + size[0]).dense()[0]
+    expected = [Shape.of(shapes, k, corner, size) for k in range(len(shapes))]
+    there, drawn = _laid(target, expected, settings, (corner, merged.size))
     while len(there) > 1:
-        parts = _cut(target, [_drawn(crops[k][0], places[k], target.shape) for k in there])
-        poor = [
-            n
-            for n, k in enumerate(there)
-            if _iou(parts[n], _drawn(crops[k][0], places[k], target.shape)) < settings.fit
-        ]
+        front = None if in_front is None else in_front[np.ix_(there, there)]
+        parts = _cut(target, [drawn[k] for k in there], front)
+        poor = [n for n, k in enumerate(there) if _fit(parts, n, drawn[k]) < settings.fit]
         if not poor:
-            return there, Masks.from_crops(parts, [corner.tolist()] * len(parts), merged.size)
+            return there, Masks.from_crops(parts, [corner] * len(parts), merged.size)
         there = [k for n, k in enumerate(there) if n != poor[-1]]
     return None
 
 
-Placed = tuple[Bools, tuple[int, int]]
-
-
-def _crop(shapes: Masks, k: int, corner: Index) -> Placed:
-    """One shape in its tight box, and where that begins in the window."""
-    crop, (x, y) = shapes.crop(k)
-    return crop, (x - int(corner[0]), y - int(corner[1]))
-
-
-def _drawn(crop: Bools, place: tuple[int, int], size: Sequence[int]) -> Bools:
-    """The shape in the window; what lies outside is cut off."""
-    drawn = np.zeros(size, np.bool_)
-    x, y = place
-    top, left = max(-y, 0), max(-x, 0)
-    inner = crop[top : max(top, size[0] - y), left : max(left, size[1] - x)]
-    drawn[y + top : y + top + inner.shape[0], x + left : x + left + inner.shape[1]] = inner
-    return drawn
-
-
-def _place(
-    target: Bools, crops: list[Placed], settings: MergeSettings
-) -> tuple[list[int], dict[int, tuple[int, int]]]:
-    """Which shapes are in the mask and where: each laid in turn where it explains most that none other does.
+def _laid(
+    target: Bools,
+    expected: list[Shape],
+    settings: MergeSettings,
+    place: tuple[tuple[int, int], tuple[int, int]],
+) -> tuple[list[int], list[Bools]]:
+    """Which shapes are in the mask, and all of them laid, each where it explains most that none other does.
 
     Twice over all of them, so that the first can make room for the later ones; then those that explain too
     little are dropped, the least useful first.
     """
-    places = {k: at for k, (_, at) in enumerate(crops)}
-    drawn = [_drawn(crop, at, target.shape) for crop, at in crops]
+    drawn = [shape.drawn() for shape in expected]
     for _ in range(2):
-        for k, (crop, at) in enumerate(crops):
+        for k, shape in enumerate(expected):
             rest = np.any([d for n, d in enumerate(drawn) if n != k], axis=0)
-            places[k] = _best(target, rest, crop, at, settings.reach)
-            drawn[k] = _drawn(crop, places[k], target.shape)
-    there = list(range(len(crops)))
+            drawn[k] = shape.laid(worth(target, rest & target, *place), settings.reach).drawn()
+    there = list(range(len(expected)))
     while len(there) > 1:
         gains = []
         for k in there:
             rest = np.any([drawn[n] for n in there if n != k], axis=0)
             alone = drawn[k] & ~rest
-            good, area = int(np.count_nonzero(alone & target)), int(np.count_nonzero(crops[k][0]))
-            gains.append((2 * good - int(np.count_nonzero(alone))) / max(area, 1))
+            good = int(np.count_nonzero(alone & target))
+            gains.append((2 * good - int(np.count_nonzero(alone))) / max(expected[k].area, 1))
         worst = int(np.argmin(gains))
         if gains[worst] >= settings.gain:
             break
         del there[worst]
-    return there, places
+    return there, drawn
 
 
-def _best(target: Bools, rest: Bools, crop: Bools, at: tuple[int, int], reach: float) -> tuple[int, int]:
-    """Where near ``at`` a shape explains most: +1 a pixel of the mask, 0 where another is, -1 outside it."""
-    worth = np.where(target, np.where(rest, 0.0, 1.0), -1.0).astype(np.float32)
-    area = float(np.count_nonzero(crop))
-    far = max(1, round(reach * np.sqrt(area)))
-    (x, y), (h, w) = at, crop.shape
-    padded = np.pad(worth, max(h, w) + far, constant_values=-1)  # shapes may stand out of the window
-    x, y = x + max(h, w) + far, y + max(h, w) + far
-    search = padded[max(y - far, 0) : y + far + h, max(x - far, 0) : x + far + w]
-    if search.shape != (2 * far + h, 2 * far + w):
-        return at
-    gain = cv2.matchTemplate(search, crop.astype(np.float32), cv2.TM_CCORR)
-    dy, dx = np.mgrid[-far : far + 1, -far : far + 1]
-    gain = gain - 0.2 * area * (dx * dx + dy * dy) / (far * far)  # rather where it is expected
-    row, column = divmod(int(np.argmax(np.round(gain, 3))), gain.shape[1])
-    return at[0] + column - far, at[1] + row - far
-
-
-def _cut(target: Bools, drawn: list[Bools]) -> list[Bools]:
-    """Each pixel of the mask to the shape that it lies deepest in, or nearest to."""
+def _cut(target: Bools, drawn: list[Bools], in_front: Bools | None) -> list[Bools]:
+    """Each pixel of the mask to the shape that it lies deepest in, or nearest to, or to the front one."""
     depth = np.stack([_signed(shape) for shape in drawn])
+    if in_front is not None:
+        for a, b in np.argwhere(in_front & ~in_front.T).tolist():
+            depth[b][drawn[a] & drawn[b]] = np.inf
+        depth[np.all(np.isinf(depth), axis=0)[None] & np.stack(drawn)] = 0  # a circle of three
     owner = np.argmin(depth, axis=0)
     return [target & (owner == k) for k in range(len(drawn))]
 
@@ -236,5 +208,9 @@ def _signed(shape: Bools) -> NDArray[Any]:
     return outside - cv2.distanceTransform(pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
-def _iou(one: Bools, other: Bools) -> float:
-    return int(np.count_nonzero(one & other)) / max(int(np.count_nonzero(one | other)), 1)
+def _fit(parts: list[Bools], n: int, drawn: Bools) -> float:
+    """How much of what could show of a shape is in its part: IoU, without what the other parts hide."""
+    others = np.any([p for k, p in enumerate(parts) if k != n], axis=0)
+    shape = drawn & ~others
+    both = int(np.count_nonzero(shape & parts[n]))
+    return both / max(int(np.count_nonzero(shape | parts[n])), 1)

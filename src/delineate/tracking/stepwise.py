@@ -119,7 +119,7 @@ class Stepwise:
         """Births, deaths and confirmations; the frame's result."""
         tracks, life = play.tracks, self.life
         rows = np.flatnonzero(play.of_track >= 0)
-        tracks.meet(rows, play.found, play.of_track[rows], play.doubt)
+        tracks.meet(rows, play.remembered or play.found, play.of_track[rows], play.doubt)
         for column in np.flatnonzero(play.free_found & (play.found.scores >= life.begin)):
             play.begin(int(column))
         columns = np.array(sorted(play.births), dtype=np.int64)
