@@ -71,6 +71,19 @@ class Camera:
         fx, fy = self.focal
         return np.array([[fx, 0, self.center[0] + 0.5], [0, fy, self.center[1] + 0.5], [0, 0, 1]])
 
+    @property
+    def projection(self) -> Floats:
+        """(3, 4) from metres (x, y, z, 1), z up, to pixels of a lens without distortion."""
+        axes = (self.turn @ OPTICAL_TO_BODY).T
+        place = np.array([*self.position, self.height])
+        return self.matrix @ np.column_stack([axes, -axes @ place])
+
+    @property
+    def turn(self) -> Floats:
+        """(3, 3) from the camera's body (x forward, y left, z up) to the ground's axes."""
+        roll, pitch, yaw = np.radians([self.roll, self.pitch, self.yaw])
+        return _about_z(yaw) @ _about_y(pitch) @ _about_x(roll)
+
     def undistorted(self, points: Floats) -> Floats:
         """(N, 2) pixels where a lens without distortion would have put them."""
         if not any(self.distortion) or not len(points):
@@ -152,9 +165,7 @@ class Ground:
     @classmethod
     def of_camera(cls, camera: Camera) -> Ground:
         """Of a calibrated camera above flat ground (Hartley & Zisserman, Multiple View Geometry, 8.1.1)."""
-        roll, pitch, yaw = np.radians([camera.roll, camera.pitch, camera.yaw])
-        turn = _about_z(yaw) @ _about_y(pitch) @ _about_x(roll)
-        rays = turn @ OPTICAL_TO_BODY @ np.linalg.inv(camera.matrix)  # pixel to a direction, z up
+        rays = camera.turn @ OPTICAL_TO_BODY @ np.linalg.inv(camera.matrix)  # pixel to a direction, z up
         x, y = camera.position
         matrix = np.stack([camera.height * rays[0] - x * rays[2], camera.height * rays[1] - y * rays[2]])
         return cls(np.concatenate([matrix, -rays[2:]]), camera, np.array(camera.position, np.float64))

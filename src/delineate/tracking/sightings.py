@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 BATCH = 20_000  # steps of tracks that run side by side, which bounds the memory
 CUT = 4.0  # how much less is known where the picture's edge cuts an object
+LOWEST, GAP = 0.1, 3  # the share of an object that is its foot, and pixels below it that are looked at
+EDGE = (2.0, 0.02)  # pixels, and share of the object's side, within which the edge counts as touched
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,41 @@ def feet(objects: Instances, settings: Foot | None = None) -> tuple[Floats, Floa
         tall = (size[:, 1] > size[:, 0]) & (area > 0)
         points[:, 0] = np.where(tall, middle, points[:, 0])
     spread = np.maximum(settings.least, size * (settings.across, settings.down))
-    height, width = objects.size
-    beside = (boxes[:, 0] <= 0) | (boxes[:, 2] >= width)
-    below = boxes[:, 3] >= height
+    beside, below = cut(objects)
     spread[:, 0] = np.where(beside, CUT * spread[:, 0] + size[:, 0] / 4, spread[:, 0])
     spread[:, 1] = np.where(below, CUT * spread[:, 1] + size[:, 1] / 4, spread[:, 1])
     return points, spread
+
+
+def cut(objects: Instances) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N,) whether the picture's left or right edge cuts each object, and whether its lower edge does."""
+    boxes = objects.boxes.astype(np.float64)
+    room = EDGE[0] + EDGE[1] * (boxes[:, 2:] - boxes[:, :2])
+    height, width = objects.size
+    beside = (boxes[:, 0] < room[:, 0]) | (boxes[:, 2] > width - room[:, 0])
+    return beside, boxes[:, 3] > height - room[:, 1]
+
+
+def covered(objects: Instances) -> NDArray[np.bool_]:
+    """(N,) whether another object hides the foot of each: most of its lowest pixels end at another's mask.
+
+    Without masks nothing is known to be hidden: boxes of most tools reach behind what hides an object.
+    """
+    found = np.zeros(len(objects), np.bool_)
+    if objects.masks is None or len(objects) < 2:
+        return found
+    runs, labels = objects.masks.runs, objects.masks.to_label_image()
+    owner = np.repeat(np.arange(len(objects)), np.diff(runs.offsets))
+    boxes = objects.masks.boxes
+    low = boxes[:, 3] - LOWEST * (boxes[:, 3] - boxes[:, 1])
+    end = (runs.y + runs.length).astype(np.int64)
+    at = np.flatnonzero((end >= low[owner]) & (end < objects.size[0]))
+    below = labels[np.minimum(end[at, None] + np.arange(GAP), objects.size[0] - 1), runs.x[at, None]]
+    other = ((below > 0) & (below != owner[at, None] + 1)).any(axis=1)
+    count = np.bincount(owner[at], minlength=len(objects))
+    touched = np.bincount(owner[at], other, minlength=len(objects))
+    found[:] = touched > count / 2
+    return found
 
 
 @dataclass(eq=False)
@@ -117,7 +148,14 @@ class Seen:
         frame = np.full(len(chosen), len(self._times), np.float64)
         self._numbers.append(int(number))
         self._times.append(float(time))
-        numbers = (ids.astype(np.float64), frame, chosen.labels.astype(np.float64), chosen.scores)
+        hidden = np.logical_or(*cut(chosen)) | covered(chosen)
+        numbers = (
+            ids.astype(np.float64),
+            frame,
+            chosen.labels.astype(np.float64),
+            chosen.scores,
+            hidden,
+        )
         self._parts.append((np.column_stack(numbers), points, spread, chosen.boxes.astype(np.float64)))
 
     def __len__(self) -> int:
@@ -137,12 +175,13 @@ class Seen:
         """All sightings, sorted by track and time."""
         if not self._parts:
             no, none = np.zeros(0, np.int64), np.zeros((0, 4))
-            return Table(no, no, no, np.zeros(0), none[:, :2], none[:, :2], none)
+            return Table(no, no, no, np.zeros(0), no > 0, none[:, :2], none[:, :2], none)
         head, points, spread, boxes = (np.concatenate(part) for part in zip(*self._parts, strict=True))
         order = np.lexsort((head[:, 1], head[:, 0]))
         track, frame, label = (head[order, k].astype(np.int64) for k in (0, 1, 2))
         label = _usual(track, label, head[order, 3])
-        return Table(track, frame, label, head[order, 3], points[order], spread[order], boxes[order])
+        score, edge = head[order, 3], head[order, 4] > 0
+        return Table(track, frame, label, score, edge, points[order], spread[order], boxes[order])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +193,7 @@ class Table:
         frame: (S,) places of the frames among all frames.
         label: (S,) the class that its track has for the most part.
         score: (S,).
+        hidden: (S,) bool, whether the picture's edge cuts it or another object hides its foot.
         foot: (S, 2) pixels.
         spread: (S, 2) their standard deviations.
         boxes: (S, 4) xyxy pixels.
@@ -163,6 +203,7 @@ class Table:
     frame: Ints
     label: Ints
     score: Floats
+    hidden: NDArray[np.bool_]
     foot: Floats
     spread: Floats
     boxes: Floats
@@ -180,25 +221,47 @@ class Batch:
     Attributes:
         steps: what the filters take.
         frame: (T, N) place of the frame of each step.
-        at: (T, N) the sighting of the table at each step, or -1.
+        at: (T, N) the sighting of the table at each step, or -1; ``steps.seen`` says which have a place.
+        first: (N,) a sighting of each track.
         length: (N,) how many steps each has.
     """
 
     steps: TrackBatch
     frame: Ints
     at: Ints
+    first: Ints
     length: Ints
 
 
-def batches(table: Table, times: Floats, classes: Labels, ground: Ground | None) -> Iterator[Batch]:
-    """The tracks, those of like length side by side; places are metres with a ground, else pixels.
+def placed(table: Table, ground: Ground | None) -> tuple[Floats, Floats]:
+    """Where the feet are, (S, 2), and how sure that is, (S, 2, 2): in metres with a ground, else in pixels.
 
-    Where a track's foot is above the horizon it is not seen; a track that is never seen is left out.
+    On the ground NaN where the foot is above the horizon, or hidden while it is seen at other times.
     """
-    places, cov = table.foot, np.zeros((len(table.track), 2, 2))
+    cov = np.zeros((len(table.track), 2, 2))
     cov[:, 0, 0], cov[:, 1, 1] = table.spread[:, 0] ** 2, table.spread[:, 1] ** 2
-    if ground is not None:
-        places, cov = ground.to_ground(table.foot), ground.covariance(table.foot, table.spread)
+    if ground is None:
+        return table.foot, cov
+    places = ground.to_ground(table.foot)
+    for a, b in pairwise(table.starts().tolist()):
+        if not table.hidden[a:b].all():
+            places[a:b][table.hidden[a:b]] = np.nan
+    return places, ground.covariance(table.foot, table.spread)
+
+
+def batches(
+    table: Table, places: Floats, cov: Floats, times: Floats, classes: Labels, metric: bool
+) -> Iterator[Batch]:
+    """The tracks, those of like length side by side.
+
+    Args:
+        table: S sightings.
+        places: (S, 2); what is not finite is not seen, and a track without any is left out.
+        cov: (S, 2, 2).
+        times: (F,) of the frames.
+        classes: of the objects.
+        metric: whether places are metres.
+    """
     usable = np.atleast_1d(np.isfinite(places).all(axis=1) & np.isfinite(cov).all(axis=(1, 2)))
     starts = table.starts()
     tracks = [np.flatnonzero(usable[a:b]) + a for a, b in pairwise(starts.tolist())]
@@ -208,34 +271,36 @@ def batches(table: Table, times: Floats, classes: Labels, ground: Ground | None)
     for track in tracks:
         length = int(table.frame[track[-1]] - table.frame[track[0]]) + 1
         if group and length * (len(group) + 1) > BATCH:
-            yield _batch(group, table, places, cov, times, classes, ground)
+            yield _batch(group, table, places, cov, times, classes, metric)
             group = []
         group.append(track)
     if group:
-        yield _batch(group, table, places, cov, times, classes, ground)
+        yield _batch(group, table, places, cov, times, classes, metric)
 
 
 def _batch(
     tracks: list[Ints], table: Table, places: Floats, cov: Floats, times: Floats, classes: Labels,
-    ground: Ground | None,
+    metric: bool,
 ) -> Batch:  # fmt: skip
     first = np.array([table.frame[track[0]] for track in tracks])
     length = np.array([table.frame[track[-1]] for track in tracks]) - first + 1
     step = np.arange(length.max())[:, None]
     frame = first + np.minimum(step, length - 1)
-    at = np.full(frame.shape, -1)
+    at, seen = np.full(frame.shape, -1), np.zeros(frame.shape, np.bool_)
     for n, track in enumerate(tracks):
-        at[table.frame[track] - first[n], n] = track
+        own = np.arange(track[0], track[-1] + 1)  # sightings without a place too
+        at[table.frame[own] - first[n], n] = own
+        seen[table.frame[track] - first[n], n] = True
     kinds = [participants(classes)[int(table.label[track[0]])] for track in tracks]
     unit = np.ones(len(tracks))
-    if ground is None:
+    if not metric:
         tall = [float(np.median(table.boxes[track, 3] - table.boxes[track, 1])) for track in tracks]
         unit = np.array([max(h, 1.0) / kind.height for h, kind in zip(tall, kinds, strict=True)])
     steps = TrackBatch(
-        times[frame], places[at], cov[at], at >= 0,
+        times[frame], places[at], cov[at], seen,
         np.array([kind.acceleration for kind in kinds]), np.array([kind.turning for kind in kinds]), unit,
     )  # fmt: skip
-    return Batch(steps, frame, at, length)
+    return Batch(steps, frame, at, np.array([track[0] for track in tracks]), length)
 
 
 def _once(objects: Instances) -> Ints:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,9 @@ from delineate.core.errors import InputError
 from .encounters import collisions
 from .forecast import ForecastSettings, forecast
 from .ground import Ground
-from .sightings import Batch, Seen, Table, batches
+from .middles import middles
+from .participants import participants
+from .sightings import Batch, Seen, Table, batches, placed
 from .smooth import SmoothSettings, smooth
 
 Floats = NDArray[np.float64]
@@ -29,6 +33,7 @@ class TrajectorySettings:
         collision: longest time to collision that is told, in seconds.
         known: seconds for which a participant must have been seen before its future is told.
         every: seconds between two forecasts of one participant.
+        middles: on the ground, places are the middles of footprints; else the nearest points of them.
         smoothing: of the table.
         forecast: of the future.
     """
@@ -38,6 +43,7 @@ class TrajectorySettings:
     collision: float = 10.0
     known: float = 0.5
     every: float = 0.2
+    middles: bool = True
     smoothing: SmoothSettings = field(default_factory=SmoothSettings)
     forecast: ForecastSettings = field(default_factory=ForecastSettings)
 
@@ -75,8 +81,9 @@ def trajectories(
     """Smooths all tracks of a video and tells where they go.
 
     The columns of ``rows``: ``track``, ``class``, ``frame``, ``time_s``, ``seen`` (False between two
-    sightings, where the place is told by the rest of the track), ``score``, ``foot_x_px``, ``foot_y_px`` (as
-    seen), then smoothed ``x_m``, ``y_m``, ``sd_x_m``, ``sd_y_m`` (standard deviations), ``speed_m_s``,
+    sightings), ``foot_seen`` (False also where another object hides its foot or the picture's edge cuts it:
+    the place is told by the rest of the track), ``score``, ``foot_x_px``, ``foot_y_px`` (as seen), then
+    smoothed ``x_m``, ``y_m``, ``sd_x_m``, ``sd_y_m`` (standard deviations), ``speed_m_s``,
     ``sd_speed_m_s``, ``heading_deg`` (counter-clockwise from x; NaN when standing), ``acceleration_m_s2``
     (along the heading), ``turn_deg_s``, and with a ground ``ttc_s``, ``ttc_with`` (the soonest collision and
     with whom; NaN, 0 for none). Without a ground ``px`` stands for ``m``; x to the right, y down, headings
@@ -92,12 +99,16 @@ def trajectories(
     """
     settings = settings or TrajectorySettings()
     table, unit = seen.table(), "m" if ground is not None else "px"
-    parts: list[pd.DataFrame] = []
+    places, cov = placed(table, ground)
+    tracks = partial(
+        batches, table, cov=cov, times=seen.times, classes=seen.classes, metric=ground is not None
+    )
     ahead: list[pd.DataFrame] = []
-    for batch in batches(table, seen.times, seen.classes, ground):
-        parts.append(_rows(batch, table, seen, settings, unit))
-        if settings.forecast.horizons:
-            ahead.append(_ahead(batch, table, seen, settings, unit))
+    if settings.forecast.horizons:
+        ahead = [_ahead(b, table, seen, settings, ground) for b in tracks(places=places)]
+    if ground is not None and settings.middles:
+        places = _middles(tracks(places=places), table, seen, settings, ground)
+    parts = [_rows(batch, table, seen, settings, unit) for batch in tracks(places=places)]
     rows = _joined(parts, _row_columns(unit)).sort_values(["track", "frame"], ignore_index=True)
     encounters = collisions(rows, settings.collision) if unit == "m" else pd.DataFrame()
     forecasts = _joined(ahead, _ahead_columns(unit))
@@ -126,9 +137,9 @@ def unit_of(column: str) -> str:
 
 def _row_columns(u: str) -> list[str]:
     return [
-        "track", "class", "frame", "time_s", "seen", "score", "foot_x_px", "foot_y_px", f"x_{u}", f"y_{u}",
-        f"sd_x_{u}", f"sd_y_{u}", f"speed_{u}_s", f"sd_speed_{u}_s", "heading_deg", f"acceleration_{u}_s2",
-        "turn_deg_s",
+        "track", "class", "frame", "time_s", "seen", "foot_seen", "score", "foot_x_px", "foot_y_px",
+        f"x_{u}", f"y_{u}", f"sd_x_{u}", f"sd_y_{u}", f"speed_{u}_s", f"sd_speed_{u}_s", "heading_deg",
+        f"acceleration_{u}_s2", "turn_deg_s",
     ]  # fmt: skip
 
 
@@ -143,7 +154,7 @@ def _ahead_columns(u: str) -> list[str]:
 def _joined(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     if parts:
         return pd.concat(parts, ignore_index=True)
-    kinds = {"track": "int64", "frame": "int64", "class": "object", "seen": "bool"}
+    kinds = {"track": "int64", "frame": "int64", "class": "object", "seen": "bool", "foot_seen": "bool"}
     return pd.DataFrame({name: pd.Series(dtype=kinds.get(name, "float64")) for name in columns})
 
 
@@ -151,9 +162,9 @@ def _rows(batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings, 
     """One row per step that is seen or within a short gap."""
     state, cov = smooth(batch.steps, settings.smoothing)
     inside = np.arange(len(batch.at))[:, None] < batch.length
-    told = inside & _bridged(batch, settings.gap)
+    told = inside & ((batch.at >= 0) | _bridged(batch, settings.gap))
     at = batch.at[told]
-    owner = np.broadcast_to(batch.at[0], batch.at.shape)[told]  # a track's first sighting
+    owner = np.broadcast_to(batch.first, batch.at.shape)[told]
     moved, spread = state[told], cov[told]
     scale = np.broadcast_to(batch.steps.unit, told.shape)[told]
     velocity, push = moved[:, 2:4], moved[:, 4:6]
@@ -167,7 +178,7 @@ def _rows(batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings, 
     foot = np.where((at >= 0)[:, None], table.foot[at], np.nan)
     columns = (
         table.track[owner], np.array(seen.classes.names, object)[table.label[owner]],
-        seen.numbers[batch.frame[told]], seen.times[batch.frame[told]], at >= 0,
+        seen.numbers[batch.frame[told]], seen.times[batch.frame[told]], at >= 0, batch.steps.seen[told],
         np.where(at >= 0, table.score[at], np.nan), foot[:, 0], foot[:, 1], moved[:, 0], moved[:, 1],
         np.sqrt(spread[:, 0, 0]), np.sqrt(spread[:, 1, 1]), speed, np.sqrt(np.maximum(along, 0)),
         np.where(going, heading, np.nan), np.where(going, (way * push).sum(axis=1), np.nan),
@@ -178,15 +189,42 @@ def _rows(batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings, 
 
 def _bridged(batch: Batch, gap: float) -> NDArray[np.bool_]:
     """(T, N) steps that are seen, or between two sightings at most ``gap`` seconds apart."""
-    seen, times = batch.steps.seen, batch.steps.times
+    seen, times = batch.at >= 0, batch.steps.times
     before = np.maximum.accumulate(np.where(seen, times, -np.inf), axis=0)
     after = np.minimum.accumulate(np.where(seen, times, np.inf)[::-1], axis=0)[::-1]
     found: NDArray[np.bool_] = seen | (after - before <= gap)
     return found
 
 
-def _ahead(batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings, unit: str) -> pd.DataFrame:
-    """One row per forecast."""
+def _middles(
+    tracks: Iterable[Batch], table: Table, seen: Seen, settings: TrajectorySettings, ground: Ground
+) -> Floats:
+    """(S, 2) middles of the footprints, by the headings that the feet alone tell."""
+    heading, known = np.full(len(table.track), np.nan), np.zeros(len(table.track), np.bool_)
+    for batch in tracks:
+        state, _ = smooth(batch.steps, settings.smoothing)
+        there = batch.steps.seen
+        velocity = state[there][:, 2:4]
+        going = np.hypot(velocity[:, 0], velocity[:, 1]) >= settings.still
+        told = np.where(going, np.arctan2(velocity[:, 1], velocity[:, 0]), np.nan)
+        heading[batch.at[there]], known[batch.at[there]] = told, True
+    facing = pd.Series(heading).groupby(table.track).ffill().groupby(table.track).bfill().to_numpy()
+    found = middles(ground, table.foot, facing, _sizes(table, seen))
+    found[~known] = np.nan
+    return found
+
+
+def _sizes(table: Table, seen: Seen) -> Floats:
+    """(S, 2) length and width in metres."""
+    kinds = [(kind.length, kind.width) for kind in participants(seen.classes)]
+    return np.array(kinds, np.float64).reshape(-1, 2)[table.label]
+
+
+def _ahead(
+    batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings, ground: Ground | None
+) -> pd.DataFrame:
+    """One row per forecast; the way from foot to middle is that of the heading known by then."""
+    unit = "m" if ground is not None else "px"
     told = forecast(batch.steps, settings.forecast)
     age = batch.steps.times - batch.steps.times[:1]
     inside = np.arange(len(batch.at))[:, None] < batch.length
@@ -195,9 +233,16 @@ def _ahead(batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings,
     chosen = inside & due & batch.steps.seen & (age >= settings.known - 1e-6)
     k, n = np.nonzero(chosen)
     count = len(told.horizons)
-    owner = np.repeat(batch.at[0, n], count)
+    owner = np.repeat(batch.first[n], count)
     frame, now = np.repeat(batch.frame[k, n], count), np.repeat(told.now[k, n], count, axis=0)
     place, spread = told.places[k, n].reshape(-1, 2), told.spread[k, n].reshape(-1, 2, 2)
+    if ground is not None and settings.middles:
+        at, going = batch.at[k, n], np.hypot(told.now[k, n, 2], told.now[k, n, 3]) >= settings.still
+        facing = np.where(going, np.arctan2(told.now[k, n, 3], told.now[k, n, 2]), np.nan)
+        foot = table.foot[at]
+        shift = middles(ground, foot, facing, _sizes(table, seen)[at]) - ground.to_ground(foot)
+        shift = np.repeat(shift, count, axis=0)
+        place, now[:, :2] = place + shift, now[:, :2] + shift
     values, vectors = np.linalg.eigh(spread)
     major = vectors[:, :, 1] if len(spread) else np.zeros((0, 2))
     up = 1.0 if unit == "m" else -1.0
