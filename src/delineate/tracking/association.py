@@ -27,12 +27,18 @@ def assign(similarity: Floats, least: float) -> tuple[Index, Index]:
         >>> [a.tolist() for a in assign(np.array([[0.9, 0.8], [0.8, 0.1]]), 0.3)]
         [[0, 1], [1, 0]]
     """
-    worth = np.maximum(np.nan_to_num(similarity, nan=-np.inf, neginf=-np.inf) - least, 0)
-    rows, columns = np.flatnonzero(worth.any(axis=1)), np.flatnonzero(worth.any(axis=0))
-    worth = worth[np.ix_(rows, columns)]
+    i, j = np.nonzero(similarity > least)
+    alone = (np.bincount(i, minlength=len(similarity))[i] == 1) & (
+        np.bincount(j, minlength=similarity.shape[1])[j] == 1
+    )
+    rows, columns = np.unique(i[~alone]), np.unique(j[~alone])  # these compete; the others have no choice
+    worth = np.maximum(similarity[np.ix_(rows, columns)] - least, 0)
     r, c = linear_sum_assignment(worth, maximize=True)
     made = worth[r, c] > 0
-    return rows[r[made]], columns[c[made]]
+    rows = np.concatenate((i[alone], rows[r[made]]))
+    columns = np.concatenate((j[alone], columns[c[made]]))
+    order = np.argsort(rows)
+    return rows[order], columns[order]
 
 
 def assign_all(similarity: Floats, allowed: NDArray[np.bool_], least: float) -> tuple[Index, Index]:

@@ -107,6 +107,9 @@ class MasksTracker(Stepwise):
 
     def similarity(self, play: Round) -> Floats:
         """(T, N) similarity of tracks and detections, about 0..1."""
+        return play.once("similarity", lambda: self._joint(play))
+
+    def _joint(self, play: Round) -> Floats:
         s = self.settings
         joint = (1 - s.mask_weight) * play.box_iou
         if s.mask_weight:

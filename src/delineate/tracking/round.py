@@ -9,6 +9,7 @@ worked out when first asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -93,22 +94,33 @@ class Round:
     @property
     def boxes(self) -> Floats:
         """(T, 4) where the tracks are expected, xyxy."""
-        return self._once("boxes", lambda: self.tracks.boxes)
+        return self.once("boxes", lambda: self.tracks.boxes)
 
     @property
     def masks(self) -> Masks:
         """T masks as expected: the last ones seen, moved along; empty where a track has none."""
-        return self._once("masks", lambda: moved(self.tracks.masks, self.tracks.anchor, self.boxes))
+        return self.once("masks", lambda: moved(self.tracks.masks, self.tracks.anchor, self.boxes))
 
     @property
     def box_iou(self) -> Floats:
         """(T, N) IoU of expected and found boxes."""
-        return self._once("box_iou", lambda: box.iou(self.boxes, self.found.boxes))
+
+        def overlap() -> Floats:
+            own, theirs = self.boxes, self.found.boxes.astype(np.float64)
+            i, j = box.overlapping_pairs(own, theirs)
+            a, b = own[i], theirs[j]
+            low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+            shared = np.prod(high - low, axis=1)
+            result = np.zeros((len(own), len(theirs)))
+            result[i, j] = shared / (box.area(a) + box.area(b) - shared)
+            return result
+
+        return self.once("box_iou", overlap)
 
     @property
     def shared(self) -> tuple[Index, Index, Index]:
         """Pairs (track, detection) whose expected and found masks share pixels, and how many: (P,) each."""
-        return self._once("shared", lambda: self.masks.intersection_pairs(masks_of(self.found)))
+        return self.once("shared", lambda: self.masks.intersection_pairs(masks_of(self.found)))
 
     @property
     def mask_iou(self) -> Floats:
@@ -122,7 +134,7 @@ class Round:
             without = (self.tracks.masks.area == 0)[:, None] | (theirs == 0)
             return np.where(without, self.box_iou, result) if without.any() else result
 
-        return self._once("mask_iou", overlap)
+        return self.once("mask_iou", overlap)
 
     @property
     def seen_iou(self) -> Floats:
@@ -141,7 +153,7 @@ class Round:
             without = (self.tracks.masks.area == 0)[:, None] | (theirs == 0)
             return np.where(without, self.box_iou, result) if without.any() else result
 
-        return self._once("seen_iou", overlap)
+        return self.once("seen_iou", overlap)
 
     @property
     def surprise(self) -> Floats:
@@ -153,10 +165,11 @@ class Round:
         def distance() -> Floats:
             tracks = self.tracks
             value, var = tracks.kalman.value, tracks.kalman.var + tracks.motion.noise(tracks.kalman.value)
-            way = tracks.motion.measure(self.found.boxes)[None, :, :2] - value[:, None, :2]
-            return np.asarray((way**2 / var[:, None, :2]).sum(axis=2))
+            found = tracks.motion.measure(self.found.boxes)
+            x, y = (found[:, k] - value[:, k, None] for k in (0, 1))
+            return np.asarray(x * x / var[:, 0, None] + y * y / var[:, 1, None])
 
-        return self._once("surprise", distance)
+        return self.once("surprise", distance)
 
     @property
     def same_class(self) -> NDArray[np.bool_]:
@@ -170,7 +183,8 @@ class Round:
         pairs = rows[:, None] & columns & ~self.refused
         return pairs & self.same_class if by_class else pairs
 
-    def _once(self, name: str, make: Any) -> Any:
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, worked out when first asked for, and anew after a split."""
         if name not in self._known:
             self._known[name] = make()
         return self._known[name]
@@ -232,6 +246,5 @@ class Round:
         self.doubt, self.refused = self.doubt[order], self.refused[:, order]
         self.of_found = np.concatenate((self.of_found, np.full(extra, -1)))
         self.part[columns] = True
-        for name in ("box_iou", "shared", "mask_iou", "seen_iou", "surprise"):
-            self._known.pop(name, None)
+        self._known = {name: known for name, known in self._known.items() if name in ("boxes", "masks")}
         self.pair(rows, columns)
