@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 LONGEST = 480  # pixels of the longer side on which the flow is looked for
 LEVELS = 8.0  # grey levels of difference at which a carried value is trusted by 1/e, above the noise
+NOISIEST = 4.0  # grey levels of change that are still taken for noise
 FOUND = 0.2  # an object counts as found again when so much of where it should be is covered
 SMALLEST = 30  # pixels of what is held; less is an edge
 
@@ -88,7 +89,7 @@ def _explained(grey: NDArray[np.uint8], last: NDArray[np.uint8]) -> tuple[Floats
         borderMode=cv2.BORDER_REPLICATE,
     )
     differs, stands = abs(smooth_now - moved), abs(smooth_now - smooth_last)
-    noise = float(np.median(stands))
+    noise = min(NOISIEST, float(np.median(stands)))
     near_differs, near_stands = cv2.blur(differs, (5, 5)), cv2.blur(stands, (5, 5))
     still = near_stands <= near_differs + 0.5 * noise + 0.5
     back[still] = 0
