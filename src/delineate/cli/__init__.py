@@ -27,9 +27,13 @@ from .evaluate_tracks import EPILOG as EVALUATE_TRACKS_EPILOG
 from .evaluate_tracks import evaluate_tracks_command
 from .export import EPILOG as EXPORT_EPILOG
 from .export import export_command
+from .lineage import EPILOG as LINEAGE_EPILOG
+from .lineage import lineage_command
 from .measure import EPILOG as MEASURE_EPILOG
 from .measure import measure_command
 from .messages import one_line_messages, say
+from .misses import EPILOG as MISSES_EPILOG
+from .misses import misses_command
 from .models import EPILOG as MODELS_EPILOG
 from .models import models_command
 from .polygons import EPILOG as POLYGONS_EPILOG
@@ -85,6 +89,7 @@ app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_comm
 app.command("track", epilog=TRACK_EPILOG, no_args_is_help=True)(track_command)
 app.command("composite", epilog=COMPOSITE_EPILOG, no_args_is_help=True)(composite_command)
 app.command("evaluate-tracks", epilog=EVALUATE_TRACKS_EPILOG, no_args_is_help=True)(evaluate_tracks_command)
+app.command("lineage", epilog=LINEAGE_EPILOG, no_args_is_help=True)(lineage_command)
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("convert", epilog=CONVERT_EPILOG, no_args_is_help=True)(convert_command)
 app.command("studio", epilog=STUDIO_EPILOG, no_args_is_help=True)(studio_command)
@@ -94,6 +99,7 @@ app.command("agreement", epilog=AGREEMENT_EPILOG, no_args_is_help=True)(agreemen
 app.command("polygons", epilog=POLYGONS_EPILOG, no_args_is_help=True)(polygons_command)
 app.command("refine", epilog=REFINE_EPILOG, no_args_is_help=True)(refine_command)
 app.command("trajectories", epilog=TRAJECTORIES_EPILOG, no_args_is_help=True)(trajectories_command)
+app.command("misses", epilog=MISSES_EPILOG, no_args_is_help=True)(misses_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("preview", epilog=PREVIEW_EPILOG, no_args_is_help=True)(preview_command)
 app.command("view", epilog=VIEW_EPILOG, no_args_is_help=True)(view_command)
