@@ -32,6 +32,7 @@ NUMBERED = ("label images", "StarDist", "Cellpose", "Cell Tracking Challenge")
 
 
 NO_SCALE = Scale()
+Predict = Callable[[NDArray[Any]], Instances]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,10 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 
 def dataset_items(
-    data: Dataset, choice: Choice, objects: Callable[[ImageEntry], Instances] | None = None
+    data: Dataset,
+    choice: Choice,
+    objects: Callable[[ImageEntry], Instances] | None = None,
+    predict: Predict | None = None,
 ) -> list[Item]:
     """One item for each image of a dataset.
 
@@ -144,20 +148,23 @@ def dataset_items(
         data: the dataset.
         choice: how images are read.
         objects: gives predictions for an image in place of the dataset's own objects.
+        predict: finds objects in an image's pixels, in place of either.
     """
 
     def item(index: int, record: Record) -> Item:
         def look() -> Found:
             image = None
-            if choice.with_images and record.path.is_file():
+            if predict is not None or (choice.with_images and record.path.is_file()):
                 image = read(record.path, channels=data.channels)
-            if objects is not None:
+            if predict is not None and image is not None:
+                found = predict(image.pixels)
+            elif objects is not None:
                 size = record.size or (image.size if image is not None else data.truth(index).size)
                 found = objects(ImageEntry(record.image_id, record.name, size))
             else:
                 found = data.truth(index)
             _check_size(record.name, found.size, image)
-            numbered = objects is None and data.format in NUMBERED
+            numbered = objects is None and predict is None and data.format in NUMBERED
             return Found(
                 found.replace(ids=None) if numbered else found,
                 found.ids if numbered else None,
@@ -243,10 +250,8 @@ def _stack(path: Path, picture: Path | None, choice: Choice) -> Found:
     return Found(None, None, image, scale if scale.size is not None else voxel_scale(path), stack)
 
 
-def model_items(
-    inputs: Sequence[str], predict: Callable[[NDArray[Any]], Instances], choice: Choice
-) -> list[Item]:
-    """What a model finds in the images that files, folders and patterns stand for, page by page.
+def model_items(inputs: Sequence[str], predict: Predict, choice: Choice) -> list[Item]:
+    """What a model finds in the images that files, folders, patterns and datasets stand for, page by page.
 
     Raises:
         InputError: an input matches nothing.
@@ -260,10 +265,15 @@ def model_items(
 
         return Item(path.name if page is None else f"{path.name} page {page}", look, (path,))
 
-    items = []
-    for path in find(inputs):
-        count, _ = page_axes(path)
-        items += [item(path, None)] if count < 2 else [item(path, page) for page in range(count)]
+    items: list[Item] = []
+    for given in inputs:
+        data = _dataset(given, Path(given), choice)
+        if data is not None:
+            items += dataset_items(data, choice, predict=predict)
+            continue
+        for path in find([given]):
+            count, _ = page_axes(path)
+            items += [item(path, None)] if count < 2 else [item(path, page) for page in range(count)]
     return own_names(items)
 
 
