@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 LONGEST = 480  # pixels of the longer side on which the flow is looked for
 LEVELS = 8.0  # grey levels of difference at which a carried value is trusted by 1/e, above the noise
+SAME = 0.4  # mean trust below which it is another scene: cuts give 0.1 to 0.3, a pan of 20 pixels 0.99
 NOISIEST = 4.0  # grey levels of change that are still taken for noise
 FOUND = 0.2  # an object counts as found again when so much of where it should be is covered
 SMALLEST = 30  # pixels of what is held; less is an edge
@@ -63,7 +64,7 @@ class Motion:
         if last is None or last.shape != grey.shape:
             return None
         back, trust = _explained(grey, last)
-        if float(trust.mean()) < 0.15:  # another scene
+        if float(trust.mean()) < SAME:
             return None
         full = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR)
         columns = np.arange(width, dtype=np.float32) + full[..., 0] * np.float32(width / size[0])
