@@ -10,8 +10,8 @@ import pytest
 
 from delineate.core.errors import InputError
 from delineate.data.capture import is_live, open_capture
+from delineate.data.capture_clock import Clock
 from delineate.data.capture_source import CaptureSettings, capture_source, without_secrets
-from delineate.data.capture_stream import Clock
 
 av = pytest.importorskip("av")
 

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 from delineate.data.capture import open_capture
+from delineate.data.capture_decode import Decoder
 
 av = pytest.importorskip("av")
 
@@ -126,9 +129,49 @@ def test_a_slow_reader_sees_new_frames(web: str, path: str) -> None:
         assert capture.size == (64, 256)
         time.sleep(0.4)  # what piles up before anybody asks is not shown either
         seen, numbers = ages(capture, 8, pause=0.2)
-    assert np.median(seen) < 0.2, seen  # the reader's own 0.2 s are not added up
-    assert seen[-1] < 0.4 and capture.dropped >= 8 and np.diff(numbers).min() > 1
+    assert max(seen[-3:]) < 0.6, seen  # the reader's own 0.2 s are not added up: 1.3 s
+    assert capture.dropped >= 8 and np.diff(numbers).min() > 1
     assert capture.reconnects == 0 == capture.damaged
+
+
+def test_a_machine_that_cannot_decode_it_all_skips_to_key_frames(
+    web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Decoder, "_check", lambda *_: time.sleep(0.08))  # 12 frames a second, of 30
+    with open_capture(web + "/ts") as capture:
+        begin, seen = time.monotonic(), []
+        for frame in capture:
+            seen.append(age(frame.pixels))
+            if time.monotonic() - begin > 4:
+                break
+        assert capture.dropped > 15
+        told = (capture.dropped, len(seen), capture.arrived)
+    assert max(seen[len(seen) // 2 :]) < 1.0, seen  # it would be 2.4 s
+    assert told[0] + told[1] == pytest.approx(told[2], abs=3)
+
+
+def test_every_frame_is_given_all_the_same_where_that_is_asked(
+    web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Decoder, "_check", lambda *_: time.sleep(0.05))
+    with open_capture(web + "/ts", every=True) as capture:
+        numbers = [frame.number for frame in itertools.islice(capture, 40)]
+    assert numbers == list(range(40)) and capture.dropped == 0
+
+
+def test_a_damaged_jpeg_is_left_out_and_counted() -> None:
+    stream = types.SimpleNamespace(codec_context=types.SimpleNamespace(name="mjpeg"))
+    decoder = Decoder(av, stream, "here", 10_000_000, every=False)
+    whole = simplejpeg.encode_jpeg(stamped())
+    shapes = []
+    for data in (whole, whole[:40], b"no picture", whole):
+        packet = av.Packet(data)
+        packet.pts, packet.time_base = 3, Fraction(1, 4)
+        ((seconds, make),) = decoder.pictures(packet)
+        pixels = make()
+        shapes.append(None if pixels is None else pixels.shape)
+        assert seconds == 0.75
+    assert shapes == [(64, 256, 3), None, None, (64, 256, 3)] and decoder.damaged == 2
 
 
 def test_times_of_a_stream_are_its_own(web: str) -> None:
@@ -206,7 +249,7 @@ def test_a_sender_may_connect_to_us() -> None:
     finally:
         sender.kill()
         sender.wait(10)
-    assert np.median(seen) < 0.25, seen
+    assert np.median(seen) < 0.6, seen
 
 
 RTSP_SERVER = """
@@ -266,7 +309,7 @@ def test_rtsp_by_a_server_that_is_not_ours(rtsp: str, transport: str) -> None:
     with open_capture(rtsp, transport=transport, patience=0) as capture:
         assert capture.size == (64, 256) and capture.rate == RATE
         seen, numbers = ages(capture, 8, pause=0.2)
-    assert np.median(seen) < 0.2 and np.diff(numbers).min() > 1, seen
+    assert max(seen[-3:]) < 0.6 and np.diff(numbers).min() > 1, seen
     told = [capture.dropped, capture.damaged]
     assert told[0] >= 8 and told[1] <= 2
 

@@ -68,12 +68,16 @@ class Capture:
     @property
     def arrived(self) -> int:
         """How many frames came so far."""
-        return self._newest.put_in
+        return self._newest.put_in + self._skipped
 
     @property
     def dropped(self) -> int:
-        """How many frames were replaced by a newer one before anybody asked for them."""
-        return self._newest.dropped
+        """How many frames gave way to a newer one, or to catch up, before anybody asked for them."""
+        return self._newest.dropped + self._skipped
+
+    @property
+    def _skipped(self) -> int:
+        return self._stream.skipped if self._stream is not None else 0
 
     @property
     def reconnects(self) -> int:
@@ -108,7 +112,8 @@ class Capture:
             if not self._thread.ident:
                 self._thread.start()
             while (seen := self._newest.take()) is not None:
-                yield Captured(seen.number, seen.time, seen.pixels(), seen.taken)
+                if (pixels := seen.pixels()) is not None:
+                    yield Captured(seen.number, seen.time, pixels, seen.taken)
         finally:
             self.close()
 

@@ -7,26 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError, MissingDependencyError
 
+from .capture_clock import Clock
+from .capture_decode import Decoder
 from .capture_source import CaptureSettings, CaptureSource
-from .limits import check_size
 
 log = logging.getLogger("delineate")
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds between two tries to connect; doubled each time
-DRIFT = 1e-3  # seconds a second
-LEAP = 5.0  # seconds: a clock of the stream that is off by more than this has been set anew
-
-Pixels = NDArray[np.uint8]
 
 
 class Seen(NamedTuple):
@@ -36,68 +30,14 @@ class Seen(NamedTuple):
         number: how many arrived before it.
         time: seconds since the first, by the source's own clock.
         taken: when it was taken, as near as that is known, in seconds of :func:`time.monotonic`.
-        pixels: makes (H, W, 3) uint8 RGB of it, once it is known that the frame is wanted.
+        pixels: makes (H, W, 3) uint8 RGB of it, once it is known that the frame is wanted; None where it
+            cannot be decoded.
     """
 
     number: int
     time: float
     taken: float
-    pixels: Callable[[], NDArray[Any]]
-
-
-@dataclass
-class Clock:
-    """When frames were taken, from the stream's own times and from when they arrive.
-
-    A frame that waited in a buffer arrives late, never early: the smallest difference between arrival and
-    the stream's time is the one of a frame that did not wait. From it every other's taking is told. What a
-    frame needs from the camera to here at the least is unknown and counts as none. As no two clocks run
-    alike, that smallest difference may grow by :data:`DRIFT`.
-
-    A time that leaps, as after a camera has restarted, sets the clock anew.
-
-    Attributes:
-        ours: the source stamps its frames with this machine's monotonic clock, as cameras do on Linux.
-    """
-
-    ours: bool = False
-    begin: float | None = None
-    offset: float | None = None
-    last: float = 0.0
-    before: float = 0.0
-
-    def set_anew(self) -> None:
-        """After a new connection: the stream's times start somewhere else."""
-        self.offset = None
-
-    def tell(self, stamp: float | None, arrived: float) -> tuple[float, float]:
-        """(seconds since the first frame, moment of taking on the clock of ``arrived``).
-
-        Args:
-            stamp: the stream's own time of the frame in seconds, or None.
-            arrived: when it was decoded, in seconds.
-
-        Example:
-            >>> clock = Clock()
-            >>> [clock.tell(stamp, arrived)[1] for stamp, arrived in ((7, 100), (8, 102), (9, 102))]
-            [100, 101.002, 102]
-        """
-        taken = arrived
-        if stamp is not None:
-            late = arrived - stamp
-            if self.ours and 0 <= late <= LEAP:
-                self.offset = 0.0
-            elif self.offset is not None and late - self.offset <= LEAP:
-                self.offset = min(late, self.offset + DRIFT * (arrived - self.before))
-            else:
-                self.offset = late
-            taken = stamp + self.offset
-        self.before = arrived
-        if self.begin is None:
-            self.begin = taken
-        else:
-            self.last = max(taken - self.begin, self.last + 1e-6)
-        return self.last, taken
+    pixels: Callable[[], NDArray[Any] | None]
 
 
 class Stream:
@@ -106,9 +46,8 @@ class Stream:
     Attributes:
         source: what it is.
         rate: frames per second that it says it has; None where it does not say.
-        size: (height, width).
+        size: (height, width); None where it does not say.
         reconnects: how often the connection was made again.
-        damaged: how many frames could not be decoded.
 
     Args:
         source: what to open.
@@ -122,7 +61,9 @@ class Stream:
 
     def __init__(self, source: CaptureSource, settings: CaptureSettings, ended: threading.Event) -> None:
         self.source, self.settings, self._ended = source, settings, ended
-        self.reconnects = self.damaged = self._number = 0
+        self.reconnects = self._number = 0
+        self._decoder: Decoder | None = None
+        self._before = (0, 0)  # damaged and skipped, of earlier connections
         self._av = _av(source.shown)
         self._clock = Clock(ours=source.format == "v4l2")
         self._file: Any = None
@@ -159,6 +100,16 @@ class Stream:
             raise InputError(f"{self.source.shown}: expected frames, got none; {_mend(self.source)}")
         log.warning("%s: ended after %d frames: no connection any more", self.source.shown, self._number)
 
+    @property
+    def damaged(self) -> int:
+        """How many frames could not be decoded."""
+        return self._before[0] + (self._decoder.damaged if self._decoder is not None else 0)
+
+    @property
+    def skipped(self) -> int:
+        """How many frames were not decoded, to catch up."""
+        return self._before[1] + (self._decoder.skipped if self._decoder is not None else 0)
+
     def close(self) -> None:
         """Lets go of the camera or connection."""
         if self._file is not None:
@@ -191,19 +142,22 @@ class Stream:
             self.close()
             return "no pictures in it"
         stream = self._file.streams.video[0]
-        stream.thread_type = "SLICE"  # threads by frames hold back as many frames as there are threads
         rate = stream.average_rate or stream.guessed_rate
         # Where the format knows no times FFmpeg makes them up.
         self._timed = not self._file.format.flags & self._av.format.Flags.no_timestamps.value
         self.rate = float(rate) if rate and 0 < rate < 1000 else None
-        self.size = (stream.height, stream.width)
+        self.size = (stream.height, stream.width) if stream.height and stream.width else None
+        self._before = (self.damaged, self.skipped)
+        kept = (source.shown, self.settings.max_pixels, self.settings.every)
+        self._decoder = Decoder(self._av, stream, *kept)
         # A recording that is sent says how long it is; what is live cannot.
         self._finite = source.kind == "stream" and bool(self._file.duration)
         return ""
 
     def _frames(self) -> Generator[Seen, None, str]:
         """Frames of one connection; returns why it ended, or nothing where that is the source's end."""
-        av, packets = self._av, self._file.demux(self._file.streams.video[0])
+        av, packets, decoder = self._av, self._file.demux(self._file.streams.video[0]), self._decoder
+        assert decoder is not None  # made where it was connected
         while not self._ended.is_set():
             try:
                 packet = next(packets, None)
@@ -211,31 +165,14 @@ class Stream:
                 return _told(error)
             if packet is None:
                 return "" if self._finite else "it sends no more"
-            try:
-                decoded = packet.decode()
-            except av.error.FFmpegError:
-                self.damaged += 1
-                continue
-            for frame in decoded:
-                if frame.is_corrupt:
-                    self.damaged += 1
-                else:
-                    yield self._seen(frame)
+            before = decoder.skipped
+            for stamp, pixels in decoder.pictures(packet):
+                seconds, taken = self._clock.tell(stamp if self._timed else None, time.monotonic())
+                decoder.catch_up(time.monotonic() - taken)
+                self._number += 1
+                yield Seen(self._number - 1, seconds, taken, pixels)
+            self._number += decoder.skipped - before
         return ""
-
-    def _seen(self, frame: Any) -> Seen:
-        check_size((frame.height, frame.width), self.source.shown, self.settings.max_pixels)
-        stamp = float(frame.time) if self._timed and frame.time is not None else None
-        seconds, taken = self._clock.tell(stamp, time.monotonic())
-        self._number += 1
-        return Seen(self._number - 1, seconds, taken, partial(_upright, frame))
-
-
-def _upright(frame: Any) -> Pixels:
-    """(H, W, 3) uint8 RGB, turned as the source says that it is to be shown."""
-    pixels: Pixels = frame.to_ndarray(format="rgb24")
-    turns = round(int(getattr(frame, "rotation", 0)) / 90) % 4  # anticlockwise
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
 
 def _told(error: BaseException) -> str:
