@@ -47,6 +47,9 @@ def track_command(
         typer.Option(help="A track begins with a score of at least this, 0..1. Default: the tracker's."),
     ] = None,
     classes: Annotated[str, typer.Option(help="Follow these classes alone, as person,car.")] = "",
+    appearance: Annotated[
+        bool, typer.Option("--appearance", help="Know objects by their looks, too.")
+    ] = False,
     every: Annotated[int, typer.Option(help="Look at every so many frames.")] = 1,
     begin: Annotated[str, typer.Option("--from", help="Begin at seconds, or M:SS.")] = "",
     end: Annotated[str, typer.Option("--to", help="End at seconds, or M:SS.")] = "",
@@ -73,7 +76,7 @@ def track_command(
     run = TrackRun(source, out, save, quiet=quiet)
     run.choose_part(begin, end, every, rate)
     run.choose_tracker(tracker, settings or [], confidence)
-    run.choose_detector(model, detections, classes, device)
+    run.choose_detector(model, detections, classes, device, appearance)
     with once_each():
         run.go(resume)
     if run.damaged:

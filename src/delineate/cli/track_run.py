@@ -80,10 +80,13 @@ class TrackRun:
             chosen[key.strip()] = _value(value.strip())
         self.tracker = tracker(name, **chosen)
 
-    def choose_detector(self, model: str, detections: Path | None, classes: str, device: str) -> None:
+    def choose_detector(
+        self, model: str, detections: Path | None, classes: str, device: str, appearance: bool
+    ) -> None:
         """Load the model, or open the stored detections."""
         from delineate.core.errors import InputError
 
+        self.detector["appearance"] = appearance
         self.detector["classes"] = [name.strip() for name in classes.split(",") if name.strip()]
         if detections is not None:
             if model:
@@ -94,7 +97,7 @@ class TrackRun:
 
         self.detector["model"] = load(model or None, device=device or None)
         self.what |= {"model": _identity(model) if Path(model).is_file() else model or "nuclei"}
-        self.what["classes"] = self.detector["classes"]
+        self.what |= {"classes": self.detector["classes"], "appearance": self.detector["appearance"]}
 
     def go(self, resume: bool) -> None:
         """Follow the objects to the end of the source; files hold what was done, however it ends."""

@@ -77,6 +77,7 @@ def track(
     tracker: str | Tracker = "masks",
     detections: str | Path | None = None,
     classes: Iterable[str] = (),
+    appearance: bool = False,
     journal: Journal | None = None,
     ahead: int = 2,
     **settings: Any,
@@ -92,6 +93,7 @@ def track(
         detections: a file or folder of results, in place of a model; see
             :func:`delineate.engine.track_detections.stored_detections`.
         classes: names of the classes to follow; none: all.
+        appearance: whether objects are known by their looks too; see :mod:`delineate.engine.appearance`.
         journal: where detections are kept, and taken from, so that a run that was cut off can go on.
         ahead: how many frames wait between two stages at most; 0 does one thing after another, in the
             caller's thread.
@@ -121,7 +123,13 @@ def track(
 
         detect: Detector = stored_detections(detections, source if isinstance(source, str | Path) else None)
     else:
-        detect = _detector(model, {"confidence": WEAK, **settings})
+        settings = {"confidence": WEAK, **settings}
+        model = _loaded(model, settings)
+        detect = _detector(model, settings)
+    if appearance:
+        from .appearance import looking
+
+        detect = looking(model, settings, detect)
     if classes:
         detect = _chosen(detect, tuple(classes))
     if journal is not None:
@@ -129,16 +137,20 @@ def track(
     return _overlapped(pictures, detect, follow, ahead)
 
 
+def _loaded(model: Any, settings: dict[str, Any]) -> Any:
+    from .load import load
+    from .predict import check_settings
+
+    check_settings(**{k: v for k, v in settings.items() if k in ("confidence", "iou", "max_det", "tile")})
+    return load(model) if model is None or isinstance(model, str | Path) else model
+
+
 def _detector(model: Any, settings: dict[str, Any]) -> Detector:
     """A model as a detector."""
     from delineate.models.base import Segmenter
 
-    from .load import load
-    from .predict import check_settings, predict
+    from .predict import predict
 
-    check_settings(**{k: v for k, v in settings.items() if k in ("confidence", "iou", "max_det", "tile")})
-    if model is None or isinstance(model, str | Path):
-        model = load(model)
     find: Callable[..., Instances]
     if isinstance(model, Segmenter):
         find = partial(predict, model, **settings)
@@ -153,13 +165,15 @@ def _chosen(detect: Detector, names: tuple[str, ...]) -> Detector:
     """Objects of some classes alone; the others are no classes of the result."""
 
     def only(frame: Frame) -> Detections:
-        return Detections(of_classes(detect(frame).instances, names))
+        found, features = detect(frame)
+        kept = np.isin(found.labels, _places(found, names))
+        return Detections(of_classes(found, names), None if features is None else features[kept])
 
     return only
 
 
 def of_classes(found: Instances, names: tuple[str, ...]) -> Instances:
-    """The objects whose class is one of ``names``, with these classes alone.
+    """The objects whose class is one of ``names``, with these classes alone, in their order.
 
     Raises:
         InputError: a name that is none of the classes'.
@@ -171,11 +185,7 @@ def of_classes(found: Instances, names: tuple[str, ...]) -> Instances:
         >>> of_classes(two, ("b",)).names
         ['b']
     """
-    known = {name.casefold(): k for k, name in enumerate(found.classes.names)}
-    if unknown := [name for name in names if name.casefold() not in known]:
-        shown = ", ".join(found.classes.names[:8]) + (", …" if len(known) > 8 else "")
-        raise InputError(f"classes: expected some of {shown}, got {unknown[0]!r}; check the name")
-    keep = np.array(sorted({known[name.casefold()] for name in names}))
+    keep = _places(found, names)
     index = np.full(len(found.classes), -1)
     index[keep] = np.arange(len(keep))
     inside = found[index[found.labels] >= 0]
@@ -185,6 +195,15 @@ def of_classes(found: Instances, names: tuple[str, ...]) -> Instances:
         tuple(found.classes.things[k] for k in keep),
     )
     return inside.replace(labels=index[inside.labels], classes=labels)
+
+
+def _places(found: Instances, names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Which classes have these names, ascending."""
+    known = {name.casefold(): k for k, name in enumerate(found.classes.names)}
+    if unknown := [name for name in names if name.casefold() not in known]:
+        shown = ", ".join(found.classes.names[:8]) + (", …" if len(known) > 8 else "")
+        raise InputError(f"classes: expected some of {shown}, got {unknown[0]!r}; check the name")
+    return np.array(sorted({known[name.casefold()] for name in names}), np.int64)
 
 
 def _overlapped(
@@ -207,6 +226,13 @@ def _detected(pictures: Iterable[Frame], detect: Detector) -> Generator[tuple[Fr
 
 
 def _followed(found: Iterable[tuple[Frame, Detections]], follow: Tracker) -> Generator[FoundTracks]:
+    common: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     for frame, (instances, features) in found:
+        if features is not None:
+            if common is None:
+                from .appearance import Common  # torch, which boxes alone do without
+
+                common = Common()
+            features = common(features)
         tracked = follow.update(instances, frame.pixels, time=frame.time, features=features)
         yield FoundTracks(frame.number, frame.time, frame.pixels, instances, tracked)
