@@ -44,8 +44,8 @@ class Place:
     kind: str
     transparent: bool
 
-    def film(self, source: Path) -> Path:
-        """The file, or for PNG the folder, of a video.
+    def film(self, source: Path) -> tuple[Path, bool]:
+        """The file of a video, or its folder of PNG; and whether it is a folder.
 
         Raises:
             InputError: an ending that is not written, or the source itself.
@@ -57,9 +57,9 @@ class Place:
         if not path.suffix or path.is_dir():
             path = path / f"{source.stem}.composite{'' if kind == 'png' else '.' + kind}"
             if kind == "png":
-                return path
+                return path, True
         check_film(path, self.transparent)
-        return self._other(path, source)
+        return self._other(path, source), False
 
     def picture(self, source: Path) -> Path:
         """The file of a photograph.
@@ -197,9 +197,9 @@ class CompositeRun:
         from delineate.data.video import frames
 
         film = frames(source, max_pixels=self.max_pixels)
-        target = self.place.film(source)
+        target, folder = self.place.film(source)
         begin = time.monotonic()
-        count, chosen, size, notes = self._frames(film, objects, target)
+        count, chosen, size, notes = self._frames(film, objects, target, folder)
         if lost := film.notes():
             self.fail(str(source), lost)
         if count:
@@ -210,7 +210,7 @@ class CompositeRun:
             )
 
     def _frames(
-        self, film: Frames, objects: Objects, target: Path
+        self, film: Frames, objects: Objects, target: Path, folder: bool
     ) -> tuple[int, int, tuple[int, int], list[str]]:
         """Composes and writes; the count of frames and of objects kept, their size, and remarks."""
         from delineate.data.video import TICKS
@@ -228,7 +228,9 @@ class CompositeRun:
             made = composite_video(part, objects, self.look, tracker=follow)
             stack.callback(getattr(made, "close", lambda: None))
             writer = stack.enter_context(
-                PicturesOut(target, film, self.look.transparent, self.part[0], sound=self.sound)
+                PicturesOut(
+                    target, film, self.look.transparent, self.part[0], sound=self.sound, folder=folder
+                )
             )
             for item in made:
                 writer.add(item.picture, round(item.time * TICKS) / TICKS)

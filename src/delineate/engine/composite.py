@@ -109,15 +109,15 @@ class Objects:
 
         return cls(find_in, stored.classes, True, str(path))
 
-    def check(self, look: Look) -> None:
-        """Refuse selections that can never be fulfilled.
+    def check(self, look: Look, followed: bool = False) -> None:
+        """Refuse selections that can never be fulfilled; ``followed``: a tracker will give ids.
 
         Raises:
             InputError: a class that these objects do not have, or an id where there are none.
         """
         for chosen in look.selections:
             if self.classes is not None:
-                chosen.check(self.classes, self.tracked)
+                chosen.check(self.classes, self.tracked or followed)
 
 
 def _labels(path: Path) -> Finder:
@@ -162,7 +162,7 @@ def composite_video(
     Raises:
         InputError: a selection that these objects cannot fulfil, a source that is no video.
     """
-    objects.check(look)
+    objects.check(look, tracker is not None)
     compositor = Compositor(look)
     if not ahead:
         return _composed(_found(source, objects.find, tracker), compositor)

@@ -22,16 +22,24 @@ class PicturesOut:
         alpha: whether pictures are RGBA.
         begin: seconds on that clock from which the film starts.
         sound: whether the source's sound is kept, where there is any.
+        folder: whether the target is a folder of PNG, whatever its name; else its ending tells.
 
     Attributes:
         notes: what became of the sound, where it is not as it was.
     """
 
     def __init__(
-        self, target: Path, film: Frames, alpha: bool, begin: float = 0.0, *, sound: bool = True
+        self,
+        target: Path,
+        film: Frames,
+        alpha: bool,
+        begin: float = 0.0,
+        *,
+        sound: bool = True,
+        folder: bool = False,
     ) -> None:
         self.target, self.notes = target, list[str]()
-        self._folder = check_film(target, alpha) == "folder"
+        self._folder = folder or check_film(target, alpha) == "folder"
         self._part = target if self._folder else target.with_name(f".{target.name}.part")
         self._film, self._alpha, self._begin, self._with_sound = film, alpha, begin, sound
         self._writer: FilmWriter | FolderWriter | None = None
