@@ -159,9 +159,18 @@ def test_the_clock_follows_a_source_that_runs_slow_and_starts_anew_after_a_leap(
         _, taken = clock.tell(k / 1.0002, float(k))
     assert abs(taken - 3999) < 1e-2
     assert clock.tell(1e6, 4000.0)[1] == 4000.0 == clock.tell(None, 4000.0)[1]
-    before = clock.last
+    assert clock.seconds == pytest.approx(3999 / 1.0002 + 1)  # the stream's own, and what the leap took
     clock.set_anew()
-    assert clock.tell(0.0, 4010.0) == (pytest.approx(4010.0), 4010.0) and clock.last > before
+    assert clock.tell(0.0, 4010.0) == (pytest.approx(3999 / 1.0002 + 11), 4010.0)
+
+
+def test_a_camera_that_stamps_more_frames_than_it_gives_is_not_taken_for_late() -> None:
+    clock = Clock()
+    taken = [clock.tell(k / 30, k / 20, waited=k > 0)[1] for k in range(200)]
+    assert np.abs(np.array(taken) - np.arange(200) / 20).max() < 0.02
+    clock = Clock()
+    late = [k / 20 - clock.tell(k / 30, k / 20)[1] for k in range(200)]  # the same, but frames lay ready
+    assert late[-1] > 3
 
 
 def test_a_camera_that_stamps_with_our_clock_is_believed() -> None:

@@ -72,11 +72,18 @@ class Decoder:
                 self._check(frame)
                 yield _seconds(frame), partial(_upright, frame)
 
-    def catch_up(self, late: float) -> None:
-        """Skips all but key frames if the last one came ``late`` seconds late; none once they are in time."""
-        if not self._late and late > BEHIND and not self._every:
+    def catch_up(self, late: float, waited: bool) -> None:
+        """Skips all but key frames while frames come late; after each frame.
+
+        Args:
+            late: seconds that the last one was late.
+            waited: whether the reader had to wait for it, so that no other can lie ready.
+        """
+        if not self._late and late > BEHIND and not waited and not self._every:
             self._late, self._codec.skip_frame = True, "NONKEY"
-        elif self._late and late < CAUGHT_UP:  # this one was a key frame: the next ones build on it
+        elif self._late and (
+            late < CAUGHT_UP or waited
+        ):  # this one was a key frame: the next ones build on it
             self._late, self._codec.skip_frame = False, "DEFAULT"
 
     def _opened(self, jpeg: bytes) -> Pixels | None:

@@ -22,6 +22,8 @@ log = logging.getLogger("delineate")
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds between two tries to connect; doubled each time
 
+WAITED = 0.01  # seconds of reading that mean that nothing lay ready
+
 
 class Seen(NamedTuple):
     """A frame that has arrived.
@@ -159,16 +161,18 @@ class Stream:
         av, packets, decoder = self._av, self._file.demux(self._file.streams.video[0]), self._decoder
         assert decoder is not None  # made where it was connected
         while not self._ended.is_set():
+            begin = time.monotonic()
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
                 return _told(error)
             if packet is None:
                 return "" if self._finite else "it sends no more"
+            waited = time.monotonic() - begin > WAITED
             before = decoder.skipped
             for stamp, pixels in decoder.pictures(packet):
-                seconds, taken = self._clock.tell(stamp if self._timed else None, time.monotonic())
-                decoder.catch_up(time.monotonic() - taken)
+                seconds, taken = self._clock.tell(stamp if self._timed else None, time.monotonic(), waited)
+                decoder.catch_up(time.monotonic() - taken, waited)
                 self._number += 1
                 yield Seen(self._number - 1, seconds, taken, pixels)
             self._number += decoder.skipped - before
