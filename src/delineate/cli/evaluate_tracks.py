@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -17,10 +17,13 @@ delineate evaluate-tracks my-tracker/data KITTI-MOTS/instances --metrics hota,cl
 
 delineate evaluate-tracks my-tracker/data MOT17/train
 
+delineate evaluate-tracks coco-model bdd100k/labels/seg_track_20/rles/val --class-map bdd100k
+
 Cell Tracking Challenge: 01_RES holds mask000.tif, .. and res_track.txt; 01_GT holds TRA/man_track000.tif, ..
 and TRA/man_track.txt, maybe SEG/man_seg000.tif, ..; or give a folder of several.
 
 MOTS: SEQUENCE.txt, SEQUENCE/gt/gt.txt, or folders of PNG. MOT Challenge: SEQUENCE.txt, SEQUENCE/gt/gt.txt.
+KITTI tracking: label_02/0000.txt. BDD100K: JSON of Scalabel, or folders of bitmasks.
 
 Exit codes: 0 all sequences scored; 1 some failed, the others are scored; 2 nothing could be scored."""
 
@@ -43,6 +46,13 @@ def evaluate_tracks_command(
         typer.Option(help="Folder for report.json, report.csv and report.txt, or one such file."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    class_map: Annotated[
+        str,
+        typer.Option(
+            help="Bring both sides to the classes of bdd100k, cityscapes, kitti, kitti-mots or mots20, or by "
+            "a JSON file of old to new names."
+        ),
+    ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Score tracked objects of any tool against the truth of videos."""
@@ -51,7 +61,14 @@ def evaluate_tracks_command(
     from delineate.engine.evaluate_tracks import evaluate_tracks
 
     names = [name.strip() for name in metrics.split(",") if name.strip()] if metrics else None
-    report = evaluate_tracks(results, truth, metrics=names, by=by or None, progress=not quiet)  # type: ignore[arg-type]
+    sides: list[Any] = [results, truth]
+    if class_map:
+        from delineate.data.class_maps import ClassMap
+        from delineate.data.track_files import open_tracks
+
+        classes = ClassMap.named(class_map)
+        sides = [[classes.tracks(s) for s in open_tracks(path, path is truth)] for path in sides]
+    report = evaluate_tracks(*sides, metrics=names, by=by or None, progress=not quiet)  # type: ignore[arg-type]
     files = report.save(out) if out is not None else []
     if as_json:
         typer.echo(report.to_json())

@@ -90,7 +90,7 @@ class ForecastComparison:
 
 
 def judge_forecasts(found: Trajectories) -> ForecastComparison | None:
-    """Compares forecasts with the smoothed places of the same tracks later on; None without forecasts.
+    """Compares forecasts with the smoothed places of the same tracks later on; None where none can be judged.
 
     A forecast counts where the track was known at each of its horizons.
     """
@@ -100,6 +100,8 @@ def judge_forecasts(found: Trajectories) -> ForecastComparison | None:
     horizons = tuple(sorted(table["ahead_s"].unique().tolist()))
     places = _later(found.rows, table, u).reshape(-1, len(horizons), 2)
     known = np.isfinite(places).all(axis=(1, 2))
+    if not known.any():
+        return None
     up = 1.0 if u == "m" else -1.0
     angle = up * np.radians(table["major_deg"].to_numpy())
     axes = np.stack([np.cos(angle), np.sin(angle)], axis=1)
