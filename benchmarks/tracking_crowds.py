@@ -40,15 +40,19 @@ from delineate.tracking import TRACKERS, tracker
 SIZE, SPEED = (240, 360), 2.5
 RADII = {"person": (16.0, 24.0), "cell": (9.0, 14.0)}
 OBJECTS = {"person": 36, "cell": 40}
+PLAIN = {"split_merged": False, "whole": False, "rescue": False}
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "masks": ("masks", {}),
     "masks: no split": ("masks", {"split_merged": False}),
+    "masks: no whole shapes": ("masks", {"whole": False}),
     "masks: no rescue": ("masks", {"rescue": False}),
-    "masks: neither": ("masks", {"split_merged": False, "rescue": False}),
-    "masks: boxes only": ("masks", {"mask_weight": 0.0, "split_merged": False, "rescue": False}),
+    "masks: none of the three": ("masks", PLAIN),
+    "masks: nor mask IoU": ("masks", {"mask_weight": 0.0, **PLAIN}),
     "sort": ("sort", {}),
     "bytetrack": ("bytetrack", {}),
+    "bytetrack: births as masks": ("bytetrack", {"begin": 0.6, "high": 0.4}),
     "ocsort": ("ocsort", {}),
+    "ocsort: births as masks": ("ocsort", {"confirm": 2, "at_once": 1, "high": 0.4, "begin": 0.6}),
 }
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTSA", "switches", "merged", "missed", "double", "ms")
 

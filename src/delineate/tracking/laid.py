@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,45 @@ from delineate.core.masks import Masks
 
 Bools = NDArray[np.bool_]
 STAY = 0.2  # what moving a shape as far as it may costs, in parts of its area
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of an image: columns x1 up to x2, rows y1 up to y2."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+    @classmethod
+    def around(cls, boxes: NDArray[np.floating], image: tuple[int, int], side: float, reach: float) -> Window:
+        """Room for some objects to be moved in, cut to the image.
+
+        Args:
+            boxes: (N, 4) xyxy of the objects.
+            image: (height, width).
+            side: the largest mean side of the objects in pixels.
+            reach: how far they may be moved, in parts of it.
+        """
+        edge = int(np.ceil(reach * side)) + 1
+        x1, y1 = (int(v) - edge for v in boxes[:, :2].min(axis=0))
+        x2, y2 = (int(np.ceil(v)) + edge for v in boxes[:, 2:].max(axis=0))
+        return cls(max(x1, 0), max(y1, 0), min(x2, image[1]), min(y2, image[0]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return max(self.y2 - self.y1, 0), max(self.x2 - self.x1, 0)
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """(x1, y1)."""
+        return self.x1, self.y1
+
+    def of(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The window of an image, a view."""
+        return image[self.y1 : self.y2, self.x1 : self.x2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +69,10 @@ class Shape:
     window: tuple[int, int]
 
     @classmethod
-    def of(cls, masks: Masks, k: int, corner: tuple[int, int], window: tuple[int, int]) -> Shape:
-        """Mask ``k`` in a window that begins at ``corner`` (x, y) of the image."""
+    def of(cls, masks: Masks, k: int, window: Window) -> Shape:
+        """Mask ``k`` in a window of the image."""
         crop, (x, y) = masks.crop(k)
-        return cls(crop, (x - corner[0], y - corner[1]), window)
+        return cls(crop, (x - window.x1, y - window.y1), window.size)
 
     @property
     def area(self) -> int:
@@ -56,7 +96,7 @@ class Shape:
         """The shape moved, by whole pixels, to where the pixels under it are worth most.
 
         Args:
-            worth: (height, width) what each pixel is worth; outside the window -1.
+            worth: (height, width) what each pixel is worth; outside the window, where nothing is seen, 0.
             reach: how far it may be moved each way, in parts of its mean side. To move it that far costs a
                 fifth of its area, and less in proportion to the square.
         """
@@ -65,38 +105,22 @@ class Shape:
         (x, y), (h, w), (height, width) = self.at, self.crop.shape, self.window
         if x + w + far <= 0 or y + h + far <= 0 or x - far >= width or y - far >= height:
             return self
-        rows = np.arange(y - far, y + far + h)
-        columns = np.arange(x - far, x + far + w)
-        search = np.full((len(rows), len(columns)), -1, np.float32)
-        inside = np.ix_((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
-        search[inside] = worth[np.ix_(rows[inside[0].ravel()], columns[inside[1].ravel()])]
+        search = np.zeros((2 * far + h, 2 * far + w), np.float32)
+        top, left = max(far - y, 0), max(far - x, 0)
+        seen = worth[max(y - far, 0) : y + far + h, max(x - far, 0) : x + far + w]
+        search[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
         gain = cv2.matchTemplate(search, self.crop.astype(np.float32), cv2.TM_CCORR)
-        dy, dx = np.mgrid[-far : far + 1, -far : far + 1]
-        gain = gain - STAY * area * (dx * dx + dy * dy) / (far * far)
+        way = np.arange(-far, far + 1) ** 2
+        gain = gain - STAY * area * (way[:, None] + way) / (far * far)
         row, column = divmod(int(np.argmax(np.round(gain, 3))), gain.shape[1])
         return self.moved(column - far, row - far)
 
 
-def window_of(masks: Masks, reach: float = 0.3) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A window around some masks in which each can be moved: corner (x, y), size (height, width)."""
-    boxes, area = masks.boxes, masks.area
-    boxes = boxes[area > 0] if area.any() else boxes
-    edge = int(np.ceil(reach * np.sqrt(area.max(initial=1)))) + 1
-    x1, y1 = boxes[:, :2].min(axis=0).astype(int) - edge
-    x2, y2 = boxes[:, 2:].max(axis=0).astype(int) + edge
-    return (int(x1), int(y1)), (int(y2 - y1), int(x2 - x1))
-
-
-def worth(target: Bools, free: Bools, corner: tuple[int, int], image: tuple[int, int]) -> NDArray[np.float32]:
-    """What each pixel of a window is worth to a shape: 1 on the target, 0 where it may be hidden, else -1.
+def worth(target: Bools, free: Bools) -> NDArray[np.float32]:
+    """What each pixel is worth to a shape: 1 on the target, 0 where others are, else -1.
 
     Args:
         target: (h, w) the mask that is to be explained.
         free: (h, w) where others are, which may hide it or have explained it.
-        corner: column and row of the image where the window begins.
-        image: (height, width); outside it nothing can be seen, which counts 0.
     """
-    h, w = target.shape
-    rows, columns = np.arange(corner[1], corner[1] + h), np.arange(corner[0], corner[0] + w)
-    inside = ((rows >= 0) & (rows < image[0]))[:, None] & ((columns >= 0) & (columns < image[1]))
-    return np.where(free | ~inside, 0, np.where(target, 1, -1)).astype(np.float32)
+    return np.where(free, 0, np.where(target, 1, -1)).astype(np.float32)

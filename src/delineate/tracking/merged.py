@@ -24,7 +24,7 @@ from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 
 from .association import assign
-from .laid import Shape, window_of, worth
+from .laid import Shape, Window, worth
 from .round import Round
 
 Bools = NDArray[np.bool_]
@@ -51,7 +51,7 @@ class MergeSettings:
     """
 
     inside: float = 0.5
-    gain: float = 0.2
+    gain: float = 0.15
     fit: float = 0.3
     alone: float = 0.5
     reach: float = 0.3
@@ -145,16 +145,17 @@ def divide(
         The shapes (rows) that are there and the part of each, disjoint, together the whole mask; None where
         fewer than two are there.
     """
-    corner, size = window_of(Masks.concatenate([merged, shapes]), settings.reach)
-    target = merged.window(*corner, corner[0] + size[1], corner[1] + size[0]).dense()[0]
-    expected = [Shape.of(shapes, k, corner, size) for k in range(len(shapes))]
-    there, drawn = _laid(target, expected, settings, (corner, merged.size))
+    side = float(np.sqrt(shapes.area.max(initial=1)))
+    window = Window.around(np.concatenate((merged.boxes, shapes.boxes)), merged.size, side, settings.reach)
+    target = merged.window(window.x1, window.y1, window.x2, window.y2).dense()[0]
+    expected = [Shape.of(shapes, k, window) for k in range(len(shapes))]
+    there, drawn = _laid(target, expected, settings)
     while len(there) > 1:
         front = None if in_front is None else in_front[np.ix_(there, there)]
         parts = _cut(target, [drawn[k] for k in there], front)
         poor = [n for n, k in enumerate(there) if _fit(parts, n, drawn[k]) < settings.fit]
         if not poor:
-            return there, Masks.from_crops(parts, [corner] * len(parts), merged.size)
+            return there, Masks.from_crops(parts, [window.corner] * len(parts), merged.size)
         there = [k for n, k in enumerate(there) if n != poor[-1]]
     return None
 
@@ -163,7 +164,6 @@ def _laid(
     target: Bools,
     expected: list[Shape],
     settings: MergeSettings,
-    place: tuple[tuple[int, int], tuple[int, int]],
 ) -> tuple[list[int], list[Bools]]:
     """Which shapes are in the mask, and all of them laid, each where it explains most that none other does.
 
@@ -174,7 +174,7 @@ def _laid(
     for _ in range(2):
         for k, shape in enumerate(expected):
             rest = np.any([d for n, d in enumerate(drawn) if n != k], axis=0)
-            drawn[k] = shape.laid(worth(target, rest & target, *place), settings.reach).drawn()
+            drawn[k] = shape.laid(worth(target, rest & target), settings.reach).drawn()
     there = list(range(len(expected)))
     while len(there) > 1:
         gains = []

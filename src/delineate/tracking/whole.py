@@ -21,7 +21,7 @@ from delineate.core.errors import InputError
 from delineate.core.masks import Masks
 
 from .kalman import Index
-from .laid import Shape, window_of, worth
+from .laid import Shape, Window, worth
 from .round import Round
 
 
@@ -43,8 +43,8 @@ class WholeSettings:
     """
 
     smaller: float = 1.0
-    behind: float = 0.6
-    slack: float = 0.12
+    behind: float = 0.8
+    slack: float = 0.06
     inside: float = 0.7
     reach: float = 0.25
     least: float = 0.15
@@ -89,10 +89,14 @@ class WholeShapes:
         smaller = seen[columns] < self.settings.smaller * expected[rows]
         shown = seen[columns] >= self.settings.least * expected[rows]
         places: dict[int, Masks] = {}
+        canvas: NDArray[np.int32] | None = None
         for row in rows[(smaller | play.part[columns]) & shown & (expected[rows] > 0)].tolist():
-            whole = self._whole(play, row, known)
-            if whole is not None:
-                places[int(play.of_track[row])] = whole
+            over = _over(play, row, known)
+            if len(over):
+                canvas = play.found.masks.to_label_image() if canvas is None else canvas
+                whole = self._whole(play, row, over, canvas)
+                if whole is not None:
+                    places[int(play.of_track[row])] = whole
         if places:
             masks, boxes = play.found.masks, play.found.boxes.copy()
             order = np.arange(len(masks))
@@ -109,38 +113,45 @@ class WholeShapes:
             pair: seen for pair, seen in self._front.items() if seen >= old and alive.issuperset(pair)
         }
 
-    def _whole(self, play: Round, row: int, known: NDArray[np.bool_]) -> Masks | None:
-        """The expected shape laid on what shows of it, if others hide the rest."""
-        s, found = self.settings, play.found.masks
-        assert found is not None
+    def _whole(self, play: Round, row: int, over: Index, seen: NDArray[np.int32]) -> Masks | None:
+        """The expected shape laid on what shows of it, if others hide the rest.
+
+        Args:
+            play: the round.
+            row: the track.
+            over: detections of other tracks that lie over its expected mask.
+            seen: (H, W) 1 + detection, 0 where none is.
+        """
+        s, size = self.settings, play.found.size
         column = int(play.of_track[row])
-        corner, size = window_of(Masks.concatenate([found[column], play.masks[row]]))
-        near = _over(play, row, known, column)
-        if not len(near):
-            return None
-        target = found[column].window(*corner, corner[0] + size[1], corner[1] + size[0]).dense()[0]
-        others = found[near].window(*corner, corner[0] + size[1], corner[1] + size[0]).dense()
-        over = others.any(axis=0)
-        shape = Shape.of(play.masks, row, corner, size).laid(worth(target, over, corner, found.size), s.reach)
+        boxes = np.stack((play.boxes[row], play.found.boxes[column].astype(np.float64)))
+        expected, corner = play.masks.crop(row)
+        side = float(np.sqrt(np.count_nonzero(expected)))
+        window = Window.around(boxes, size, side, s.reach)
+        here = window.of(seen)
+        target, others = here == column + 1, np.isin(here, over + 1)
+        at = (corner[0] - window.x1, corner[1] - window.y1)
+        shape = Shape(expected, at, window.size).laid(worth(target, others), s.reach)
         drawn = shape.drawn()
         missing = drawn & ~target
-        hidden = int(np.count_nonzero(missing & over))
+        hidden = int(np.count_nonzero(missing & others))
         if np.count_nonzero(drawn & target) < s.inside * np.count_nonzero(target):
             return None
         gone = int(np.count_nonzero(missing)) - hidden
         if not hidden or gone > max((1 - s.behind) * (hidden + gone), s.slack * shape.area):
             return None
-        serial = play.tracks.serial
-        for k, other in zip(near.tolist(), others, strict=True):
-            if np.count_nonzero(other & missing) >= 0.3 * max(hidden, 1) and not play.part[column]:
+        if not play.part[column]:
+            serial = play.tracks.serial
+            cover = np.bincount(here[missing], minlength=len(play.found) + 1)[over + 1]
+            for k in over[cover >= 0.3 * hidden].tolist():
                 self._front[int(serial[row]), int(serial[play.of_found[k]])] = play.number
-        place = np.array([[corner[0] + shape.at[0], corner[1] + shape.at[1]]])
-        return Masks.from_crops([shape.crop], place, found.size)
+        place = np.array([[window.x1 + shape.at[0], window.y1 + shape.at[1]]])
+        return Masks.from_crops([shape.crop], place, size)
 
 
-def _over(play: Round, row: int, known: NDArray[np.bool_], column: int) -> Index:
+def _over(play: Round, row: int, known: NDArray[np.bool_]) -> Index:
     """Detections of other confirmed tracks that lie over a track's expected mask."""
     i, j, _ = play.shared
     begin, end = np.searchsorted(i, [row, row + 1])
     over = j[begin:end]
-    return over[known[over] & (over != column)]
+    return over[known[over] & (over != play.of_track[row])]
