@@ -110,19 +110,35 @@ def _background(objects: Instances, shape: tuple[int, ...], shrink: float) -> ND
 def _fit(
     before: NDArray[np.uint8], now: NDArray[np.uint8], usable: NDArray[np.uint8], share: float
 ) -> Floats:
-    """The similarity transform from one frame to the next."""
+    """The similarity transform from one frame to the next; a jerk is guessed where small steps fit badly."""
     points = cv2.goodFeaturesToTrack(before, maxCorners=400, qualityLevel=0.01, minDistance=6, mask=usable)
     if points is None or len(points) < FEWEST:
         return STILL
+    moved = _followed(before, now, points, points.copy(), share)
+    if moved is None:  # Kuglin and Hines, "The Phase Correlation Image Alignment Method", 1975
+        (x, y), _ = cv2.phaseCorrelate(before.astype(np.float32), now.astype(np.float32))
+        moved = _followed(before, now, points, points + np.array([x, y], dtype=np.float32), share)
+    return STILL if moved is None else moved
+
+
+def _followed(
+    before: NDArray[np.uint8], now: NDArray[np.uint8], points: Any, guess: Any, share: float
+) -> Floats | None:
+    """The transform that the points agree on when they are looked for from ``guess`` on, or None."""
     ends, good, _ = cv2.calcOpticalFlowPyrLK(
-        before, now, points, np.zeros_like(points), winSize=(2 * REACH + 1, 2 * REACH + 1)
+        before,
+        now,
+        points,
+        guess,
+        winSize=(2 * REACH + 1, 2 * REACH + 1),
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     kept = good.reshape(-1).astype(np.bool_)
     if kept.sum() < FEWEST:
-        return STILL
+        return None
     start, end = points.reshape(-1, 2)[kept], ends.reshape(-1, 2)[kept]
     moved, agree = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=1.5)
     if moved is None or agree.sum() < max(FEWEST, share * len(start)):
-        return STILL
+        return None
     scale = float(np.hypot(moved[0, 0], moved[1, 0]))
-    return np.asarray(moved, dtype=np.float64) if 0.8 < scale < 1.25 else STILL
+    return np.asarray(moved, dtype=np.float64) if 0.8 < scale < 1.25 else None

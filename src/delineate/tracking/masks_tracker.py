@@ -12,7 +12,7 @@ from delineate.core.errors import InputError
 from .appearance_memory import AppearanceMemory
 from .association import assign
 from .camera import STILL, Camera
-from .doubt import doubt_sizes
+from .doubt import coast, doubt_sizes
 from .kalman import Floats, Index
 from .merged import split_merged
 from .motion import CentreSize
@@ -102,7 +102,7 @@ class MasksTracker(Stepwise):
         whole: list[Step] = [self._whole.learn] if s.whole else []
         return [
             *(self.prepare, *cut, self.strong, *copies, self.weak),
-            *(self.unconfirmed, self.again, *saved, *whole, self.learn, doubt_sizes),
+            *(self.unconfirmed, self.again, *saved, *whole, self.learn, doubt_sizes, coast),
         ]
 
     def similarity(self, play: Round) -> Floats:
