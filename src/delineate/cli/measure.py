@@ -134,8 +134,15 @@ def measure_command(
 def _items(
     labels: list[str], reading: Mapping[str, Any], model: str, confidence: float, data: str
 ) -> list[Item]:
-    from delineate.data.dataset import open_dataset
-    from delineate.engine.measure_sources import Choice, items_of, model_items, own_names, result_items
+    from delineate.core.errors import InputError
+    from delineate.engine.measure_sources import (
+        Choice,
+        dataset_of,
+        items_of,
+        model_items,
+        own_names,
+        result_items,
+    )
 
     choice = Choice(**reading)
     if model:
@@ -145,7 +152,9 @@ def _items(
         return model_items(labels, lambda pixels: net.predict(pixels, confidence=confidence), choice)
     if not data:
         return items_of(labels, choice)
-    about = open_dataset(data, split=choice.split, images=choice.images, channels=choice.channels)
+    about = dataset_of(data, choice)
+    if about is None:
+        raise InputError(f"--data {data}: expected a dataset, got label images; give them as LABELS")
     return own_names([item for path in labels for item in result_items(path, about, choice)])
 
 
@@ -218,7 +227,10 @@ class _Run:
         if by:
             if by not in done.objects:
                 texts = [n for n in done.objects.columns if done.objects[n].dtype.kind not in "iuf"]
-                raise InputError(f"--by: expected a column among {', '.join(texts)}, got {by!r}")
+                raise InputError(
+                    f"--by: expected a column among {', '.join(texts)}, got {by!r}; choose one and give "
+                    "--resume: what was measured is kept"
+                )
             tables["groups"], tables["groups_per_image"] = by_group(done.objects, by)
         if self.settings.plate:
             tables["wells"] = well_table(done.images[done.images["status"] == "done"], done.objects)
@@ -237,7 +249,8 @@ class _Run:
             name = self.views["plate_value"]
             if name not in wells:
                 raise InputError(
-                    f"--plate-value: expected a column among {', '.join(wells.columns[3:])}, got {name!r}"
+                    f"--plate-value: expected a column among {', '.join(wells.columns[3:])}, got {name!r}; "
+                    "choose one and give --resume: what was measured is kept"
                 )
             if len(wells):
                 values = dict(zip(wells["well"], wells[name].astype(float), strict=True))
@@ -269,10 +282,11 @@ def _line(name: str, row: Mapping[str, Any]) -> str:
     coverage = row.get("coverage")
     if isinstance(coverage, float) and coverage == coverage:
         parts.append(f"{100 * coverage:.1f} % covered")
-    measure = next((n for n in row if n.startswith(("area", "volume")) and n.endswith("_q50")), None)
-    if measure is not None and row[measure] == row[measure]:
-        what, _, unit = measure.removesuffix("_q50").partition("_")
-        parts.append(f"median {what} {row[measure]:.4g} {unit or 'px'}")
+    sizes = [n for n in row if n.startswith(("area", "volume")) and n.endswith("_q50")]
+    if sizes and row[sizes[-1]] == row[sizes[-1]]:  # in physical units where they are known
+        what, physical, _ = sizes[-1].removesuffix("_q50").partition("_")
+        power = "²" if what == "area" else "³"
+        parts.append(f"median {what} {row[sizes[-1]]:.4g} {row['unit'] if physical else 'px'}{power}")
     marks = [f"{row[m]} {m.replace('_', ' ')}" for m in ("outlier", "blurred", "degenerate") if row.get(m)]
     return f"{name}: {', '.join(parts)}" + (f"; marked: {', '.join(marks)}" if marks else "")
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
+from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.measurements import Groups, measured_table, volume_table
 
@@ -79,7 +80,7 @@ def labelled(labels: np.ndarray[Any, Any]) -> tuple[Instances, np.ndarray[Any, A
     masks = Masks.from_label_image(labels)
     first = masks.runs.offsets[:-1]
     ids = labels[masks.runs.y[first], masks.runs.x[first]].astype(np.int64)
-    return Instances(masks.size, masks=masks), ids
+    return Instances(masks.size, masks=masks, classes=Labels(("object",))), ids
 
 
 def renumbered(frame: pd.DataFrame, ids: np.ndarray[Any, Any]) -> pd.DataFrame:

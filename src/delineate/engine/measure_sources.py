@@ -108,19 +108,28 @@ def items_of(inputs: Sequence[str], choice: Choice) -> list[Item]:
     """
     items: list[Item] = []
     for given in inputs:
-        path = Path(given)
-        data = _dataset(given, path, choice)
+        data = dataset_of(given, choice)
         items += dataset_items(data, choice) if data is not None else _label_items(given, choice)
     return own_names(items)
 
 
-def _dataset(given: str, path: Path, choice: Choice) -> Dataset | None:
-    """The dataset of this name; None for label images."""
+def dataset_of(given: str, choice: Choice) -> Dataset | None:
+    """The dataset of this name, without images where they are not there; None for label images.
+
+    Raises:
+        DatasetError: nothing that is read.
+    """
+    path = Path(given)
     if not given.startswith("synthetic:"):
         if not path.exists() or path.suffix.lower() in SUFFIXES:
             return None
         if path.is_dir() and guess(path) is None and any(_pictures(path)):
             return None
+        if path.suffix.lower() == ".json" and path.read_bytes()[:64].lstrip().startswith(b"["):
+            raise DatasetError(
+                f"{given}: expected labels, got a list of results; name the dataset that they are about: "
+                "--data DATASET"
+            )
     try:
         return open_dataset(given, split=choice.split, images=choice.images, channels=choice.channels)
     except DatasetError as error:
@@ -267,7 +276,7 @@ def model_items(inputs: Sequence[str], predict: Predict, choice: Choice) -> list
 
     items: list[Item] = []
     for given in inputs:
-        data = _dataset(given, Path(given), choice)
+        data = dataset_of(given, choice)
         if data is not None:
             items += dataset_items(data, choice, predict=predict)
             continue
