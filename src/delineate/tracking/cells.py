@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import gammaln
 
 from delineate.core import runs as run
 from delineate.core.errors import InputError
@@ -25,6 +25,7 @@ from .tracks import masks_of
 ANY_AREA = 0.57  # density of the logarithm of a cell's area over another's, for cells that have no tie
 MEMORY = 60.0  # links that what was learned of the cells' steps is worth
 TAIL = 8.0  # degrees of freedom of Student's t: outlines fail more often than a normal density allows
+T_SCALE = float(gammaln((TAIL + 1) / 2) - gammaln(TAIL / 2) - np.log(TAIL * np.pi) / 2)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ class CellsTracker(Stepwise):
             s.appear * len(tracks) / (height * width) * ANY_AREA
         )  # log density of a cell from nowhere
         gone = np.log(s.vanish)
-        links = self._links(play, own, theirs) + np.log(1 - s.vanish - s.divide) - gone - new
+        links = np.full(near.shape, -np.inf)
+        i, j = np.nonzero(near)
+        links[i, j] = self._links(play, own, theirs, i, j) + np.log(1 - s.vanish - s.divide) - gone - new
         covered = np.zeros(near.shape)
         i, j, shared = play.shared
         covered[i, j] = shared
@@ -128,7 +131,7 @@ class CellsTracker(Stepwise):
         pairs = weigh(own, theirs, fertile, covered, tracks.missing, s.division, self.step)
         gains = pairs.worth + (np.log(s.divide) if s.divide else -np.inf) - gone - 2 * new
         table = np.stack(pairs[:3], axis=1)
-        linked, to, divided = choose(np.where(near, links, -np.inf), table, gains)
+        linked, to, divided = choose(links, table, gains)
         self._learn(own, theirs, linked, to, tracks.missing)
         play.pair(linked, to)
         for mother, one, other in table[divided].tolist():
@@ -172,21 +175,23 @@ class CellsTracker(Stepwise):
     def _near(self, play: Round, own: Shapes, theirs: Shapes) -> NDArray[np.bool_]:
         """(T, N) within reach, and of the same class if that is asked."""
         far = self.settings.reach * own.radius * np.sqrt(np.maximum(play.tracks.missing, 1))
-        near = _distance(own, theirs) <= far[:, None]
+        across, down = (own.centre[:, None, k] - theirs.centre[:, k] for k in (0, 1))
+        near = across * across + down * down <= far[:, None] ** 2
         return near & play.same_class if self.settings.by_class else near
 
-    def _links(self, play: Round, own: Shapes, theirs: Shapes) -> Floats:
-        """(T, N) logarithm of the density of what is seen if the track is the detection, per pixel^2."""
+    def _links(self, play: Round, own: Shapes, theirs: Shapes, i: Index, j: Index) -> Floats:
+        """(P,) logarithm of the density of what is seen if track i is detection j, per pixel^2."""
         s = self.settings
-        unsure = CUT**2 * (own.cut[:, None] | theirs.cut)
-        var = s.jitter**2 + self._variance * np.maximum(play.tracks.missing, 1)[:, None] + unsure
-        var = var * own.radius[:, None] ** 2
-        place = -(TAIL / 2 + 1) * np.log1p(_distance(own, theirs) ** 2 / (TAIL * var))
+        unsure = CUT**2 * (own.cut[i] | theirs.cut[j])
+        var = s.jitter**2 + self._variance * np.maximum(play.tracks.missing, 1)[i] + unsure
+        var = var * own.radius[i] ** 2
+        squares = ((theirs.centre[j] - own.centre[i]) ** 2).sum(axis=1)
+        place = -(TAIL / 2 + 1) * np.log1p(squares / (TAIL * var))
         place -= np.log(2 * np.pi * var)  # Student's t in the plane
         spread = np.sqrt(s.area_spread**2 + unsure)
-        ratio = np.log(theirs.area / own.area[:, None]) / spread
-        area = student.logpdf(ratio, TAIL) - np.log(spread)
-        return np.asarray(place + area + s.overlap * play.mask_iou)
+        ratio = np.log(theirs.area[j] / own.area[i]) / spread
+        area = T_SCALE - (TAIL + 1) / 2 * np.log1p(ratio**2 / TAIL) - np.log(spread)  # Student's t
+        return np.asarray(place + area + s.overlap * play.mask_iou[i, j])
 
     def _learn(self, own: Shapes, theirs: Shapes, rows: Index, columns: Index, missing: Floats) -> None:
         """Take in how far the cells went; outliers count as no more than three deviations."""
@@ -226,9 +231,3 @@ def shapes_of(masks: Masks, boxes: Floats) -> Shapes:
     edges = np.where(bare[:, None], boxes, masks.boxes)
     cut = (edges[:, :2] < 1).any(axis=1) | (edges[:, 2:] > np.array([width, height]) - 1).any(axis=1)
     return Shapes(centre, np.maximum(area, 1), np.asarray(cut))
-
-
-def _distance(own: Shapes, theirs: Shapes) -> Floats:
-    """(T, N) distance of centres in pixels."""
-    way = own.centre[:, None] - theirs.centre
-    return np.asarray(np.hypot(way[..., 0], way[..., 1]))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.core.runs import ranges
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -106,16 +107,12 @@ def candidates(near: NDArray[np.bool_]) -> tuple[Index, Index, Index]:
         >>> [a.tolist() for a in candidates(np.array([[True, True, False], [False, True, False]]))]
         [[0], [0], [1]]
     """
-    mother: list[int] = []
-    first: list[int] = []
-    second: list[int] = []
-    for row in np.flatnonzero(near.sum(axis=1) > 1).tolist():
-        columns = np.flatnonzero(near[row])
-        i, j = np.triu_indices(len(columns), 1)
-        mother += [row] * len(i)
-        first += columns[i].tolist()
-        second += columns[j].tolist()
-    return np.array(mother, np.int64), np.array(first, np.int64), np.array(second, np.int64)
+    row, column = np.nonzero(near)
+    end = np.cumsum(near.sum(axis=1))[row]  # where the row's entries end
+    entry = np.arange(len(row))
+    later = end - entry - 1
+    first, second = np.repeat(entry, later), ranges(entry + 1, later)
+    return row[first], column[first], column[second]
 
 
 def weigh(

@@ -39,13 +39,15 @@ def choose(links: Floats, divisions: Index, gains: Floats) -> tuple[Index, Index
         >>> [a.tolist() for a in choose(links, np.array([[0, 0, 1]]), np.array([4.5]))]
         [[], [], [0]]
     """
-    kept = np.flatnonzero(gains > 0)
+    mothers, one, other = divisions.T
+    alone = np.maximum(np.maximum(links[mothers, one], links[mothers, other]), 0)
+    kept = np.flatnonzero(gains > alone)  # else the mother's link to either daughter gains as much
     if not len(kept):
         return *assign(links, 0.0), kept
     rows, columns = np.nonzero(np.nan_to_num(links, nan=-np.inf) > 0)
     count, (tracks, found) = len(rows), links.shape
     variable = np.arange(count + len(kept))
-    mothers, one, other = divisions[kept].T
+    mothers, one, other = mothers[kept], one[kept], other[kept]
     place = np.concatenate((rows, mothers, columns + tracks, one + tracks, other + tracks))
     which = np.concatenate((variable, variable[:count], variable[count:], variable[count:]))
     once = coo_array((np.ones(len(place)), (place, which)), shape=(tracks + found, len(variable)))
