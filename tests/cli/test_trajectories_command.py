@@ -97,6 +97,25 @@ def test_points_are_a_calibration(street: Path, tmp_path: Path, capsys: pytest.C
     assert not len(pd.read_csv(tmp_path / "b" / "forecasts.csv"))
 
 
+def test_a_camera_that_rides(street: Path, tmp_path: Path) -> None:
+    poses = tmp_path / "poses.csv"
+    poses.write_text("frame,x,y,heading\n" + "".join(f"{k},{0.4 * k},0,0\n" for k in range(50)))
+    arguments = [
+        str(street / "truth.txt"),
+        "--camera",
+        str(street / "camera.json"),
+        "--rate",
+        "25",
+        "--save",
+        "csv",
+    ]
+    more = ["--forecast", "0", "--quiet", "--out"]
+    assert main(["trajectories", *arguments, *more, str(tmp_path / "a")]) == 0
+    assert main(["trajectories", *arguments, "--poses", str(poses), *more, str(tmp_path / "b")]) == 0
+    one, two = (pd.read_csv(tmp_path / name / "trajectories.csv") for name in "ab")
+    np.testing.assert_allclose(two["x_m"] - one["x_m"], 0.4 * one["frame"], atol=0.5)
+
+
 def test_only_some_classes(street: Path, tmp_path: Path) -> None:
     arguments = [str(street / "truth.txt"), "--classes", "pedestrian", "--save", "csv", "--quiet"]
     assert main(["trajectories", *arguments, "--out", str(tmp_path)]) == 0
@@ -124,6 +143,7 @@ def test_one_bad_sequence_does_not_stop_the_others(
         (["--classes", "dragon"], "dragon"),
         (["--save", "gold"], "gold"),
         (["--camera", "nowhere.json"], "nowhere.json"),
+        (["--poses", "poses.csv"], "--poses"),
         (["--camera", "a.json", "--homography", "b.csv"], "both"),
     ],
 )

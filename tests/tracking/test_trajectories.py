@@ -7,10 +7,11 @@ from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.data.synthetic.traffic import CLASSES as STREET
 from delineate.data.synthetic.traffic import TrafficSettings, traffic
+from delineate.tracking.feet import covered, feet
 from delineate.tracking.ground import Camera, Ground
 from delineate.tracking.middles import middles
 from delineate.tracking.participants import CAR, CYCLE, LORRY, OBJECT, PERSON, participant
-from delineate.tracking.sightings import Seen, covered, feet
+from delineate.tracking.sightings import Seen
 from delineate.tracking.smooth import SmoothSettings
 from delineate.tracking.trajectories import TrajectorySettings, trajectories
 

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from delineate.data.tracks import TrackSequence
     from delineate.tracking.ground import Ground
+    from delineate.tracking.plane import Plane
 
 EPILOG = """Examples:
 
@@ -23,6 +24,7 @@ points.csv has a line u,v,x,y for each point (4 or more) whose place is known: p
 told, and written as ground.json, which --homography takes too. A camera's file is JSON with focal, center,
 height and pitch, a camera.json of Cityscapes, or a calibration of KITTI.
 
+Where the camera rides on a car, --poses says where it was in each frame; else all is relative to the car.
 Without --homography or --camera all is told in pixels. Several sequences get a folder each.
 
 Exit codes: 0 all sequences done; 1 some failed, which are named; 2 nothing could be done."""
@@ -44,6 +46,12 @@ def trajectories_command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="A camera above flat ground: JSON, Cityscapes' camera.json, KITTI's calibration."),
     ] = None,
+    poses: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Where a riding camera was: frame,x,y,heading in degrees, or KITTI's 12 numbers a line."
+        ),
+    ] = None,
     rate: Annotated[float, typer.Option(help="Frames per second.")] = 30.0,
     forecast: Annotated[float, typer.Option(help="Tell the future so many seconds ahead; 0: not.")] = 2.0,
     classes: Annotated[str, typer.Option(help="Only these classes, with commas between.")] = "",
@@ -59,12 +67,15 @@ def trajectories_command(
     if homography is not None and camera is not None:
         raise InputError("trajectories: expected --homography or --camera, got both; give one")
     sequences = open_tracks(tracks)
+    if poses is not None and (len(sequences) > 1 or (homography is None and camera is None)):
+        raise InputError("--poses: expected one sequence and --camera or --homography; give those")
     failed = 0
     for sequence in sequences:
         folder = out / sequence.name if len(sequences) > 1 else out
         try:
             ground = _ground(homography, camera, sequence.size, quiet, folder)
-            _one(sequence, folder, ground, rate, forecast, classes, save, quiet)
+            plane = _plane(ground, poses, sequence)
+            _one(sequence, folder, plane, rate, forecast, classes, save, quiet)
         except DelineateError as error:
             if len(sequences) == 1:
                 raise
@@ -97,8 +108,17 @@ def _ground(
     return ground
 
 
+def _plane(ground: Ground | None, poses: Path | None, sequence: TrackSequence) -> Plane | None:
+    from delineate.engine.pose_files import read_poses
+    from delineate.tracking.plane import Plane
+
+    if ground is None:
+        return None
+    return Plane(ground, None if poses is None else read_poses(poses, sequence.frames))
+
+
 def _one(
-    sequence: TrackSequence, out: Path, ground: Ground | None, rate: float, forecast: float, classes: str,
+    sequence: TrackSequence, out: Path, plane: Plane | None, rate: float, forecast: float, classes: str,
     save: str, quiet: bool,
 ) -> None:  # fmt: skip
     """One sequence: read, tell, write."""
@@ -110,9 +130,9 @@ def _one(
     settings = _settings(forecast)
     with bar(sequence.name, len(sequence), quiet) as tick:
         seen = engine.sightings(sequence, rate, names, tick)
-    found = engine.trajectories(seen, ground, settings)
+    found = engine.trajectories(seen, plane, settings)
     record: dict[str, Any] = {"tracks": str(sequence.where), "frames": len(seen), "rate": rate}
-    files = engine.save(found, out, _saves(save), ground, record)
+    files = engine.save(found, out, _saves(save), plane, record)
     if quiet:
         return
     typer.echo(f"{sequence.name}: {len(found.participants)} participants in {len(seen)} frames")

@@ -23,8 +23,8 @@ from delineate.data.tracks import TrackedFrame, TrackSequence, empty_frame
 from delineate.data.write import atomic
 from delineate.metrics.misses import EDGES, FATES, MissedDetections, MissedReport
 from delineate.metrics.track_overlap import Kind, box_iou
+from delineate.tracking.feet import feet
 from delineate.tracking.ground import Ground
-from delineate.tracking.sightings import feet
 
 WORST = 12
 """So many frames are drawn at most."""

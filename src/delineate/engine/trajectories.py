@@ -18,7 +18,7 @@ from delineate.core.errors import InputError, MissingDependencyError
 from delineate.data.tracks import TrackSequence
 from delineate.data.write import atomic
 from delineate.metrics.forecast import ForecastErrors, ForecastReport
-from delineate.tracking.ground import Ground
+from delineate.tracking.plane import Plane
 from delineate.tracking.sightings import Seen
 from delineate.tracking.trajectories import Trajectories, TrajectorySettings, trajectories
 
@@ -145,7 +145,7 @@ def save(
     found: Trajectories,
     out: Path,
     saves: Iterable[str] = SAVES,
-    ground: Ground | None = None,
+    plane: Plane | None = None,
     record: dict[str, Any] | None = None,
 ) -> list[Path]:
     """Writes tables, ``birds-eye.png`` and ``report.json`` (units, settings, errors of forecasts).
@@ -154,7 +154,7 @@ def save(
         found: what to write.
         out: a folder; made where it is missing.
         saves: some of :data:`SAVES`.
-        ground: for the camera's place in the picture.
+        plane: for the camera's place in the picture.
         record: more for the report, such as settings.
 
     Returns:
@@ -188,7 +188,7 @@ def save(
     if "picture" in wanted:
         files.append(out / "birds-eye.png")
         with atomic(files[-1]) as temporary:
-            draw(found, ground).save(temporary, "PNG")
+            draw(found, plane).save(temporary, "PNG")
     files.append(out / "report.json")
     with atomic(files[-1]) as temporary:
         temporary.write_text(json.dumps(_report(found, record or {}), indent=1), encoding="utf-8")
@@ -242,7 +242,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def draw(found: Trajectories, ground: Ground | None = None) -> Any:
+def draw(found: Trajectories, plane: Plane | None = None) -> Any:
     """The picture from above, as a PIL image."""
     u = found.length
     groups = found.rows.groupby("track").indices
@@ -257,7 +257,8 @@ def draw(found: Trajectories, ground: Ground | None = None) -> Any:
         own = found.rows.iloc[groups[track]]
         ahead, spread = _ellipses(last.get(track), u)
         ways.append(Way(track, own[[f"x_{u}", f"y_{u}"]].to_numpy(), own["seen"].to_numpy(), ahead, spread))
-    return birds_eye(ways, u, None if ground is None else ground.viewpoint)
+    still = plane is not None and plane.poses is None
+    return birds_eye(ways, u, plane.ground.viewpoint if plane is not None and still else None)
 
 
 def _ellipses(final: pd.DataFrame | None, u: str) -> tuple[Any, Any]:

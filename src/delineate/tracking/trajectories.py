@@ -15,8 +15,8 @@ from delineate.core.errors import InputError
 from .encounters import collisions
 from .forecast import ForecastSettings, forecast
 from .ground import Ground
-from .middles import middles
 from .participants import participants
+from .plane import Plane
 from .sightings import Batch, Seen, Table, batches, placed
 from .smooth import SmoothSettings, smooth
 
@@ -76,7 +76,9 @@ class Trajectories:
 
 
 def trajectories(
-    seen: Seen, ground: Ground | None = None, settings: TrajectorySettings | None = None
+    seen: Seen,
+    ground: Ground | Plane | None = None,
+    settings: TrajectorySettings | None = None,
 ) -> Trajectories:
     """Smooths all tracks of a video and tells where they go.
 
@@ -91,23 +93,30 @@ def trajectories(
 
     Args:
         seen: the sightings.
-        ground: where pixels lie; None tells all in the image.
+        ground: where pixels lie; a :class:`~delineate.tracking.plane.Plane` with poses for a camera that
+            moves, so that places and speeds are those on the ground that stays; None tells all in the image.
         settings: what is told.
 
     Returns:
         The tables, sorted by track and time.
+
+    Raises:
+        InputError: poses that are not one for each frame.
     """
+    plane = Plane(ground) if isinstance(ground, Ground) else ground
+    if plane is not None:
+        plane.check(len(seen))
     settings = settings or TrajectorySettings()
-    table, unit = seen.table(), "m" if ground is not None else "px"
-    places, cov = placed(table, ground)
+    table, unit = seen.table(), "m" if plane is not None else "px"
+    places, cov = placed(table, plane)
     tracks = partial(
-        batches, table, cov=cov, times=seen.times, classes=seen.classes, metric=ground is not None
+        batches, table, cov=cov, times=seen.times, classes=seen.classes, metric=plane is not None
     )
     ahead: list[pd.DataFrame] = []
     if settings.forecast.horizons:
-        ahead = [_ahead(b, table, seen, settings, ground) for b in tracks(places=places)]
-    if ground is not None and settings.middles:
-        places = _middles(tracks(places=places), table, seen, settings, ground)
+        ahead = [_ahead(b, table, seen, settings, plane) for b in tracks(places=places)]
+    if plane is not None and settings.middles:
+        places = _middles(tracks(places=places), table, seen, settings, plane)
     parts = [_rows(batch, table, seen, settings, unit) for batch in tracks(places=places)]
     rows = _joined(parts, _row_columns(unit)).sort_values(["track", "frame"], ignore_index=True)
     encounters = collisions(rows, settings.collision) if unit == "m" else pd.DataFrame()
@@ -197,7 +206,7 @@ def _bridged(batch: Batch, gap: float) -> NDArray[np.bool_]:
 
 
 def _middles(
-    tracks: Iterable[Batch], table: Table, seen: Seen, settings: TrajectorySettings, ground: Ground
+    tracks: Iterable[Batch], table: Table, seen: Seen, settings: TrajectorySettings, plane: Plane
 ) -> Floats:
     """(S, 2) middles of the footprints, by the headings that the feet alone tell."""
     heading, known = np.full(len(table.track), np.nan), np.zeros(len(table.track), np.bool_)
@@ -209,7 +218,7 @@ def _middles(
         told = np.where(going, np.arctan2(velocity[:, 1], velocity[:, 0]), np.nan)
         heading[batch.at[there]], known[batch.at[there]] = told, True
     facing = pd.Series(heading).groupby(table.track).ffill().groupby(table.track).bfill().to_numpy()
-    found = middles(ground, table.foot, facing, _sizes(table, seen))
+    found = plane.middles(table.foot, facing, _sizes(table, seen), table.frame)
     found[~known] = np.nan
     return found
 
@@ -221,10 +230,10 @@ def _sizes(table: Table, seen: Seen) -> Floats:
 
 
 def _ahead(
-    batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings, ground: Ground | None
+    batch: Batch, table: Table, seen: Seen, settings: TrajectorySettings, plane: Plane | None
 ) -> pd.DataFrame:
     """One row per forecast; the way from foot to middle is that of the heading known by then."""
-    unit = "m" if ground is not None else "px"
+    unit = "m" if plane is not None else "px"
     told = forecast(batch.steps, settings.forecast)
     age = batch.steps.times - batch.steps.times[:1]
     inside = np.arange(len(batch.at))[:, None] < batch.length
@@ -236,11 +245,11 @@ def _ahead(
     owner = np.repeat(batch.first[n], count)
     frame, now = np.repeat(batch.frame[k, n], count), np.repeat(told.now[k, n], count, axis=0)
     place, spread = told.places[k, n].reshape(-1, 2), told.spread[k, n].reshape(-1, 2, 2)
-    if ground is not None and settings.middles:
+    if plane is not None and settings.middles:
         at, going = batch.at[k, n], np.hypot(told.now[k, n, 2], told.now[k, n, 3]) >= settings.still
         facing = np.where(going, np.arctan2(told.now[k, n, 3], told.now[k, n, 2]), np.nan)
-        foot = table.foot[at]
-        shift = middles(ground, foot, facing, _sizes(table, seen)[at]) - ground.to_ground(foot)
+        foot, when = table.foot[at], table.frame[at]
+        shift = plane.middles(foot, facing, _sizes(table, seen)[at], when) - plane.places(foot, when)
         shift = np.repeat(shift, count, axis=0)
         place, now[:, :2] = place + shift, now[:, :2] + shift
     values, vectors = np.linalg.eigh(spread)
