@@ -1,4 +1,4 @@
-"""How far trajectories are from the truth, on a synthetic street before a known camera, seen by visible masks.
+"""How far trajectories are from the truth, on a synthetic street before a known camera, seen by its masks.
 
 Prints errors of places, speeds, headings and accelerations by the noise of the boxes (pixels), beside plain
 differences of foot points and smoothed foot points; errors of forecasts against the true future; the share of
