@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,9 +173,8 @@ def test_another_family() -> None:
     assert rows.shape == (2, WIDTH) and np.isfinite(rows).all()
 
 
-@pytest.mark.parametrize("name", ["mask_rcnn", "mask2former"])
-def test_backbones_are_found(name: str) -> None:
-    look = LookingModel(build(name, backbone="resnet10t"), {})
+def test_backbones_are_found() -> None:
+    look = LookingModel(build("mask2former", backbone="resnet10t"), {})
     look._maps = []
     for module in look._modules:
         look._keep(module, None, module(torch.zeros(1, 3, 64, 64)))

@@ -226,7 +226,7 @@ def test_report(cells: Path, tmp_path: Path) -> None:
     assert "HOTA protocol: HOTA as TrackEval computes it" in text
     assert "1 sequence, 4 frames scored" in text
     assert "hota/HOTA 1.000" in repr(report)
-    with pytest.raises(InputError, match=r"expected a \.json, \.csv or \.txt file"):
+    with pytest.raises(InputError, match=r"expected a \.html, \.json, \.csv or \.txt file"):
         report.save(tmp_path / "x.xlsx")
 
 

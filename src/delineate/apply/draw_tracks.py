@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 
 import cv2
 import numpy as np
@@ -29,8 +30,18 @@ def id_colors(ids: NDArray[np.int64]) -> Pixels:
         >>> bool((id_colors(np.array([5, 1, 5]))[0] == id_colors(np.array([5]))[0]).all())
         True
     """
-    tints: Pixels = distinct_colors(PALETTE)[np.asarray(ids) % PALETTE]
+    tints: Pixels = _palette()[np.asarray(ids) % PALETTE]
     return tints
+
+
+@cache
+def _palette() -> Pixels:
+    return distinct_colors(PALETTE)
+
+
+@cache
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=size)
 
 
 class TrackDrawing:
@@ -70,7 +81,7 @@ class TrackDrawing:
         ids = np.zeros(len(instances), np.int64) if instances.ids is None else instances.ids
         tints = id_colors(ids)
         thickness = 1 if min(instances.size) < 700 else 2
-        self._walk(canvas, instances, ids, thickness)
+        self._walk(canvas, instances, ids, tints, thickness)
         if instances.masks is not None:
             draw_masks(canvas, instances.masks, tints, thickness)
         else:
@@ -81,16 +92,18 @@ class TrackDrawing:
             return _numbered(canvas, instances, ids, tints)
         return canvas
 
-    def _walk(self, canvas: Pixels, instances: Instances, ids: NDArray[np.int64], thickness: int) -> None:
+    def _walk(
+        self, canvas: Pixels, instances: Instances, ids: NDArray[np.int64], tints: Pixels, thickness: int
+    ) -> None:
         """The trails of the objects in this frame, up to where they are now."""
         if not self.trail:
             return
         middles = (instances.boxes[:, :2] + instances.boxes[:, 2:]) / 2
-        for track, middle in zip(ids.tolist(), np.rint(middles).astype(int).tolist(), strict=True):
+        places = np.rint(middles).astype(int).tolist()
+        for track, middle, tint in zip(ids.tolist(), places, tints.tolist(), strict=True):
             way = self._ways.setdefault(track, deque(maxlen=self.trail))
             way.append((middle[0], middle[1]))
             if len(way) > 1:
-                tint = id_colors(np.array([track]))[0].tolist()
                 line = np.array(way, np.int32).reshape(-1, 1, 2)
                 cv2.polylines(canvas, [line], False, tint, thickness, cv2.LINE_AA)
 
@@ -100,7 +113,7 @@ def _numbered(canvas: Pixels, instances: Instances, ids: NDArray[np.int64], tint
     picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
     height, width = instances.size
-    font = ImageFont.load_default(size=max(10, round(min(height, width) / 45)))
+    font = _font(max(10, round(min(height, width) / 45)))
     for i in np.argsort(-instances.area, kind="stable").tolist():
         text = str(int(ids[i]))
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)

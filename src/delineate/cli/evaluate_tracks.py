@@ -17,6 +17,8 @@ delineate evaluate-tracks my-tracker/data KITTI-MOTS/instances --metrics hota,cl
 
 delineate evaluate-tracks my-tracker/data MOT17/train
 
+delineate evaluate-tracks my-tracker.txt street/gt/gt.txt --out page.html --image-folder street/img1
+
 delineate evaluate-tracks coco-model bdd100k/labels/seg_track_20/rles/val --class-map bdd100k
 
 Cell Tracking Challenge: 01_RES holds mask000.tif, .. and res_track.txt; 01_GT holds TRA/man_track000.tif, ..
@@ -43,7 +45,11 @@ def evaluate_tracks_command(
     ] = "",
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Folder for report.json, report.csv and report.txt, or one such file."),
+        typer.Option(help="Folder for report.json, report.csv and report.txt, one such file, or page.html."),
+    ] = None,
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--image-folder", help="The frames' images, for pictures of the worst on page.html."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     class_map: Annotated[
@@ -68,7 +74,13 @@ def evaluate_tracks_command(
 
         classes = ClassMap.named(class_map)
         sides = [[classes.tracks(s) for s in open_tracks(path, path is truth)] for path in sides]
-    report = evaluate_tracks(*sides, metrics=names, by=by or None, progress=not quiet)  # type: ignore[arg-type]
+    report = evaluate_tracks(
+        *sides,
+        metrics=names,
+        by=by or None,  # type: ignore[arg-type]
+        images=images,
+        progress=not quiet,
+    )
     files = report.save(out) if out is not None else []
     if as_json:
         typer.echo(report.to_json())

@@ -24,6 +24,8 @@ from delineate.metrics.identity import Identity
 from delineate.metrics.track_frames import TrackFrames
 from delineate.metrics.track_overlap import box_iou, overlap
 
+from .track_pictures import worst_frames
+from .track_timeline import Timeline, timeline
 from .tracks_report import TracksReport
 
 METRICS = {
@@ -45,6 +47,7 @@ def evaluate_tracks(
     *,
     metrics: Sequence[str] | None = None,
     by: Kind | None = None,
+    images: str | Path | None = None,
     progress: bool = True,
 ) -> TracksReport:
     """Score tracked objects against the truth.
@@ -58,6 +61,7 @@ def evaluate_tracks(
         metrics: some of ``"hota"``, ``"clear"``, ``"identity"``, ``"ctc"``. Default: ``"ctc"`` for folders of
             the Cell Tracking Challenge, else the other three.
         by: compare objects by IoU of ``"mask"`` or ``"box"``. Default: masks where both sides have them.
+        images: the folder of the frames, or of a folder for each sequence, for pictures of the worst frames.
         progress: show a progress bar on stderr where that is a terminal.
 
     Returns:
@@ -68,8 +72,7 @@ def evaluate_tracks(
             be scored.
 
     Example:
-        >>> from delineate.core.instances import Instances
-        >>> def decode(number: int) -> TrackedFrame:
+        >>>         >>> def decode(number: int) -> TrackedFrame:
         ...     return TrackedFrame(number, Instances((9, 9), boxes=[[0, 0, 4, 4]], ids=[7]))
         >>> video = TrackSequence("a", (0, 1), Instances((9, 9)).classes, decode, Path("a"), kind="box")
         >>> evaluate_tracks(video, video).scores["hota/HOTA"]
@@ -91,6 +94,8 @@ def evaluate_tracks(
     if not run.scored:
         name, reason = failed[0] if failed else ("", "the truth has no sequence")
         raise InputError(f"{_name(results)}: no sequence could be scored; the first, {name!r}: {reason}")
+    timelines = run.timelines()
+    by_name = {reference.name: (result, reference) for result, reference in pairs}
     return TracksReport(
         results=_name(results),
         truth=_name(truth),
@@ -100,6 +105,8 @@ def evaluate_tracks(
         failed=tuple(failed),
         notes=(*notes, *run.notes),
         seconds=time.monotonic() - started,
+        timelines=timelines,
+        worst=() if images is None else worst_frames(timelines, by_name, Path(images)),
     )
 
 
@@ -177,6 +184,7 @@ class _Run:
         if "ctc" in chosen:
             self.metrics |= {"seg": CtcSeg(), "tra": CtcTra()}
         self.scored: list[str] = []
+        self.numbers: dict[str, list[int]] = {}
         self.frames = 0
         self.notes: list[str] = []
 
@@ -213,7 +221,15 @@ class _Run:
         for metric in self.tracked:
             self.metrics[metric].merge(tracked)
         self.scored.append(name)
+        self.numbers[name] = numbers
         self.frames += len(numbers)
+
+    def timelines(self) -> tuple[Timeline, ...]:
+        """Who was followed when, of each sequence; none where no score compares boxes or masks."""
+        if not self.tracked:
+            return ()
+        frames = self.metrics[self.tracked[0]]
+        return tuple(timeline(frames, name, self.numbers[name]) for name in self.scored)
 
 
 def _numbers(found: TrackSequence, true: TrackSequence) -> list[int]:

@@ -21,6 +21,9 @@ from delineate.core.errors import InputError
 from delineate.metrics.metric import Cell, MetricReport, ScoreTable, protocol_of, tables_of
 
 from .atomic import write_atomically
+from .track_pictures import WorstFrame
+from .track_timeline import Timeline
+from .tracks_page import to_html
 
 PREFIX = {"seg": "ctc", "tra": "ctc"}
 """What stands before the scores of a part where it is not the part's name."""
@@ -40,6 +43,8 @@ class TracksReport:
         failed: (sequence, reason) of those that could not be scored.
         notes: what a reader of the numbers must know, one sentence each.
         seconds: wall-clock time.
+        timelines: of each sequence that a score of boxes or masks was made of, who was followed when.
+        worst: frames with most errors, where images were given.
     """
 
     results: str
@@ -50,6 +55,8 @@ class TracksReport:
     failed: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     seconds: float
+    timelines: tuple[Timeline, ...] = ()
+    worst: tuple[WorstFrame, ...] = ()
 
     @property
     def scores(self) -> dict[str, float]:
@@ -110,11 +117,15 @@ class TracksReport:
                     )
         return file.getvalue()
 
+    def to_html(self) -> str:
+        """One page with everything on it; see :mod:`delineate.engine.tracks_page`."""
+        return to_html(self)
+
     def save(self, path: str | Path) -> list[Path]:
         """Write the report.
 
         Args:
-            path: a ``.json``, ``.csv`` or ``.txt`` file, or a folder that gets ``report.json``,
+            path: a ``.html``, ``.json``, ``.csv`` or ``.txt`` file, or a folder that gets ``report.json``,
                 ``report.csv`` and ``report.txt``.
 
         Returns:
@@ -122,11 +133,14 @@ class TracksReport:
         """
         path = Path(path)
         content = {".json": self.to_json, ".csv": self.to_csv, ".txt": self.__str__}
-        if path.suffix.lower() in content:
+        if path.suffix.lower() == ".html":
+            files = {path: self.to_html}
+        elif path.suffix.lower() in content:
             files = {path: content[path.suffix.lower()]}
         elif path.suffix and not path.is_dir():
             raise InputError(
-                f"{path}: expected a .json, .csv or .txt file or a folder, got {path.suffix!r}; choose one"
+                f"{path}: expected a .html, .json, .csv or .txt file or a folder, got {path.suffix!r}; "
+                "choose one"
             )
         else:
             files = {path / f"report{suffix}": text for suffix, text in content.items()}
