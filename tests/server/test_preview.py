@@ -203,6 +203,9 @@ def test_the_page_shows_what_is_new_and_says_how_old(
     page.until("preview.painted === 1")
     colour = "[...document.getElementById('picture').getContext('2d').getImageData(60, 40, 1, 1).data]"
     assert page.js(colour)[:3] == pytest.approx([200] * 3, abs=2)
+    fits = """["picture", "stage"].map((id) => document.getElementById(id).getBoundingClientRect())
+        .reduce((a, b) => a.height <= b.height && a.width <= b.width && b.height > 300)"""
+    assert page.js(fits)
     preview.channel.publish(picture(20, 30, 40), time.monotonic())
     page.until("preview.painted === 2 && document.getElementById('picture').width === 40")
     page.until("preview.figures && preview.figures.screen !== null")

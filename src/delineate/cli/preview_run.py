@@ -121,7 +121,7 @@ class PreviewRun:
         with ExitStack() as stack:
             stack.enter_context(self.objects)
             shows = self._open_sinks(stack, browser)
-            stack.enter_context(_ended_by_signals(self.objects.end))
+            caught = stack.enter_context(_ended_by_signals(self.objects.end))
             timer = threading.Timer(seconds or 0.0, self.objects.end)
             timer.daemon = True
             stack.callback(timer.cancel)
@@ -132,7 +132,7 @@ class PreviewRun:
                 self._show(live, shows)
                 tick(self.objects.figures)
         whole = self._summary()
-        if not whole["shown"] and not whole["arrived"]:
+        if not whole["arrived"] and not caught:
             raise InputError(f"{self.capture.source.shown}: expected frames, got none; choose another source")
         if self.as_json:
             tell(json.dumps(whole))
@@ -283,8 +283,11 @@ def _line(whole: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM call ``end``, so that a recording is finished; a second one ends at once."""
+def _ended_by_signals(end: Callable[[], None]) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM call ``end``, so that a recording is finished; a second one ends at once.
+
+    What is yielded holds the signals that came.
+    """
     caught: list[int] = []
 
     def catch(number: int, _: Any) -> None:
@@ -294,11 +297,11 @@ def _ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
         end()
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield caught
         return
     before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield caught
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

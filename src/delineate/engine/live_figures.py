@@ -88,12 +88,11 @@ class Figures:
             moment = self._clock()
             _forget(self._frames, moment)
             _forget(self._arrivals, moment)
-            span = min(max(moment - (self._begin or moment), 1e-3), WINDOW)
             ages = [age for _, age, _ in self._frames] or [0.0]
-            first, last = (self._arrivals[0], self._arrivals[-1]) if self._arrivals else ((0.0, 0), (0.0, 0))
+            counts = [(moment, k) for k, (moment, *_) in enumerate(self._frames)]
             return Now(
-                rate=len(self._frames) / span,
-                source_rate=(last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0,
+                rate=_rate(counts, moment),
+                source_rate=_rate(list(self._arrivals), moment),
                 age=float(np.median(ages)),
                 worst=max(ages),
                 spent=float(np.median([spent for *_, spent in self._frames] or [0.0])),
@@ -126,6 +125,16 @@ class Figures:
         }
 
 
+def _rate(counts: list[tuple[float, int]], moment: float) -> float:
+    """A second, from moments and how many there were by then; falls where nothing has come for long."""
+    if len(counts) < 2:
+        return 0.0
+    (first, begin), (last, end) = counts[0], counts[-1]
+    between = (last - first) / max(end - begin, 1)
+    return (end - begin) / max(last - first + max(moment - last - 2 * between, 0.0), 1e-6)
+
+
 def _forget(items: deque[tuple[float, float, float]] | deque[tuple[float, int]], moment: float) -> None:
-    while items and items[0][0] < moment - WINDOW:
+    """Forgets what is older than the window, but the last two, without which there is no rate."""
+    while len(items) > 2 and items[0][0] < moment - WINDOW:
         items.popleft()
