@@ -307,7 +307,9 @@ def _plain(value: Any) -> Any:
     """A number that JSON has, None for NaN."""
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
-    return value if isinstance(value, (str, bool, int)) or value is None else value.item()
+    if value is None or str(value) == "<NA>":
+        return None
+    return value if isinstance(value, (str, bool, int)) else value.item()
 
 
 def _numbers(text: str) -> tuple[int, ...] | None:

@@ -224,7 +224,7 @@ def _kind(column: pd.Series) -> str:
 
 def _joined(records: Sequence[Mapping[str, Any]], failed: tuple[tuple[str, str], ...]) -> Measured:
     """All images' rows one under another."""
-    images = pd.DataFrame([record["image"] for record in records])
+    images = _whole_numbers([record["image"] for record in records])
     done = [record for record in records if "objects" in record]
     kinds: dict[str, set[str]] = {}
     for record in done:
@@ -244,6 +244,16 @@ def _joined(records: Sequence[Mapping[str, Any]], failed: tuple[tuple[str, str],
             together |= record[key]
         objects.attrs[key] = together
     return Measured(objects, images, _all_pairs(done), failed)
+
+
+def _whole_numbers(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row per image; counts stay whole numbers where failed images have none."""
+    table = pd.DataFrame(rows)
+    for name in table.columns:
+        known = [row[name] for row in rows if name in row]
+        if len(known) < len(rows) and all(isinstance(v, int) and not isinstance(v, bool) for v in known):
+            table[name] = pd.array([row.get(name) for row in rows], dtype="Int64")
+    return table
 
 
 def _column(values: list[Any], kinds: set[str], everywhere: bool) -> Any:

@@ -111,7 +111,12 @@ def _frame(
         if column in categories:
             _categories(group, column, values)
         elif values.dtype.kind in "biuf":
-            _array(group, column, values.to_numpy())
+            plain = values.dtype if isinstance(values.dtype, np.dtype) else np.float64  # NaN where unknown
+            _array(
+                group,
+                column,
+                values.to_numpy(plain, na_value=np.nan) if values.hasnans else values.to_numpy(plain),
+            )
         else:
             _texts(group, column, values)
 

@@ -44,10 +44,14 @@ class MeasureJournal:
             raise InputError(
                 f"{path}: expected to write here, got {error.strerror or error}; choose another place"
             ) from None
-        if there:
-            self._read(head)
-        if not self._file.tell():
-            self._add(head)
+        try:
+            if there:
+                self._read(head)
+            if not self._file.tell():
+                self._add(head)
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> MeasureJournal:
         return self
