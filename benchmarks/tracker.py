@@ -79,11 +79,21 @@ class Timed:
         self.spent.setdefault(self.name, []).append(time.process_time() - begin)
 
 
+def name_of(step: Any) -> str:
+    """What a step is called; those of a tracker's class by their bare name."""
+    kind, _, name = step.__qualname__.rpartition(".")
+    return (
+        name
+        if kind in ("", "MasksTracker", "CellsTracker", "Sort", "ByteTrack", "OcSort")
+        else f"{kind}.{name}"
+    )
+
+
 def ours(name: str, frames: list[tuple[Instances, Any]]) -> tuple[float, dict[str, float]]:
     """CPU ms a frame of a tracker (median after the first five), and of each of its steps."""
     one: Any = tracker(name)
     spent: dict[str, list[float]] = {}
-    one.steps = tuple(Timed(s, getattr(s, "__name__", type(s).__name__), spent) for s in one.steps)
+    one.steps = tuple(Timed(s, name_of(s), spent) for s in one.steps)
     total = []
     for found, features in frames:
         begin = time.process_time()

@@ -75,8 +75,10 @@ class OcSort(Stepwise):
         columns = play.free_found & (scores >= s.high)
         allowed = play.allowed(play.free_tracks, columns, s.by_class)
         heading = play.tracks.column("heading", (2,))
-        to = _directions(self._reference(play)[:, None], play.found.boxes[None].astype(np.float64))
-        angle = np.arccos(np.clip((heading[:, None] * to).sum(axis=-1), -1, 1))
+        start, to = _centres(self._reference(play)), _centres(play.found.boxes.astype(np.float64))
+        x, y = (to[:, k] - start[:, k, None] for k in (0, 1))
+        along = (x * heading[:, 0, None] + y * heading[:, 1, None]) / (np.hypot(x, y) + 1e-6)
+        angle = np.arccos(np.clip(along, -1, 1))
         agree = (0.5 - angle / np.pi) * np.any(heading, axis=1, keepdims=True)
         rows, found = assign_all(play.box_iou + s.momentum * agree * scores, allowed, -np.inf)
         made = play.box_iou[rows, found] >= s.overlap
@@ -117,7 +119,12 @@ class OcSort(Stepwise):
         tracks.kalman.restore(rows, some.state)
 
 
+def _centres(boxes: Floats) -> Floats:
+    """(N, 2) xy."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
 def _directions(start: Floats, end: Floats) -> Floats:
-    """Unit vectors (..., 2) from the centres of boxes to those of others; zero where they are the same."""
-    way = (end[..., :2] + end[..., 2:] - start[..., :2] - start[..., 2:]) / 2
-    return way / (np.linalg.norm(way, axis=-1, keepdims=True) + 1e-6)
+    """(N, 2) unit vectors from the centres of boxes to those of others; zero where they are the same."""
+    way = _centres(end) - _centres(start)
+    return way / (np.linalg.norm(way, axis=1, keepdims=True) + 1e-6)
