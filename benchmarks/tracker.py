@@ -132,11 +132,11 @@ def resident() -> float:
     return float("nan")
 
 
-def soak(name: str, count: int, features: int) -> None:
+def soak(name: str, count: int, objects: int, features: int) -> None:
     """A long stream through a tracker."""
     one: Any = tracker(name)
     marks = {max(count * k // 5, 1) for k in range(1, 6)}
-    for number, (found, looks) in enumerate(stream(20, count, 1, features), start=1):
+    for number, (found, looks) in enumerate(stream(objects, count, 1, features), start=1):
         result = one.update(found, features=looks)
         if number in marks:
             gc.collect()
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=0, help="length of the features; 0: none")
     parser.add_argument("--only", default=",".join(TRACKERS))
     parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--soak-objects", type=int, default=8)
     parser.add_argument("--camera", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -182,7 +183,7 @@ def main() -> None:
             print(f"{objects} objects, {name}: {whole:.1f} ms a frame{beside}; {parts}", flush=True)
     if options.soak:
         for name in options.only.split(","):
-            soak(name, options.soak, options.features)
+            soak(name, options.soak, options.soak_objects, options.features)
     if options.camera:
         camera()
 
