@@ -159,8 +159,9 @@ class Look:
 
     @property
     def selections(self) -> tuple[Selection, ...]:
-        """All that are asked for."""
-        return tuple(dict.fromkeys([self.keep, *(e.on for e in self.effects if e.on is not None)]))
+        """All that are asked for: what is kept where that matters, and what effects are on."""
+        backed = self.transparent or self.behind is not None
+        return tuple(dict.fromkeys([*[self.keep] * backed, *(e.on or self.keep for e in self.effects)]))
 
     @property
     def removes(self) -> bool:

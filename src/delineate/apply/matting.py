@@ -23,6 +23,7 @@ Edges = Literal["guided", "fine", "hard"]
 EDGES: tuple[Edges, ...] = ("guided", "fine", "hard")
 EPSILON = 5e-4  # of the guide's variance, range 0..1: how much contrast counts as an edge
 RADIUS = 0.55  # of the band: the squares of the guided filter
+WIDE = 3  # pixels of a square's radius from which, doubled, a smaller picture serves
 RAMP = 0.1  # of the band: the sigma by which the mask's steps are smoothed first
 
 
@@ -120,7 +121,8 @@ def guided_filter(guide: NDArray[np.uint8], values: Floats, radius: int, epsilon
     """The guided filter with a colour guide (He, Sun and Tang 2013, "Guided Image Filtering", section 3.5).
 
     In each square of ``2 radius + 1`` pixels the result is the linear function of the guide's colour that
-    comes nearest to the values, so it has edges only where the guide has them.
+    comes nearest to the values, so it has edges only where the guide has them. Wide squares are averaged on a
+    smaller picture (He and Sun 2015, "Fast Guided Filter").
 
     Args:
         guide: (H, W, 3) uint8.
@@ -131,25 +133,37 @@ def guided_filter(guide: NDArray[np.uint8], values: Floats, radius: int, epsilon
     Returns:
         (H, W) float32; may overshoot the values a little.
     """
+    colour = guide.astype(np.float32) / np.float32(255)  # (H, W, 3)
+    colour -= colour.mean(axis=(0, 1))  # smaller numbers lose less in float32
+    step = max(1, radius // WIDE)
+    if step == 1:
+        slope, offset = _fitted(colour, values, radius, epsilon)
+    else:
+        size = (-(-guide.shape[1] // step), -(-guide.shape[0] // step))
+        small = (np.asarray(cv2.resize(v, size, interpolation=cv2.INTER_AREA)) for v in (colour, values))
+        parts = _fitted(*small, radius=max(1, round(radius / step)), epsilon=epsilon)
+        slope, offset = (
+            cv2.resize(part, guide.shape[1::-1], interpolation=cv2.INTER_LINEAR) for part in parts
+        )
+    return np.asarray((slope * colour).sum(axis=2) + offset, np.float32)
+
+
+def _fitted(colour: Floats, values: Floats, radius: int, epsilon: float) -> tuple[Floats, Floats]:
+    """The linear functions, averaged over the squares that hold a pixel: (H, W, 3) slopes, (H, W) offsets."""
     side = (2 * radius + 1, 2 * radius + 1)
 
     def mean(of: NDArray[Any]) -> Floats:
         return np.asarray(cv2.boxFilter(of, -1, side, borderType=cv2.BORDER_REFLECT), np.float32)
 
-    colour = guide.astype(np.float32) / np.float32(255)  # (H, W, 3)
-    colour -= colour.mean(axis=(0, 1))  # smaller numbers lose less in float32
     average, level = mean(colour), mean(values)
     shared = mean(colour * values[..., None]) - average * level[..., None]  # covariance of colour and values
-    pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-    products = np.stack([colour[..., i] * colour[..., j] for i, j in pairs[:3]], -1)
-    others = np.stack([colour[..., i] * colour[..., j] for i, j in pairs[3:]], -1)
-    moments = np.concatenate([mean(products), mean(others)], -1)
-    spread = {
-        pair: moments[..., k] - average[..., pair[0]] * average[..., pair[1]] for k, pair in enumerate(pairs)
-    }
+    first, second = mean(colour * colour[..., :1]), mean(colour[..., 1:] * colour[..., 1:2])
+    last = mean(colour[..., 2] * colour[..., 2])
+    moments = ((0, 0, first[..., 0]), (0, 1, first[..., 1]), (0, 2, first[..., 2]))
+    moments += ((1, 1, second[..., 0]), (1, 2, second[..., 1]), (2, 2, last))
+    spread = {(i, j): moment - average[..., i] * average[..., j] for i, j, moment in moments}
     slope = _solved(spread, shared, epsilon)  # (H, W, 3)
-    offset = level - (slope * average).sum(axis=2)
-    return np.asarray((mean(slope) * colour).sum(axis=2) + mean(offset), np.float32)
+    return mean(slope), mean(level - (slope * average).sum(axis=2))
 
 
 def _solved(spread: dict[tuple[int, int], Floats], right: Floats, epsilon: float) -> Floats:

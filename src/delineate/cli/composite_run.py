@@ -242,7 +242,7 @@ class CompositeRun:
     def _chosen(self, found: Any) -> int:
         """How many objects any selection takes."""
         taken = [s.of(found) for s in self.look.selections]
-        return int(sum(taken[1:], start=taken[0]).astype(bool).sum())
+        return sum(any(of) for of in zip(*taken, strict=True))
 
     # -- what is said ------------------------------------------------------------------------------------
 
