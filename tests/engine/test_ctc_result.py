@@ -68,3 +68,12 @@ def test_py_ctcmetrics_says_the_same(result: tuple[Path, Path]) -> None:
     ours = evaluate_tracks(*result).scores
     for name in ("SEG", "TRA", "DET", "LNK"):
         assert ours[f"ctc/{name}"] == pytest.approx(theirs[name], abs=1e-12)
+
+
+def test_boxes_alone_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    follow = tracker("cells")
+    with CtcFolder(tmp_path / "01_RES") as folder:
+        for _ in range(2):
+            folder.add(follow.update(Instances((20, 20), boxes=[[2, 2, 9, 9]])))
+    assert "2 boxes alone" in caplog.text
+    assert len(read(tmp_path / "01_RES")) == 2

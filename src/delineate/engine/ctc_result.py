@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from delineate.core.lineage import Lineage
 from delineate.data.formats.ctc_result import ResultWriter
 from delineate.tracking.finish import Finish
 from delineate.tracking.tracked import Tracked
+
+log = logging.getLogger("delineate")
 
 
 class CtcFolder:
@@ -26,8 +29,10 @@ class CtcFolder:
     """
 
     def __init__(self, folder: str | Path, frames: int | None = None, finish: Finish | None = None) -> None:
+        self.folder = Path(folder)
         self._writer = ResultWriter(folder, frames)
         self._finish = finish or Finish()
+        self._bare = 0  # objects without masks
 
     def __enter__(self) -> CtcFolder:
         return self
@@ -42,6 +47,7 @@ class CtcFolder:
 
     def add(self, tracked: Tracked) -> None:
         """The tracker's next frame."""
+        self._bare += len(tracked) if tracked.instances.masks is None else 0
         for frame in self._finish.add(tracked):
             self._writer.add(frame.objects, frame.parents)
 
@@ -50,4 +56,10 @@ class CtcFolder:
         for frame in self._finish.close():
             self._writer.add(frame.objects, frame.parents)
         self._writer.close()
-        return self._writer.folder
+        if self._bare:
+            log.warning(
+                "%s: expected masks, got %d boxes alone, left out; use a model with masks",
+                self.folder,
+                self._bare,
+            )
+        return self.folder
