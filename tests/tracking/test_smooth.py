@@ -27,7 +27,10 @@ def circle(length=60, speed=8.0, rate=0.5, step=0.1):
     return (speed / rate * np.stack([np.sin(rate * t), 1 - np.cos(rate * t)], axis=1))[:, None]
 
 
-@pytest.mark.parametrize(("step", "memory"), [(0.04, 1.5), (1.0, 0.7), (0.0, 1.5), (3.0, 20.0)])
+@pytest.mark.parametrize(
+    ("step", "memory"),
+    [(0.04, 1.5), (1.0, 0.7), (0.0, 1.5), (3.0, 20.0), (1.5, 1.5), (9.0, 1.5), (1800.0, 1.5)],
+)
 def test_singers_closed_form(step, memory):
     """Transition and noise as Singer's paper and Bar-Shalom et al. (2001), section 8.2.2 have them."""
     a, t = 1 / memory, step
@@ -172,6 +175,14 @@ def test_nothing_is_known_ahead_of_time():
     other[40:] += 5.0
     one, two = forecast(batch(way)), forecast(batch(other))
     np.testing.assert_array_equal(one.places[:40], two.places[:40])
+
+
+def test_frames_half_an_hour_apart():
+    """Nothing is smoothed then, and nothing overflows."""
+    way = line(20, step=1800.0)
+    for found in (smooth(batch(way, step=1800.0))[0], forecast(batch(way, step=1800.0)).now):
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(found[:, 0, :2], way[:, 0], atol=0.5)
 
 
 def test_one_sighting_and_none():

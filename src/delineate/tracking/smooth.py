@@ -138,7 +138,10 @@ def _transitions(tracks: TrackBatch, settings: SmoothSettings) -> tuple[Floats, 
 
 
 def singer(step: float, memory: float) -> tuple[Floats, Floats]:
-    """Singer's model of one axis for a step of time, by Van Loan's exponential (IEEE TAC 23(3), 1978).
+    """Singer's model of one axis for a step of time.
+
+    By Van Loan's exponential (IEEE TAC 23(3), 1978) for short steps, where Singer's own terms cancel, and by
+    those for long ones, where the exponential overflows.
 
     Args:
         step: seconds, >= 0.
@@ -147,6 +150,8 @@ def singer(step: float, memory: float) -> tuple[Floats, Floats]:
     Returns:
         (3, 3) transition of place, velocity, acceleration; (3, 3) noise for an acceleration of variance 1.
     """
+    if step > memory:
+        return _singer_long(step, 1 / memory)
     drift = np.array([[0, 1.0, 0], [0, 0, 1], [0, 0, -1 / memory]])
     push = np.zeros((3, 3))
     push[2, 2] = 2 / memory
@@ -154,3 +159,17 @@ def singer(step: float, memory: float) -> tuple[Floats, Floats]:
     move: Floats = both[3:, 3:].T
     noise = move @ both[:3, 3:]
     return move, (noise + noise.T) / 2
+
+
+def _singer_long(t: float, a: float) -> tuple[Floats, Floats]:
+    """Singer's terms (Bar-Shalom et al. 2001, section 8.2.2); ``a`` is the inverse of the memory."""
+    e = np.exp(-a * t)
+    move = np.array([[1, t, (a * t - 1 + e) / a**2], [0, 1, (1 - e) / a], [0, 0, e]])
+    far = (1 - e**2 + 2 * a * t + 2 * (a * t) ** 3 / 3 - 2 * (a * t) ** 2 - 4 * a * t * e) / a**4
+    mixed = (e**2 + 1 - 2 * e + 2 * a * t * e - 2 * a * t + (a * t) ** 2) / a**3
+    place_push = (1 - e**2 - 2 * a * t * e) / a**2
+    fast = (4 * e - 3 - e**2 + 2 * a * t) / a**2
+    fast_push = (e**2 + 1 - 2 * e) / a
+    push = 1 - e**2
+    noise = np.array([[far, mixed, place_push], [mixed, fast, fast_push], [place_push, fast_push, push]])
+    return move, noise
