@@ -151,10 +151,24 @@ def late(source: Path, begin: float) -> None:
     print(f"\nfirst frame after {begin:.0f} s: {passed:.2f} s passed over, {decoded:.2f} s decoded")
 
 
+def speeds(source: Path, folder: Path, few: int, pairs: int, begin: float) -> None:
+    """Stages, the two ways in turns, and a late part."""
+    stages(source, folder, few)
+    rows = []
+    for turn in range(pairs):
+        order = (0, 2) if turn % 2 else (2, 0)
+        rows.append({ahead: run(source, folder / "out", ahead, few / RATE)[0] for ahead in order})
+    after, beside = (few / statistics.median(row[ahead] for row in rows) for ahead in (0, 2))
+    gain = statistics.median(row[0] / row[2] for row in rows)
+    print(f"\none after another {after:.1f} frames/s, overlapped {beside:.1f}: {gain:.2f}x")
+    late(source, begin)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=6000)
     parser.add_argument("--quick", action="store_true", help="few frames and pairs")
+    parser.add_argument("--memory", action="store_true", help="only the memory in use")
     arguments = parser.parse_args()
     count, pairs, few = (240, 1, 60) if arguments.quick else (arguments.frames, 3, 240)
     cv2.setNumThreads(1)
@@ -163,15 +177,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = long_video(folder / "long.mp4", count)
-        stages(source, folder, few)
-        rows = []
-        for turn in range(pairs):
-            order = (0, 2) if turn % 2 else (2, 0)
-            rows.append({ahead: run(source, folder / "out", ahead, few / RATE)[0] for ahead in order})
-        after, beside = (few / statistics.median(row[ahead] for row in rows) for ahead in (0, 2))
-        gain = statistics.median(row[0] / row[2] for row in rows)
-        print(f"\none after another {after:.1f} frames/s, overlapped {beside:.1f}: {gain:.2f}x\n")
-        late(source, 0.9 * count / RATE)
+        if not arguments.memory:
+            speeds(source, folder, few, pairs, 0.9 * count / RATE)
         print("\n| frames | memory in use |\n|---|---|")
         seconds, done = run(source, folder / "out", 2, None, max(count // 6, 1))
         size = (folder / "out" / "j.gz").stat().st_size

@@ -122,6 +122,20 @@ def test_stored_detections_and_another_tracker(
     assert names(tmp_path / "o") == ["clip.mots.txt", "labels.txt"]
 
 
+def test_a_camera(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """A file stands for the camera; its frames come one by one, and there is nothing to go on with."""
+    from delineate.data import capture
+
+    opened = capture.open_capture
+    monkeypatch.setattr(capture, "is_live", lambda source: source == "camera:3")
+    monkeypatch.setattr(capture, "open_capture", lambda _: opened(clip, every=True))
+    run = ["track", "camera:3", "--out", str(tmp_path / "o"), "--save", "mots,coco"]
+    assert main([*run, "--to", "1.5"]) == 0
+    assert names(tmp_path / "o") == ["camera_3.mots.txt", "camera_3.tracks.json", "labels.txt"]
+    assert "15 frames, 2 tracks" in capsys.readouterr().out
+    assert main([*run, "--resume"]) == 2 and "a camera or stream" in capsys.readouterr().err
+
+
 def test_settings_of_the_tracker(clip: Path, tmp_path: Path, capsys: Capture) -> None:
     run = ["track", str(clip), "--out", str(tmp_path / "o"), "--save", "none"]
     assert main([*run, "--confidence", "0.95"]) == 0

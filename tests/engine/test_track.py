@@ -152,5 +152,14 @@ def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None
         list(track(film(2), **settings))
 
 
+def test_a_clock_that_stumbles() -> None:
+    times = [0, 0.1, 0.1, 0.05, 0.2]
+    stumbling = [Frame(t, time, scene(t)) for t, time in enumerate(times)]
+    found = list(track(stumbling, blobs))
+    assert [f.time for f in found] == pytest.approx([0, 0.1, 0.101, 0.102, 0.2]) and ids(found) == [
+        [1, 2]
+    ] * 5
+
+
 def test_no_frames() -> None:
     assert list(track([], blobs)) == []

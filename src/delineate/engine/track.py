@@ -27,6 +27,7 @@ from .video import in_thread
 
 WEAK = 0.1
 """Detections as sure as this are given to a tracker, whose second stage may use them."""
+LEAST = 1e-3  # seconds from frame to frame
 
 
 class Detections(NamedTuple):
@@ -226,6 +227,7 @@ def _detected(pictures: Iterable[Frame], detect: Detector) -> Generator[tuple[Fr
 
 
 def _followed(found: Iterable[tuple[Frame, Detections]], follow: Tracker) -> Generator[FoundTracks]:
+    last: float | None = None
     common: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     for frame, (instances, features) in found:
         if features is not None:
@@ -234,5 +236,6 @@ def _followed(found: Iterable[tuple[Frame, Detections]], follow: Tracker) -> Gen
 
                 common = Common()
             features = common(features)
-        tracked = follow.update(instances, frame.pixels, time=frame.time, features=features)
-        yield FoundTracks(frame.number, frame.time, frame.pixels, instances, tracked)
+        last = frame.time if last is None else max(frame.time, last + LEAST)  # clocks of streams stumble
+        tracked = follow.update(instances, frame.pixels, time=last, features=features)
+        yield FoundTracks(frame.number, last, frame.pixels, instances, tracked)
