@@ -64,7 +64,7 @@ def test_each_strategy_takes_what_it_is_named_for():
     first = {name: order(scores, near, name)[0][0] for name in STRATEGIES}
     assert (first["uncertainty"], first["disagreement"], first["diversity"]) == (0, 1, 2)
     assert order(scores, near, "random", 1) == order(scores, near, "random", 1)
-    with pytest.raises(InputError, match="one of mixed"):
+    with pytest.raises(InputError, match="one of coverage"):
         order(scores, near, "luck")
 
 

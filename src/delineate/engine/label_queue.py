@@ -7,7 +7,8 @@ or chosen already (Sener and Savarese 2018, "Active Learning for Convolutional N
 Approach"). Coverage takes the image that stands for most others: the one that most reduces the mean distance
 of all images to the nearest labelled one (facility location; Wei, Iyer and Bilmes 2015, "Submodularity in
 Data Subset Selection and Active Learning"), so kinds of image are met in proportion and rare ones too.
-``mixed``, the default, weighs coverage by the ranks of uncertainty and disagreement.
+``mixed`` weighs coverage by the ranks of uncertainty and disagreement. ``coverage`` is the default: it alone
+was better than random order by every measure of `benchmarks/label_queue.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 
-Strategy = Literal["mixed", "coverage", "diversity", "uncertainty", "disagreement", "random"]
+Strategy = Literal["coverage", "mixed", "diversity", "uncertainty", "disagreement", "random"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 Predict = Callable[[NDArray[Any]], Instances]
 Features = NDArray[np.float32]
@@ -124,7 +125,7 @@ def pooled(image: NDArray[Any]) -> Features:
 
 
 def order(
-    scores: Sequence[ImageScore], labelled: Sequence[Features], strategy: Strategy = "mixed", seed: int = 0
+    scores: Sequence[ImageScore], labelled: Sequence[Features], strategy: Strategy = "coverage", seed: int = 0
 ) -> list[tuple[int, str]]:
     """All images, the one to label next first, each with the reason in words.
 

@@ -109,7 +109,7 @@ def propagate(assistant: Helped, user: Annotator, image_id: int, body: Carry) ->
 
 
 @router.get("/api/queue")
-def queue(assistant: Helped, user: Annotator, strategy: str = "mixed", fresh: bool = False) -> Response:
+def queue(assistant: Helped, user: Annotator, strategy: str = "coverage", fresh: bool = False) -> Response:
     """The image to label next, and why; the images are looked at by a job, after which the order is known.
 
     While the job runs, the first image that is still to do is given.

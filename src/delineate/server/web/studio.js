@@ -6,7 +6,7 @@ import { View } from "./view.js";
 
 const KEPT = "delineate-studio";
 const LOOK = { fill: 0.22, outline: 1.6, colours: "class", shown: true, theme: "system", smooth: false };
-const OFTEN = { radius: 8, tolerance: 12, confidence: 0.5, threshold: 0.5, strategy: "mixed", snaps: false, side: "objects", listed: true };
+const OFTEN = { radius: 8, tolerance: 12, confidence: 0.5, threshold: 0.5, strategy: "coverage", snaps: false, side: "objects", listed: true };
 const RANKS = ["viewer", "annotator", "reviewer", "admin"];
 
 export class Studio {

@@ -3,7 +3,7 @@
 import { api, finished } from "../api.js";
 import { button, choice, fill, h, say, slider, toast } from "../dom.js";
 
-const STRATEGIES = [["mixed", "All together"], ["coverage", "Stands for most"], ["uncertainty", "Least certain"], ["disagreement", "Least agreed"], ["diversity", "Least alike"], ["random", "By chance"]];
+const STRATEGIES = [["coverage", "Stands for most"], ["mixed", "Stands for most, and doubtful"], ["uncertainty", "Least certain"], ["disagreement", "Least agreed"], ["diversity", "Least alike"], ["random", "By chance"]];
 const show = (value) => value.toFixed(2);
 
 export class Model {
