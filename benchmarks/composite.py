@@ -9,7 +9,8 @@ fine hair, drawn at eight times the size. Three questions:
    the outline; and the error of the picture that is composed with it on another background (root mean
    square, grey levels). Beside pymatting's closed form where that is installed.
 2. Masks whose outline trembles: flicker, the mean absolute change of alpha from frame to frame near the
-   outline of an object that stands; SAD; and alpha that is left behind where the object is not, also when it moves.
+   outline of an object that stands; SAD; and alpha that is left behind where the object is not, in
+   thousandths, also when it moves.
 3. Processor time of the stages of a frame.
 """
 

@@ -140,11 +140,9 @@ def guided_filter(guide: NDArray[np.uint8], values: Floats, radius: int, epsilon
         slope, offset = _fitted(colour, values, radius, epsilon)
     else:
         size = (-(-guide.shape[1] // step), -(-guide.shape[0] // step))
-        small = (np.asarray(cv2.resize(v, size, interpolation=cv2.INTER_AREA)) for v in (colour, values))
-        parts = _fitted(*small, radius=max(1, round(radius / step)), epsilon=epsilon)
-        slope, offset = (
-            cv2.resize(part, guide.shape[1::-1], interpolation=cv2.INTER_LINEAR) for part in parts
-        )
+        small, level = (_resized(v, size, cv2.INTER_AREA) for v in (colour, values))
+        parts = _fitted(small, level, max(1, round(radius / step)), epsilon)
+        slope, offset = (_resized(part, (guide.shape[1], guide.shape[0])) for part in parts)
     return np.asarray((slope * colour).sum(axis=2) + offset, np.float32)
 
 
@@ -159,11 +157,16 @@ def _fitted(colour: Floats, values: Floats, radius: int, epsilon: float) -> tupl
     shared = mean(colour * values[..., None]) - average * level[..., None]  # covariance of colour and values
     first, second = mean(colour * colour[..., :1]), mean(colour[..., 1:] * colour[..., 1:2])
     last = mean(colour[..., 2] * colour[..., 2])
-    moments = ((0, 0, first[..., 0]), (0, 1, first[..., 1]), (0, 2, first[..., 2]))
-    moments += ((1, 1, second[..., 0]), (1, 2, second[..., 1]), (2, 2, last))
+    moments = [(0, j, first[..., j]) for j in range(3)]
+    moments += [(1, 1, second[..., 0]), (1, 2, second[..., 1]), (2, 2, last)]
     spread = {(i, j): moment - average[..., i] * average[..., j] for i, j, moment in moments}
     slope = _solved(spread, shared, epsilon)  # (H, W, 3)
     return mean(slope), mean(level - (slope * average).sum(axis=2))
+
+
+def _resized(values: Floats, size: tuple[int, int], how: int = cv2.INTER_LINEAR) -> Floats:
+    """At another (width, height)."""
+    return np.asarray(cv2.resize(values, size, interpolation=how), np.float32)
 
 
 def _solved(spread: dict[tuple[int, int], Floats], right: Floats, epsilon: float) -> Floats:
@@ -200,10 +203,9 @@ def clean_colours(image: NDArray[np.uint8], alpha: Floats, radius: int = 24) -> 
         part, share = image[rows, columns].astype(np.float32), alpha[rows, columns, None]
         wide = (part.shape[1], part.shape[0])
         size = (max(1, wide[0] // step), max(1, wide[1] // step))
-        small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        light = cv2.resize(share, size, interpolation=cv2.INTER_AREA)[..., None]
+        small, light = _resized(part, size, cv2.INTER_AREA), _resized(share, size, cv2.INTER_AREA)[..., None]
         coarse = _fused(small, small, small, light, max(1, radius // step))
-        front, back = (cv2.resize(c, wide, interpolation=cv2.INTER_LINEAR) for c in coarse)
+        front, back = (_resized(c, wide) for c in coarse)
         front, _ = _fused(part, front, back, share, 3)
         edge = soft[rows, columns] & own
         clean[rows, columns][edge] = np.clip(np.rint(front[edge]), 0, 255).astype(np.uint8)
