@@ -13,7 +13,8 @@ import time
 import types
 from collections.abc import Iterator
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -223,6 +224,34 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_recording_from_the_web_is_played_at_its_own_rate(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 256, 64, "yuv420p"
+        for k in range(10):
+            picture = np.full((64, 256, 3), 20 * k, np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        file.mux(stream.encode())
+
+    class Files(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        begin = time.monotonic()
+        with open_capture(f"http://127.0.0.1:{server.server_port}/a.mkv") as capture:
+            times = [frame.time for frame in capture]
+        assert time.monotonic() - begin > 0.6 and 8 <= capture.arrived <= 10  # and it ends where it ends
+        assert times[-1] == pytest.approx(0.1 * (capture.arrived - 1), abs=0.01) and capture.reconnects == 0
+        with open_capture(f"http://127.0.0.1:{server.server_port}/a.mkv", every=True) as capture:
+            assert [frame.number for frame in capture] == list(range(10))
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 PUSH = """

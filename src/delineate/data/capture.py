@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 from delineate.core.errors import InputError
 
 from .capture_source import CaptureSettings, CaptureSource, capture_source, is_live
-from .capture_stream import Seen, Stream
+from .capture_stream import LATE, Seen, Stream
 from .newest import Newest
 from .video import Frame, frames
-
-LATE = 1.0  # seconds behind its own clock after which a file's clock is set anew
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,9 @@ def _stream(text: str, settings: CaptureSettings) -> CaptureSource:
         raise InputError(
             f"{shown}: expected an address of {', '.join(SCHEMES)}, got {scheme or 'none'}; give one of them"
         )
-    options = {"protocol_whitelist": PROTOCOLS, "fflags": "nobuffer"}
+    options = {"protocol_whitelist": PROTOCOLS}
+    if not settings.every:
+        options["fflags"] = "nobuffer"  # what was read to find out the format is thrown away: it is old
     options |= {"analyzeduration": "1000000"}  # microseconds that FFmpeg looks before the first frame
     if scheme in ("rtsp", "rtsps"):
         options |= {"rtsp_transport": settings.transport, "max_delay": "500000"}

@@ -22,6 +22,7 @@ log = logging.getLogger("delineate")
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds between two tries to connect; doubled each time
 
+LATE = 1.0  # seconds behind its own clock after which a recording's clock is set anew
 WAITED = 0.01  # seconds of reading that mean that nothing lay ready
 
 
@@ -65,6 +66,7 @@ class Stream:
         self.source, self.settings, self._ended = source, settings, ended
         self.reconnects = self._number = 0
         self._decoder: Decoder | None = None
+        self._begin: float | None = None  # when a recording's first frame was shown
         self._before = (0, 0)  # damaged and skipped, of earlier connections
         self._av = _av(source.shown)
         self._clock = Clock(ours=source.format == "v4l2")
@@ -154,7 +156,16 @@ class Stream:
         self._decoder = Decoder(self._av, stream, *kept)
         # A recording that is sent says how long it is; what is live cannot.
         self._finite = source.kind == "stream" and bool(self._file.duration)
+        self._paced = self._finite and source.url.lower().startswith("http") and not self.settings.every
         return ""
+
+    def _wait(self, seconds: float) -> float:
+        """Waits until a recording's frame is due, as it comes faster than it is to be shown; the moment."""
+        now = time.monotonic()
+        if self._begin is None or now - self._begin - seconds > LATE:
+            self._begin = now - seconds
+        self._ended.wait(max(0.0, self._begin + seconds - now))
+        return time.monotonic()
 
     def _frames(self) -> Generator[Seen, None, str]:
         """Frames of one connection; returns why it ended, or nothing where that is the source's end."""
@@ -173,6 +184,8 @@ class Stream:
             for stamp, pixels in decoder.pictures(packet):
                 seconds, taken = self._clock.tell(stamp if self._timed else None, time.monotonic(), waited)
                 decoder.catch_up(time.monotonic() - taken, waited)
+                if self._paced:
+                    taken = self._wait(seconds)
                 self._number += 1
                 yield Seen(self._number - 1, seconds, taken, pixels)
             self._number += decoder.skipped - before
