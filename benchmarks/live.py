@@ -1,10 +1,10 @@
 """A live preview's latency, drops and memory: `python benchmarks/live.py [--quick] [--soak 5] [--browser]`.
 
-A process of its own sends MJPEG over HTTP, 30 frames of 480 x 640 a second, a synthetic crowd with the moment
-of each frame's making written into it. A reader asks the preview's server for the newest picture, as its page
-does, and tells the true age of what it gets: from the making of a frame to its decoding by the reader, with
-encoding, sending, decoding, network, drawing, encoding and sending between. RTSP likewise where GStreamer's
-server is installed (H.264, made by another process too).
+A process of its own sends MJPEG over HTTP, 30 frames of 480 x 640 a second, 40 drifting blobs with the moment
+of each frame's making written into the picture. A reader asks the preview's server for the newest picture, as
+its page does, and tells the true age of what it gets: from the making of a frame to its decoding by the
+reader, with encoding, sending, decoding, network, drawing, encoding and sending between. RTSP likewise where
+GStreamer's server is installed (H.264, made by another process too).
 
 The soak samples the resident memory every five seconds; the slope is that of a straight line through all
 samples after the first minute.
@@ -31,15 +31,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import simplejpeg
 import torch
 
 from delineate.apply.composite import Blur, Look
 from delineate.core.instances import Instances
+from delineate.core.masks import Masks
 from delineate.data.capture import open_capture
-from delineate.data.synthetic.layout import SceneSettings
-from delineate.data.synthetic.video import crowd_video
 from delineate.engine.live import LiveObjects
 from delineate.engine.live_draw import LiveDrawing
 from delineate.engine.load import load
@@ -67,10 +67,17 @@ def age(picture: Any) -> float:
 
 
 def scenes() -> list[Any]:
-    """Twelve frames of a crowd, there and back."""
-    made = crowd_video(0, SceneSettings(size=SIZE, objects=40), frames=12)
-    pictures = [np.asarray(scene.image) for scene in made]
-    pictures = [p if p.ndim == 3 else np.repeat(p[:, :, None], 3, axis=2) for p in pictures]
+    """Twelve frames of dark blobs that drift over a rough ground."""
+    rng = np.random.default_rng(0)
+    places, steps = rng.uniform(40, 440, (40, 2)), rng.uniform(-4, 4, (40, 2))
+    sides, ground = rng.integers(8, 20, (40, 2)), rng.normal(190, 8, (*SIZE, 3)).clip(0, 255).astype(np.uint8)
+    pictures = []
+    for k in range(12):
+        picture = ground.copy()
+        for place, step, side in zip(places, steps, sides, strict=True):
+            middle = tuple(int(v) for v in place + k * step)
+            cv2.ellipse(picture, middle, tuple(side.tolist()), 0, 0, 360, (110, 80, 130), -1)
+        pictures.append(picture)
     return [*pictures, *pictures[::-1]]
 
 
@@ -183,6 +190,13 @@ def browser(address: str) -> Iterator[None]:
         chromium.close()
 
 
+def whole_so_far(objects: LiveObjects) -> str:
+    """How far a long run is."""
+    done = objects.figures.summary()
+    shown, old = f"{done['shown']} frames of {done['arrived']}", 1000 * done["age_median"]
+    return f"{done['seconds']:.0f} s, {shown}, {old:.0f} ms old"
+
+
 def resident() -> float:
     """Megabytes of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -218,6 +232,8 @@ def measure(
                 if time.monotonic() - sampled > 5:
                     sampled = time.monotonic()
                     read.memory.append((sampled, resident()))
+                    if seconds > 60:
+                        print(f"{whole_so_far(objects)}, {resident():.0f} MB", file=sys.stderr, flush=True)
                     if (screen := preview.channel.on_screen()) is not None:
                         read.screen.append(screen)
             left.set()
@@ -246,13 +262,23 @@ def sleeps(seconds: float) -> Callable[[Any], Instances]:
     return find
 
 
+def wandering(image: Any) -> Instances:
+    """A network of 20 ms that finds 30 squares, which wander, come and go."""
+    time.sleep(0.02)
+    now, labels = time.monotonic(), np.zeros(image.shape[:2], np.int32)
+    for k in range(30):
+        x, y = int(300 + 280 * np.sin(now / 9 + k)), int(240 + 200 * np.cos(now / 7 + 2 * k))
+        labels[max(0, y - 12) : y + 12, max(0, x - 12) : x + 12] = k + 1
+    return Instances(image.shape[:2], masks=Masks.from_label_image(labels))
+
+
 def soak(address: str, minutes: float) -> None:
-    """Memory over a long run, with a tracker; the embedded model on every frame that there is time for."""
-    whole, read = measure(address, load(), 60 * minutes, track=True)
+    """Memory over a long run: a stand-in for a network, the tracker, trails and numbers, a reader."""
+    whole, read = measure(address, wandering, 60 * minutes, track=True)
     later = [(t, m) for t, m in read.memory if t > read.memory[0][0] + 60] or read.memory
     slope = np.polyfit(*zip(*later, strict=True), 1)[0] * 60 if len(later) > 2 else float("nan")
     memory = [m for _, m in later]
-    print(f"\nSoak of {minutes:g} minutes, nuclei and tracker: {whole['shown']} frames shown of "
+    print(f"\nSoak of {minutes:g} minutes, 30 tracks: {whole['shown']} frames shown of "
           f"{whole['arrived']}; memory after the first minute {min(memory):.0f} to {max(memory):.0f} MB, "
           f"{slope:+.2f} MB a minute.", flush=True)  # fmt: skip
     print(row("whole soak", whole, read))
@@ -264,7 +290,7 @@ def soak(address: str, minutes: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few seconds for each row")
-    parser.add_argument("--soak", type=float, default=0.0, help="minutes of a long run")
+    parser.add_argument("--soak", type=float, default=0.0, help="minutes of a long run, and nothing else")
     parser.add_argument("--browser", action="store_true", help="ages at the painting of a real page too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -272,6 +298,10 @@ def main() -> None:
     print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, one thread, load "
           f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, torch {torch.__version__}, "
           f"av {version('av')}, {datetime.datetime.now(tz=datetime.UTC).date()}\n")  # fmt: skip
+    if arguments.soak:
+        with sources() as places:
+            soak(places["MJPEG"], arguments.soak)
+        return
     print("| source, network, drawing | network ms | shown frames/s | age ms | 95 % | dropped |")
     print("|---|---|---|---|---|---|", flush=True)
     with sources() as places:
@@ -291,8 +321,6 @@ def main() -> None:
             shown = 1000 * statistics.median(read.screen) if read.screen else float("nan")
             print(f"\nA page in Chromium, no network: {whole['rate']:.1f} frames/s, painted {shown:.0f} ms "
                   "after the taking (median of five-second medians).", flush=True)  # fmt: skip
-        if arguments.soak:
-            soak(web, arguments.soak)
 
 
 if __name__ == "__main__":
