@@ -57,6 +57,7 @@ TRACKERS: dict[str, tuple[str, dict[str, Any], dict[str, int]]] = {
 }
 COLUMNS = ("SEG", "DET", "TRA", "LNK", "NS", "FN", "FP", "ED", "EA", "EC", "right", "false", "ms")
 Frames = list[Instances]
+LATE = 2  # frames by which a division may be early or late
 
 
 def follow(found: Frames, name: str) -> tuple[list[Finished], Lineage, float]:
@@ -69,7 +70,11 @@ def follow(found: Frames, name: str) -> tuple[list[Finished], Lineage, float]:
 
 
 def score(frames: Sequence[Finished], lineage: Lineage, truth: Frames, known: Lineage) -> dict[str, float]:
-    """The challenge's scores, and divisions that are right (mother and both daughters) or false."""
+    """The challenge's scores, and divisions that are right or false.
+
+    A division is right where the mother covered the true mother and the two tracks that begin cover her two
+    true daughters, in one of the ``LATE`` frames before and after it at least.
+    """
     seg, tra = CtcSeg(), CtcTra()
     same: dict[tuple[int, int], int] = {}  # frame, id -> id of the true cell that it covers
     for frame, true in zip(frames, truth, strict=True):
@@ -79,14 +84,15 @@ def score(frames: Sequence[Finished], lineage: Lineage, truth: Frames, known: Li
         ids = cover.predicted[cover.by].tolist()
         same |= {(frame.number, i): c for i, c in zip(ids, cover.true[cover.cell].tolist(), strict=True)}
     tra.lineage(lineage, known)
-    row = {i: (begin, end, parent) for i, begin, end, parent in lineage.rows()}
+    row = {i: (begin, end) for i, begin, end, _ in lineage.rows()}
     mother_of = {i: parent for i, _, _, parent in known.rows()}
     right = false = 0
     for mother, children in lineage.divisions.items():
         if len(children) == 2:
-            own = same.get((row[mother][1], mother), -1)
-            daughters = [same.get((row[c][0], c), -1) for c in children]
-            good = own > 0 and all(mother_of.get(d) == own for d in daughters) and len(set(daughters)) == 2
+            own = {same.get((row[mother][1] - k, mother), -1) for k in range(LATE + 1)}
+            daughters = [{same.get((row[c][0] + k, c), -1) for k in range(LATE + 1)} for c in children]
+            pairs = {(d, e) for d in daughters[0] for e in daughters[1] if d != e}
+            good = any(m > 0 and mother_of.get(d) == mother_of.get(e) == m for m in own for d, e in pairs)
             right, false = right + good, false + (not good)
     return seg.compute().scores | tra.compute().scores | {"right": right, "false": false}
 
