@@ -80,7 +80,9 @@ def laplacian_variances(runs: Runs, image: NDArray[Any]) -> NDArray[np.float64]:
         runs: N regions.
         image: (H, W, C) numbers.
     """
-    grey = image[:, :, 0].astype(np.float32) if image.shape[2] == 1 else image.mean(axis=2, dtype=np.float32)
+    grey = image[:, :, 0] if image.shape[2] == 1 else image.mean(axis=2, dtype=np.float32)
+    if grey.dtype not in (np.uint8, np.uint16, np.float32):  # the others are filtered without a copy
+        grey = grey.astype(np.float32)
     filtered = cv2.Laplacian(grey, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REFLECT_101)[:, :, None]
     result = np.zeros(len(runs))
     for first, last in batches(runs, PIXELS_AT_ONCE):
