@@ -90,7 +90,10 @@ class Journal:
             self._append({"end": True})
         self._file.flush()
         os.fsync(self._file.fileno())
+        empty = self._file.seek(0, os.SEEK_END) == 0
         self._file.close()
+        if empty:  # nothing to go on with
+            self.path.unlink(missing_ok=True)
 
     def detections(self, detect: Callable[[Frame], Detections], frame: Frame) -> Detections:
         """Those of the file where it has this frame, else what ``detect`` finds, which is added.
