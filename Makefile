@@ -42,7 +42,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.created
 
 # Tests compare with these. They ask for opencv-python, which would overwrite the headless one, and for much that their
 # scores do not use; they run without.
-REFERENCES := trackeval==1.3.0 lvis==0.5.3 cityscapesscripts==2.3.0 pyquaternion==0.9.9
+REFERENCES := trackeval==1.3.0 lvis==0.5.3 cityscapesscripts==2.3.0 pyquaternion==0.9.9 trackers==2.6.1
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install --editable ".[test,train]"
