@@ -48,6 +48,8 @@ def test_a_copy_begins_no_track() -> None:
 def test_settings_out_of_range() -> None:
     with pytest.raises(InputError, match="RescueSettings, copy: expected 0 to 1"):
         RescueSettings(copy=1.2)
+
+
 def test_one_behind_another_is_waited_for() -> None:
     """One that stands, while another passes before it; its patience is less than that takes."""
     ids = {}
@@ -60,5 +62,3 @@ def test_one_behind_another_is_waited_for() -> None:
             result = follow.update(seen(*objects))
         ids[rescue] = sorted(result.instances.ids.tolist())
     assert ids[True] == [1, 2] and ids[False] != [1, 2]
-
-
