@@ -123,6 +123,8 @@ class LookingModel:
         self._settings = settings
         self._modules = _feature_modules(network)
         self._project: dict[int, Floats] = {}
+        self._views: list[View] = []
+        self._maps: list[Tensor] = []
 
     def __call__(self, frame: Frame) -> Detections:
         """The objects of a frame, and (N, D) of what they look like."""
@@ -134,7 +136,7 @@ class LookingModel:
 
     def see(self, image: NDArray[Any]) -> tuple[Instances, list[View]]:
         """The objects of an image, and what the network saw in each of its tiles."""
-        self._views: list[View] = []
+        self._views = []
         hooks = [module.register_forward_hook(self._keep) for module in self._modules]
         try:
             return predict(self._network, image, **self._settings), self._views
@@ -166,7 +168,7 @@ class LookingModel:
         self._maps += [value.detach() for value in values if isinstance(value, Tensor) and value.ndim == 4]
 
     def _detect(self, batch: Batch, **limits: Any) -> list[Instances]:
-        self._maps: list[Tensor] = []
+        self._maps = []
         found = self._plain.detect(batch, **limits)
         frame = (int(batch.images.shape[2]), int(batch.images.shape[3]))
         maps = [m[0] for m in self._maps if STRIDES[0] <= frame[1] / m.shape[3] <= STRIDES[1]]
