@@ -1,7 +1,7 @@
 """AP against labels spent: the queue's strategies beside random order, on DSB2018.
 
 python benchmarks/label_queue.py [--seeds 3] [--rounds 4] [--batch 4] [--steps 250] [--strategies NAME ...]
-python benchmarks/label_queue.py --report LINES.jsonl ...
+python benchmarks/label_queue.py --report LINES.jsonl ... [--picture CURVES.png]
 
 Needs DELINEATE_DATA (the folder that holds dsb2018/). Each run starts from ``--batch`` training images drawn
 at random, trains a small model of the family of `nuclei` for twice ``--steps`` steps, scores it on the
@@ -190,6 +190,26 @@ def table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
+def draw(lines: list[dict[str, Any]], path: Path) -> None:
+    """AP against objects labelled, mean over the seeds that every strategy has."""
+    import matplotlib.pyplot as plt
+
+    names = list(dict.fromkeys(line["strategy"] for line in lines))
+    sizes = sorted({line["images"] for line in lines})
+    figure, panels = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    for panel, score in zip(panels, ("pooled", "per image", "kinds"), strict=True):
+        for name in names:
+            rows = [[k for k in lines if k["strategy"] == name and k["images"] == n] for n in sizes]
+            x = [np.mean([k["objects"] for k in row]) for row in rows]
+            y = np.array([np.mean([k[score] for k in row]) for row in rows])
+            error = np.array([np.std([k[score] for k in row], ddof=1) / len(row) ** 0.5 for row in rows])
+            (drawn,) = panel.plot(x, y, "o-", label=name)
+            panel.fill_between(x, y - error, y + error, alpha=0.15, color=drawn.get_color())
+        panel.set(xlabel="objects labelled", ylabel=f"AP50, {score}")
+    panels[0].legend()
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -205,10 +225,20 @@ def main() -> None:
         "--strategies", nargs="+", default=["random", *(s for s in STRATEGIES if s != "random")]
     )
     parser.add_argument("--report", nargs="+", type=Path, metavar="LINES.jsonl")
+    parser.add_argument("--picture", type=Path, metavar="CURVES.png", help="with --report")
     options = parser.parse_args()
     if options.report:
         texts = "\n".join(path.read_text() for path in options.report).splitlines()
-        print(table([json.loads(text) for text in texts if text.startswith("{")]))
+        lines = [json.loads(text) for text in texts if text.startswith("{")]
+        first = {k["seed"]: k for k in lines if k["round"] == 0}
+        lines += [  # the first round belongs to every strategy of its seed
+            first[seed] | {"strategy": name}
+            for name, seed in dict.fromkeys((k["strategy"], k["seed"]) for k in lines)
+            if not any(k["strategy"] == name and k["seed"] == seed and k["round"] == 0 for k in lines)
+        ]
+        print(table(lines))
+        if options.picture:
+            draw(lines, options.picture)
         return
     torch.set_num_threads(1)
     begin = time.monotonic()
