@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -136,6 +137,18 @@ def test_a_camera(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert main([*run, "--resume"]) == 2 and "a camera or stream" in capsys.readouterr().err
 
 
+def test_trajectories_on_the_ground(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    """The upper bar goes 2 pixels a frame, 10 frames a second; a pixel is 5 cm: 1 m/s."""
+    plain = tmp_path / "plain.txt"
+    plain.write_text("0.05 0 0\n0 0.05 0\n0 0 1\n")
+    arguments = ["track", str(clip), "--save", "trajectories", "--homography", str(plain), "--quiet"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    folder = tmp_path / "out" / f"{clip.stem}.trajectories"
+    rows = pd.read_parquet(folder / "participants.parquet")
+    assert len(rows) == 2 and rows["speed_median_m_s"].tolist() == pytest.approx([1, 1], abs=0.05)
+
+
 def test_settings_of_the_tracker(clip: Path, tmp_path: Path, capsys: Capture) -> None:
     run = ["track", str(clip), "--out", str(tmp_path / "o"), "--save", "none"]
     assert main([*run, "--confidence", "0.95"]) == 0
@@ -247,6 +260,9 @@ def test_damaged_videos(clip: Path, bad_inputs: Path, tmp_path: Path, capsys: Ca
         (["--detections", "none.json"], "no such file"),
         (["--detections", "none.json", "--model", "nuclei"], "got both"),
         (["--resume", "--save", "none"], "--resume"),
+        (["--homography", "points.csv"], "expected --save trajectories with a ground"),
+        (["--homography", "a", "--camera", "b", "--save", "trajectories"], "got both"),
+        (["--camera", "none.json", "--save", "trajectories"], "none.json"),
     ],
 )  # fmt: skip
 def test_wrong_usage(clip: Path, tmp_path: Path, capsys: Capture, arguments: list[str], message: str) -> None:

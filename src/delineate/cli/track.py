@@ -17,6 +17,8 @@ delineate track clip.mp4 --detections clip.frames.json --tracker bytetrack
 
 delineate track long.mp4 --out tracks --resume
 
+delineate track crossing.mp4 --homography points.csv --save overlay,trajectories
+
 delineate track cells/ --tracker cells --save ctc,overlay --rate 0.1
 
 Exit codes: 0 every frame done; 1 some frames were damaged, the rest is done; 2 wrong usage, or nothing could
@@ -57,6 +59,14 @@ def track_command(
         Optional[float],  # noqa: UP045
         typer.Option(help="Frames per second of a folder. Default: 25."),
     ] = None,
+    homography: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Trajectories on the ground: numbers or points, see `trajectories --help`."),
+    ] = None,
+    camera: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Trajectories on the ground: the camera's file, see `trajectories --help`."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     settings: Annotated[
         list[str] | None,
@@ -75,6 +85,7 @@ def track_command(
         only_errors()
     run = TrackRun(source, out, save, quiet=quiet)
     run.choose_part(begin, end, every, rate)
+    run.choose_ground(homography, camera)
     run.choose_tracker(tracker, settings or [], confidence)
     run.choose_detector(model, detections, classes, device, appearance)
     with once_each():

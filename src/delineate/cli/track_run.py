@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from .messages import say, tell
 if TYPE_CHECKING:
     from delineate.data.video_part import Part
     from delineate.engine.track_journal import Journal
+    from delineate.tracking.ground import Ground
 
 
 class TrackRun:
@@ -39,6 +40,7 @@ class TrackRun:
         self.detector: dict[str, Any] = {}
         self.what: dict[str, Any] = {}
         self.live = False
+        self.ground: Callable[[tuple[int, int]], Ground] | None = None
 
     def choose_part(self, begin: str, end: str, every: int, rate: float | None) -> None:
         """Open the source and choose which frames of it are looked at."""
@@ -59,6 +61,30 @@ class TrackRun:
         self.part = Part(self.pictures, start, seconds(end, "--to") if end else None, every)
         self.what |= {"source": _identity(self.source), "from": start, "to": self.part.end, "every": every}
         self.what["rate"] = rate
+
+    def choose_ground(self, homography: Path | None, camera: Path | None) -> None:
+        """Where pixels lie on the ground, for trajectories; a file that cannot be read is told at once."""
+        from delineate.core.errors import InputError
+        from delineate.engine.calibration_files import read_camera, read_homography
+
+        if homography is None and camera is None:
+            return
+        if homography is not None and camera is not None:
+            raise InputError("track: expected --homography or --camera, got both; give one")
+        if "trajectories" not in self.kinds:
+            raise InputError(
+                "track: expected --save trajectories with a ground, got "
+                f"--save {','.join(self.kinds) or 'none'}; add it"
+            )
+        if camera is not None:
+            ground = read_camera(camera)
+            self.ground = lambda _: ground
+        else:
+            points = homography or Path()
+            _, fit = read_homography(points)
+            if fit is not None and not self.quiet:
+                say(f"calibration by {fit}")
+            self.ground = lambda size: read_homography(points, size)[0]
 
     def choose_tracker(self, name: str, pairs: list[str], confidence: float | None) -> None:
         """Make the tracker with its settings."""
@@ -113,7 +139,7 @@ class TrackRun:
             journal = self._journal(stack, stem, resume)
             rate = (self.pictures.rate or 25.0) / self.part.every
             numbering = _numbering(self.source, self.live)
-            film = Film(Path(self.source).name, rate, numbering, self.part.every)
+            film = Film(Path(self.source).name, rate, numbering, self.part.every, ground=self.ground)
             outputs = stack.enter_context(TrackOutputs(self.out, stem, self.kinds, film))
             followed = stack.enter_context(
                 _closed(track(self.part, tracker=self.tracker, journal=journal, **self.detector))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from delineate.core.errors import InputError
+from delineate.tracking.ground import Ground
 
 from .frames_file import FramesFile
 from .sink import Sink
@@ -47,6 +48,8 @@ class Film:
             count from 1.
         every: of its frames, each so-many-th is looked at.
         trail: points of the trail that is drawn behind each object.
+        ground: from the frames' size (height, width) to where their pixels lie on the ground; None:
+            trajectories are in pixels.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Film:
     number_of: Callable[[int], int] | None = None
     every: int = 1
     trail: int = 40
+    ground: Callable[[tuple[int, int]], Ground] | None = None
 
 
 def _next(number: int) -> int:
@@ -67,7 +71,7 @@ MAKERS: dict[str, Callable[[Path, Film], Writer]] = {
     "mot": lambda path, film: MotFile(path, film.number_of or _next),
     "ctc": lambda path, film: CtcOutput(path, film.every),
     "table": lambda path, film: TableFile(path),
-    "trajectories": lambda path, film: TrajectoryTables(path, film.rate),
+    "trajectories": lambda path, film: TrajectoryTables(path, film.rate, film.ground),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from delineate.apply.draw_tracks import TrackDrawing
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 from delineate.data.video import VideoWriter
+from delineate.tracking.ground import Ground
 from delineate.tracking.tracked import Tracked
 
 from .track import FoundTracks
@@ -81,17 +83,21 @@ def _nobody(like: Instances) -> Tracked:
 
 
 class TrajectoryTables:
-    """Where the objects go, as the tables of :mod:`delineate.engine.trajectories`, in pixels.
+    """Where the objects go, as the tables of :mod:`delineate.engine.trajectories`.
 
     Where each object stands in each frame is kept until the end: 100 objects in 1,000 frames take some 10 MB.
 
     Args:
         path: the folder.
         rate: frames per second, for the report.
+        ground: from the frames' size (height, width) to the ground; None: all is told in pixels.
     """
 
-    def __init__(self, path: Path, rate: float) -> None:
-        self.path, self._rate = path, rate
+    def __init__(
+        self, path: Path, rate: float, ground: Callable[[tuple[int, int]], Ground] | None = None
+    ) -> None:
+        self.path, self._rate, self._ground = path, rate, ground
+        self._size = (0, 0)
         self._seen: Any = None
 
     def __enter__(self) -> TrajectoryTables:
@@ -103,11 +109,14 @@ class TrajectoryTables:
 
         if self._seen is None:
             self._seen = Seen(found.instances.classes)
+            self._size = found.instances.size
         self._seen.add(found.number, found.time, found.instances)
 
     def __exit__(self, *_: object) -> None:
         if self._seen is None:
             return
+        from delineate.tracking.plane import Plane
+
         from .trajectories import save, trajectories
 
         try:
@@ -116,6 +125,6 @@ class TrajectoryTables:
             saves = ("parquet", "picture")
         except ImportError:
             saves = ("csv", "picture")
-        save(
-            trajectories(self._seen), self.path, saves, record={"rate": self._rate, "frames": len(self._seen)}
-        )
+        plane = None if self._ground is None else Plane(self._ground(self._size))
+        record = {"rate": self._rate, "frames": len(self._seen)}
+        save(trajectories(self._seen, plane), self.path, saves, plane, record)
