@@ -78,7 +78,7 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, T
     if request.param == "postgresql":
         db = request.getfixturevalue("postgres")
         _emptied(db)
-    studio, tokens = open_studio(Settings(str(tmp_path), db=db, users=USERS, classes=("cell",)))
+    studio, tokens = open_studio(Settings(str(tmp_path), db=db, users=USERS, classes=("cell", "debris")))
     app = create_app(studio, background=False)
     with TestClient(app, base_url="http://127.0.0.1") as nobody:
         clients = {"nobody": nobody}

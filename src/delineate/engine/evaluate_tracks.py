@@ -72,7 +72,8 @@ def evaluate_tracks(
             be scored.
 
     Example:
-        >>>         >>> def decode(number: int) -> TrackedFrame:
+        >>> from delineate.core.instances import Instances
+        >>> def decode(number: int) -> TrackedFrame:
         ...     return TrackedFrame(number, Instances((9, 9), boxes=[[0, 0, 4, 4]], ids=[7]))
         >>> video = TrackSequence("a", (0, 1), Instances((9, 9)).classes, decode, Path("a"), kind="box")
         >>> evaluate_tracks(video, video).scores["hota/HOTA"]

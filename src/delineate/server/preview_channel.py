@@ -53,7 +53,7 @@ class Channel:
     Example:
         >>> channel = Channel()
         >>> channel.publish(np.zeros((2, 2, 3), np.uint8), taken=1.0)
-        >>> asyncio.run(channel.after(0)).number
+        >>> channel.picture.number
         1
     """
 
