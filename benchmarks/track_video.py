@@ -1,10 +1,13 @@
-"""`delineate track` over long videos: `python benchmarks/track_video.py [--frames 6000] [--quick]`.
+"""`delineate track` over long videos.
+
+python benchmarks/track_video.py [--frames 6000] [--quick] [--memory] [--model nuclei]
 
 A short synthetic clip is encoded once and its packets are repeated to make a long H.264 video. The detector
 is a threshold and connected components, so that what is measured is the machinery: decoding, the tracker, the
-journal, drawing, encoding, files. Printed are the processor's milliseconds of each stage by itself, frames
-per second with the stages one after another and overlapped (in turns, medians), the time to the first frame
-of a part that begins late, passed over and decoded, and the memory in use as frames go by.
+journal, drawing, encoding, files; ``--model`` puts a model in its place. Printed are the processor's
+milliseconds of each stage by itself, frames per second with the stages one after another and overlapped (in
+turns, medians), the time to the first frame of a part that begins late, passed over and decoded, and the
+memory in use as frames go by.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 
+import delineate as dl
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 from delineate.data.video import Frame, frames
@@ -86,7 +91,9 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def run(source: Path, folder: Path, ahead: int, end: float | None, every: int = 0) -> tuple[float, int]:
+def run(
+    source: Path, folder: Path, ahead: int, end: float | None, every: int = 0, find: Any = None
+) -> tuple[float, int]:
     """Seconds for a run with all its files, and frames; the memory is told every so many frames."""
     begin, count = time.perf_counter(), 0
     kinds = ("overlay", "coco", "mots", "mot", "table")
@@ -96,7 +103,7 @@ def run(source: Path, folder: Path, ahead: int, end: float | None, every: int = 
         Journal(folder / "j.gz", {}) as journal,
         TrackOutputs(folder, "long", kinds, Film("long.mp4", RATE), ahead) as outputs,
     ):
-        for found in track(Part(frames(source), end=end), discs, journal=journal, ahead=ahead):
+        for found in track(Part(frames(source), end=end), find or discs, journal=journal, ahead=ahead):
             outputs.add(found)
             count += 1
             if every and count % every == 0:
@@ -151,13 +158,13 @@ def late(source: Path, begin: float) -> None:
     print(f"\nfirst frame after {begin:.0f} s: {passed:.2f} s passed over, {decoded:.2f} s decoded")
 
 
-def speeds(source: Path, folder: Path, few: int, pairs: int, begin: float) -> None:
+def speeds(source: Path, folder: Path, few: int, pairs: int, begin: float, find: Any) -> None:
     """Stages, the two ways in turns, and a late part."""
     stages(source, folder, few)
     rows = []
     for turn in range(pairs):
         order = (0, 2) if turn % 2 else (2, 0)
-        rows.append({ahead: run(source, folder / "out", ahead, few / RATE)[0] for ahead in order})
+        rows.append({ahead: run(source, folder / "out", ahead, few / RATE, find=find)[0] for ahead in order})
     after, beside = (few / statistics.median(row[ahead] for row in rows) for ahead in (0, 2))
     gain = statistics.median(row[0] / row[2] for row in rows)
     print(f"\none after another {after:.1f} frames/s, overlapped {beside:.1f}: {gain:.2f}x")
@@ -169,6 +176,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=6000)
     parser.add_argument("--quick", action="store_true", help="few frames and pairs")
     parser.add_argument("--memory", action="store_true", help="only the memory in use")
+    parser.add_argument("--model", help="of the zoo, in place of the threshold; its time hides the rest")
     arguments = parser.parse_args()
     count, pairs, few = (240, 1, 60) if arguments.quick else (arguments.frames, 3, 240)
     cv2.setNumThreads(1)
@@ -178,7 +186,12 @@ def main() -> None:
         folder = Path(name)
         source = long_video(folder / "long.mp4", count)
         if not arguments.memory:
-            speeds(source, folder, few, pairs, 0.9 * count / RATE)
+            find = None
+            if arguments.model:
+                find, few = dl.load(arguments.model), min(few, 80)
+            speeds(source, folder, few, pairs, 0.9 * count / RATE, find)
+            if find is not None:
+                return
         print("\n| frames | memory in use |\n|---|---|")
         seconds, done = run(source, folder / "out", 2, None, max(count // 6, 1))
         size = (folder / "out" / "j.gz").stat().st_size
