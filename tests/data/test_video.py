@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from delineate.core.errors import InputError, MissingDependencyError
-from delineate.data.video import VideoWriter, container, frames, is_video
+from delineate.data.video import VideoWriter, frames, is_video
+from delineate.data.video_file import container
 
 av = pytest.importorskip("av")
 

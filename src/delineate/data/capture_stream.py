@@ -7,16 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from delineate.core.errors import InputError, MissingDependencyError
+from delineate.core.errors import InputError
 
 from .capture_clock import Clock
 from .capture_decode import Decoder
 from .capture_source import CaptureSettings, CaptureSource
+from .video_file import pyav
 
 log = logging.getLogger("delineate")
 
@@ -68,7 +68,7 @@ class Stream:
         self._decoder: Decoder | None = None
         self._begin: float | None = None  # when a recording's first frame was shown
         self._before = (0, 0)  # damaged and skipped, of earlier connections
-        self._av = _av(source.shown)
+        self._av = pyav(source.shown)
         self._clock = Clock(ours=source.format == "v4l2")
         self._file: Any = None
         reason = self._connect()
@@ -202,14 +202,3 @@ def _mend(source: CaptureSource) -> str:
     if source.kind == "camera":
         return "see that it is connected, that no other program uses it and that you may read it"
     return "check the address, and that the sender runs"
-
-
-def _av(where: str) -> ModuleType:
-    try:
-        import av
-    except ImportError:
-        raise MissingDependencyError(
-            f"{where}: expected the package av to read video, got none; pip install 'delineate[video]'"
-        ) from None
-    module: ModuleType = av
-    return module

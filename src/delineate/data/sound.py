@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .video import _av, _opened, started
+from .video_file import opened, packets, pyav, started
 
 COPIED: dict[str, frozenset[str]] = {
     "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}),
@@ -44,8 +44,8 @@ class Sound:
 
     def begin(self, file: Any, container: str) -> None:
         """Adds a track to an open output file, where the source has sound; before the first packet."""
-        av = _av(self.source)
-        self._context = _opened(self.source)
+        av = pyav(self.source)
+        self._context = opened(self.source)
         source, _ = self._context.__enter__()
         self._zero = self.start + started(source)
         self.start += started(source)  # from here on by the file's own clock
@@ -62,7 +62,7 @@ class Sound:
                 f"sound of {name} written as {encoder.removeprefix('lib')}, which {container} can hold"
             )
             self._to = file.add_stream(encoder, rate=rate or self._from.codec_context.sample_rate)
-        self._packets = _whole(av, source, self._from)
+        self._packets = (packet for packet in packets(av, source, self._from) if packet.size)
         self._next = next(self._packets, None)
 
     def write(self, file: Any, time: float) -> None:
@@ -110,20 +110,6 @@ class Sound:
                     continue
                 frame.pts = round(max(0.0, begin) / float(frame.time_base))
             file.mux(self._to.encode(frame))
-
-
-def _whole(av: Any, file: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets, as far as the file can be read; without the empty one at the end."""
-    packets = iter(file.demux(stream))
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            return
-        if packet is None:
-            return
-        if packet.size:
-            yield packet
 
 
 def _decoded(packet: Any) -> list[Any]:

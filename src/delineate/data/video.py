@@ -1,13 +1,12 @@
 """Video files in and out, one frame at a time, by PyAV (FFmpeg); folders of images as the frames of one.
 
-The content decides what a file is, not its ending, and only the containers of :data:`CONTAINERS` go to a
-decoder: no playlists, no addresses.
+The content decides what a file is, not its ending, and only the containers of
+:data:`delineate.data.video_file.CONTAINERS` go to a decoder: no playlists, no addresses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,24 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.core.errors import InputError, MissingDependencyError
+from delineate.core.errors import InputError
 
 from .find import find
 from .images import read
 from .limits import MAX_PIXELS
-from .sniff import foreign, sniff
+from .video_file import container, head_of, opened, packets, pyav, started
 from .video_seek import Start, start_at
 
-# First bytes -> FFmpeg's name of the container.
-CONTAINERS: tuple[tuple[bytes, str], ...] = (
-    (b"\x1a\x45\xdf\xa3", "matroska"),  # WebM too
-    (b"\0\0\x01\xba", "mpeg"),
-    (b"\0\0\x01\xb3", "mpegvideo"),
-    (b"FLV\x01", "flv"),
-    (b"OggS", "ogg"),
-    (b"\x30\x26\xb2\x75", "asf"),
-    (b"YUV4MPEG2 ", "yuv4mpegpipe"),
-)
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv")
 FOLDER_RATE = 25.0  # frames per second of a folder, which does not say
 TICKS = 90_000  # a second, in written files
@@ -63,21 +52,7 @@ class Frame:
 def is_video(path: str | Path) -> bool:
     """Whether a file is to be read as video: by its content, or as its name promises one."""
     path = Path(path)
-    return path.suffix.lower() in SUFFIXES or (path.is_file() and bool(container(_head(path))))
-
-
-def container(head: bytes) -> str:
-    """FFmpeg's name of a video file's container from its first bytes (512 are enough); empty: no video."""
-    for magic, name in CONTAINERS:
-        if head.startswith(magic):
-            return name
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return "" if foreign(head).startswith("HEIC") else "mov"
-    if len(head) > 376 and head[0] == head[188] == head[376] == 0x47:
-        return "mpegts"
-    return ""
+    return path.suffix.lower() in SUFFIXES or (path.is_file() and bool(container(head_of(path))))
 
 
 @dataclass
@@ -137,12 +112,12 @@ class Frames:
             yield Frame(index, index / self.rate, pixels)
 
     def _decoded(self, begin: float, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:
-        av = _av(self.source)
+        av = pyav(self.source)
         start, last = self._start(av, begin), -1.0
         index = start.number
-        with _opened(self.source) as (file, stream):
+        with opened(self.source) as (file, stream):
             zero = started(file)
-            for place, packet in enumerate(_packets(av, file, stream)):
+            for place, packet in enumerate(packets(av, file, stream)):
                 if place < start.packet:
                     continue
                 try:
@@ -170,8 +145,8 @@ class Frames:
     def _start(self, av: ModuleType, begin: float) -> Start:
         if begin < PASSED_OVER:
             return Start()
-        with _opened(self.source) as (file, stream):
-            return start_at(_packets(av, file, stream), begin, started(file))
+        with opened(self.source) as (file, stream):
+            return start_at(packets(av, file, stream), begin, started(file))
 
 
 def frames(source: str | Path, *, rate: float = FOLDER_RATE, max_pixels: int = MAX_PIXELS) -> Frames:
@@ -203,7 +178,7 @@ def frames(source: str | Path, *, rate: float = FOLDER_RATE, max_pixels: int = M
         if not rate > 0:
             raise InputError(f"frames, rate: expected frames per second above 0, got {rate}; try 25")
         return Frames(path, float(rate), len(find([path])), max_pixels)
-    with _opened(path) as (_, stream):
+    with opened(path) as (_, stream):
         given = stream.average_rate or stream.guessed_rate
         return Frames(path, float(given or FOLDER_RATE), stream.frames or None, max_pixels)
 
@@ -225,7 +200,7 @@ class VideoWriter:
 
     def __init__(self, path: str | Path, rate: float) -> None:
         self.path = Path(path)
-        self._av = _av(self.path)
+        self._av = pyav(self.path)
         self._rate = Fraction(rate).limit_denominator(1001)
         self._file = self._av.open(str(path), "w", format="mp4")
         self._stream: Any = None
@@ -271,80 +246,6 @@ class VideoWriter:
         if good:  # MPEG-4's clock is at most 65,535 ticks a second: there the frame rate stays the clock
             self._stream.codec_context.time_base = Fraction(1, TICKS)
         self._size = (height, width)
-
-
-def _av(where: Path) -> ModuleType:
-    try:
-        import av
-    except ImportError:
-        raise MissingDependencyError(
-            f"{where}: expected the package av to read and write video, got none; "
-            "pip install 'delineate[video]'"
-        ) from None
-    module: ModuleType = av
-    return module
-
-
-def started(file: Any) -> float:
-    """Seconds on the own clock of an open file at its start; recordings of broadcasts begin at any time."""
-    return max(0.0, float(file.start_time or 0) / 1e6)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The open file and its first video stream."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected a video file or a folder, got nothing there; check the path")
-    head = _head(path)
-    kind = container(head)
-    if not kind:
-        raise InputError(
-            f"{path}: expected a video, got {_other(head)}; convert it to MP4, or name an image as one"
-        )
-    av = _av(path)
-    try:
-        file = av.open(str(path), format=kind)
-    except (av.error.FFmpegError, OSError) as error:
-        cut = "its index missing (no whole moov atom), as where a copy or recording was cut short"
-        reason = cut if kind == "mov" else getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: expected a whole video, got {reason}; copy it again") from None
-    with file:
-        if not file.streams.video:
-            raise InputError(f"{path}: expected a video, got a file without pictures; choose another")
-        yield file, file.streams.video[0]
-
-
-def _other(head: bytes) -> str:
-    """What a file that is no video is, from its first bytes."""
-    if not head:
-        return "an empty file"
-    try:
-        return f"an image ({sniff(head, '')})"
-    except InputError:
-        return foreign(head)
-
-
-def _packets(av: ModuleType, file: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets, as far as the file can be read."""
-    packets = iter(file.demux(stream))
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            return
-        if packet is None:
-            return
-        yield packet
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(512)
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a readable file, got {error.strerror or error}; check the path"
-        ) from None
 
 
 def _check_size(path: Path, frame: Any, max_pixels: int) -> None:

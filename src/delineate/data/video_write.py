@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from delineate.core.errors import InputError
 
 from .sound import Sound
-from .video import TICKS, _av
+from .video import TICKS
+from .video_file import pyav
 from .write import write_png
 
 Pixels = NDArray[np.uint8]
@@ -116,7 +117,7 @@ class FilmWriter:
         ending = (ending or self.path.suffix).lower()
         check_film(self.path.with_suffix(ending), alpha)
         self._film = FILMS[ending]
-        self._av = _av(self.path)
+        self._av = pyav(self.path)
         self._rate = Fraction(rate).limit_denominator(1001)
         self._file = self._av.open(str(path), "w", format=self._film.container)
         self._stream: Any = None
