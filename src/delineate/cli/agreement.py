@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import Quiet
+
 EPILOG = """Examples:
 
 delineate agreement ann.json bob.json
@@ -50,7 +52,7 @@ def agreement_command(
         int, typer.Option(help="Annotators who must have drawn an object of the consensus; 0: most.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare the labels of several annotators; make one out of them."""
     import json

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import Device, Quiet
+
 EPILOG = """Examples:
 
 delineate compare --data my-dataset --models yolo_seg_n,yolact,center_offset --budget 20m
@@ -51,11 +53,9 @@ def compare_command(
     out: Annotated[Path, typer.Option(help="Folder of the trainings and of the result.")] = Path(
         "runs/compare"
     ),
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
-    ] = "",
+    device: Device = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train families on your data for the same time, score them alike, and recommend one."""
     from delineate.core.errors import InputError

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from .messages import only_errors
+from .options import Device, Json, Quiet
 
 EPILOG = """Examples:
 
@@ -81,14 +82,10 @@ def composite_command(
     end: Annotated[str, typer.Option("--to", help="End of the part.")] = "",
     sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Keep a video's sound.")] = True,
     confidence: Annotated[float, typer.Option(help="The model's objects with a score above it, 0..1.")] = 0.5,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
-    ] = "",
+    device: Device = "",
     max_pixels: Annotated[int, typer.Option(help="Refuse larger images.")] = 200_000_000,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Change what is behind objects, or the objects: blur, replace, cut out, outline, pixelate, remove."""
     from delineate.apply.composite import Effect, Look

@@ -9,6 +9,8 @@ import typer
 
 from delineate.engine.metric_registry import DEFAULT, FULL, help_text
 
+from .options import Device, Quiet
+
 if TYPE_CHECKING:
     from delineate.data.dataset import Dataset
     from delineate.engine.report import Report
@@ -113,11 +115,9 @@ def evaluate_command(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries of the dataset out, counted.")
     ] = False,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
-    ] = "",
+    device: Device = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score a model, or predictions of any tool, against a dataset's truth."""
     from delineate.core.errors import InputError

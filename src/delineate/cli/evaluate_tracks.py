@@ -7,6 +7,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from .options import Quiet
+
 EPILOG = """Examples:
 
 delineate evaluate-tracks 01_RES 01_GT
@@ -59,7 +61,7 @@ def evaluate_tracks_command(
             "a JSON file of old to new names."
         ),
     ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score tracked objects of any tool against the truth of videos."""
     from rich.console import Console

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Quiet
+
 if TYPE_CHECKING:
     from delineate.models.base import Segmenter
 
@@ -44,7 +46,7 @@ def export_command(
     confidence: Annotated[
         float | None, typer.Option(help="With --verify: keep scores above it, 0..1.", show_default=False)
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a model as a graph that runs without PyTorch's network, class names and settings included.
 

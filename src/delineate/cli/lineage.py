@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from .options import Quiet
+
 EPILOG = """Examples:
 
 delineate lineage tracks/01_RES --out lineage
@@ -33,7 +35,7 @@ def lineage_command(
         Optional[float],  # noqa: UP045
         typer.Option(help="Minutes from frame to frame: durations in minutes. Default: in frames."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Who descends from whom: the tree of tracked cells, and tables of tracks and of areas over time."""
     from delineate.core.errors import DelineateError

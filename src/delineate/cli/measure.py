@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from .options import Quiet
+
 if TYPE_CHECKING:
     from delineate.engine.measure_sources import Item
 
@@ -96,7 +98,7 @@ def measure_command(
     ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the images' numbers as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure every object: size, shape, brightness, texture, neighbours; in pixels and physical units."""
     from delineate.core.errors import InputError

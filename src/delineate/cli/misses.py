@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from .options import Quiet
+
 EPILOG = """Examples:
 
 delineate misses my-tracker/data KITTI-MOTS/instances --out missed
@@ -46,7 +48,7 @@ def misses_command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Images of the frames, in a folder for each sequence; the worst are drawn."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Who is missed: true objects of videos by size, crowding, occlusion and distance."""
     from delineate.core.errors import InputError

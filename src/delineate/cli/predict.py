@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from .messages import only_errors
+from .options import Device, Json, Quiet
 from .predict_run import PredictRun
 
 SAVED = "overlay,coco,labels,csv"
@@ -72,14 +73,10 @@ def predict_command(
         Optional[float],  # noqa: UP045
         typer.Option(help="Side of a pixel in µm, for the table. Default: what each file says."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
-    ] = "",
+    device: Device = "",
     max_pixels: Annotated[int, typer.Option(help="Refuse larger images.")] = 200_000_000,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find, outline, count and measure the objects in images."""
     from delineate.core.errors import InputError

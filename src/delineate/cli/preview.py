@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
+from .options import Device, Quiet
+
 EPILOG = """Examples:
 
 delineate preview camera
@@ -95,13 +97,11 @@ def preview_command(
         Optional[float],  # noqa: UP045
         typer.Option(help="End after so many seconds."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
-    ] = "",
+    device: Device = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="At the end, print one JSON document on stdout.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show a camera, a stream or a file live, with its objects."""
     from .messages import once_each, only_errors

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .options import Quiet
+
 if TYPE_CHECKING:
     from delineate.data.split import Split
 
@@ -67,7 +69,7 @@ def split_command(
         bool, typer.Option("--skip-invalid", help="Leave malformed entries out instead of refusing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what each part got as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Share images out to parts: alike in classes and object sizes, groups kept whole, repeatable."""
     from delineate.core.errors import InputError

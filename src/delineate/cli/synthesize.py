@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Quiet
+
 if TYPE_CHECKING:
     from delineate.data.synthetic import SceneSettings
 
@@ -48,7 +50,7 @@ def synthesize_command(
         list[str] | None,
         typer.Option("--set", help="One more setting, such as likeness=0.9; may be repeated."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make images, or a video, of crowds whose masks are known exactly."""
     from delineate.core.errors import InputError

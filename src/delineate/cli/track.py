@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from .options import Device, Quiet
+
 EPILOG = """Examples:
 
 delineate track clip.mp4 --out tracks
@@ -72,10 +74,8 @@ def track_command(
         list[str] | None,
         typer.Option("--set", help="A setting of the tracker, such as patience=60; may be repeated."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
-    ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    device: Device = "",
+    quiet: Quiet = False,
 ) -> None:
     """Follow the objects of a video: who is who, from frame to frame."""
     from .messages import once_each, only_errors

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Device, Quiet
+
 
 def train(
     recipe: Annotated[Path | None, typer.Argument(help="Recipe, a TOML file.", show_default=False)] = None,
@@ -23,10 +25,8 @@ def train(
         list[str] | None,
         typer.Option("--set", help="One setting, such as train.lr=1e-3; may be repeated."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
-    ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    device: Device = "",
+    quiet: Quiet = False,
 ) -> None:
     """Train a model.
 

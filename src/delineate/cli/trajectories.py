@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from .options import Quiet
+
 if TYPE_CHECKING:
     from delineate.data.tracks import TrackSequence
     from delineate.tracking.ground import Ground
@@ -56,7 +58,7 @@ def trajectories_command(
     forecast: Annotated[float, typer.Option(help="Tell the future so many seconds ahead; 0: not.")] = 2.0,
     classes: Annotated[str, typer.Option(help="Only these classes, with commas between.")] = "",
     save: Annotated[str, typer.Option(help="Some of parquet, csv, picture.")] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Where tracked participants go: places, speeds, headings, collisions, forecasts, as tables."""
     from delineate.core.errors import DelineateError, InputError

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import Quiet
+
 EPILOG = """Examples:
 
 delineate view my-dataset
@@ -50,7 +52,7 @@ def view_command(
         bool, typer.Option("--skip-invalid", help="Leave malformed entries out instead of refusing.")
     ] = False,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look through a dataset: thumbnails with outlines, filtered by split and class."""
     from delineate.core.errors import InputError
