@@ -213,6 +213,13 @@ def test_cells(cells: Path) -> None:
     assert both.scores["hota/HOTA"] == 1
 
 
+def test_cells_are_scored_frame_by_frame_where_pictures_are_wanted(cells: Path, tmp_path: Path) -> None:
+    report = dl.evaluate_tracks(cells, cells, images=tmp_path, progress=False)
+    assert {name.split("/")[0] for name in report.scores} == {"ctc", "clear"} and report.timelines
+    with pytest.raises(InputError, match="got ctc alone"):
+        dl.evaluate_tracks(cells, cells, metrics=["ctc"], images=tmp_path, progress=False)
+
+
 def test_report(cells: Path, tmp_path: Path) -> None:
     report = dl.evaluate_tracks(cells, cells, metrics=["ctc", "hota", "clear", "identity"], progress=False)
     files = report.save(tmp_path / "scores")

@@ -59,7 +59,7 @@ def evaluate_tracks(
         results: a path, see :func:`~delineate.data.track_files.open_tracks`, or sequences.
         truth: likewise. Sequences belong together by their names; one and one do so whatever their names.
         metrics: some of ``"hota"``, ``"clear"``, ``"identity"``, ``"ctc"``. Default: ``"ctc"`` for folders of
-            the Cell Tracking Challenge, else the other three.
+            the Cell Tracking Challenge (with ``images`` ``"clear"`` too), else the other three.
         by: compare objects by IoU of ``"mask"`` or ``"box"``. Default: masks where both sides have them.
         images: the folder of the frames, or of a folder for each sequence, for pictures of the worst frames.
         progress: show a progress bar on stderr where that is a terminal.
@@ -81,7 +81,7 @@ def evaluate_tracks(
     """
     started = time.monotonic()
     found, true = _sequences(results, truth=False), _sequences(truth, truth=True)
-    chosen = _chosen(metrics, true)
+    chosen = _chosen(metrics, true, images is not None)
     run = _Run(chosen, _kind(by, found + true))
     pairs, failed, notes = _paired(found, true)
     console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
@@ -126,11 +126,12 @@ def _name(given: Tracks) -> str:
     return ", ".join(s.name for s in ([given] if isinstance(given, TrackSequence) else given))
 
 
-def _chosen(metrics: Sequence[str] | None, truth: list[TrackSequence]) -> tuple[str, ...]:
-    """The names of the metrics in the order of :data:`METRICS`."""
+def _chosen(metrics: Sequence[str] | None, truth: list[TrackSequence], pictures: bool) -> tuple[str, ...]:
+    """The names of the metrics in the order of :data:`METRICS`; ``ctc`` alone knows no worst frames."""
     cells = all(sequence.lineage is not None for sequence in truth)
     if metrics is None:
-        return ("ctc",) if cells else _BOX_METRICS
+        wanted = ("ctc", "clear") if pictures else ("ctc",)
+        return tuple(name for name in METRICS if name in wanted) if cells else _BOX_METRICS
     if isinstance(metrics, str) or not metrics or not set(metrics) <= set(METRICS):
         raise InputError(
             f"evaluate_tracks, metrics: expected some of {list(METRICS)}, got {metrics!r}; choose from these"
@@ -139,6 +140,11 @@ def _chosen(metrics: Sequence[str] | None, truth: list[TrackSequence]) -> tuple[
         raise InputError(
             "evaluate_tracks, metrics: expected the truth in folders of the Cell Tracking Challenge for "
             "'ctc', got another format; choose hota, clear or identity"
+        )
+    if pictures and set(metrics) == {"ctc"}:
+        raise InputError(
+            "evaluate_tracks, metrics: expected hota, clear or identity beside ctc for pictures of the worst "
+            "frames, got ctc alone; add clear, or leave the images out"
         )
     return tuple(name for name in METRICS if name in metrics)
 
