@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from delineate.apply.crops import crops
+from delineate.apply.cutouts import cutouts
 from delineate.apply.draw import display, html, overlay
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
@@ -102,8 +102,8 @@ def test_boxes_nothing_and_specks() -> None:
 def test_another_images_size_is_refused() -> None:
     with pytest.raises(InputError, match="overlay: expected the image of the objects"):
         overlay(two_squares(), np.zeros((10, 10), np.uint8))
-    with pytest.raises(InputError, match="crops: expected the image of the objects"):
-        next(crops(two_squares(), np.zeros((10, 10), np.uint8)))
+    with pytest.raises(InputError, match="cutouts: expected the image of the objects"):
+        next(cutouts(two_squares(), np.zeros((10, 10), np.uint8)))
     with pytest.raises(InputError):
         display(np.zeros(5))
 
@@ -124,11 +124,11 @@ def test_crops_show_the_object_and_nothing_else() -> None:
     image = np.arange(2400, dtype=np.uint16).reshape(40, 60)
     image = (image / 10).astype(np.uint8)
     masks = Masks.from_label_image(np.pad(np.eye(4, dtype=int), ((5, 31), (7, 49))) * 3, ids=[3, 9])
-    cut = dict(crops(Instances((40, 60), masks=masks), image))
+    cut = dict(cutouts(Instances((40, 60), masks=masks), image))
     assert list(cut) == [0]  # the empty mask has no picture
     pixels = np.asarray(cut[0])
     assert cut[0].mode == "RGBA"
     assert (pixels[:, :, 3] == np.eye(4) * 255).all()
     assert (pixels[:, :, 0] == image[5:9, 7:11]).all()
-    boxed = dict(crops(Instances((40, 60), boxes=np.array([[1.2, 2, 5.5, 4]], np.float32)), image))
+    boxed = dict(cutouts(Instances((40, 60), boxes=np.array([[1.2, 2, 5.5, 4]], np.float32)), image))
     assert boxed[0].size == (5, 2)

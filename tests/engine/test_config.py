@@ -16,7 +16,7 @@ def test_the_defaults_are_a_recipe() -> None:
     "path", sorted((Path(__file__).parents[2] / "recipes").glob("*.toml")), ids=lambda p: p.name
 )
 def test_our_own_recipes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DELINEATE_DATA", "PANOPTIC_DATA", "CTC_HALVES"):
+    for name in ("DELINEATE_DATA", "PANOPTIC_DATA", "CTC_HALVES", "STRAWBERRY", "RICE_LEAF"):
         monkeypatch.setenv(name, "somewhere")
     recipe = read_recipe(path)
     assert recipe.data.path.startswith(("somewhere", "synthetic:", "coco"))

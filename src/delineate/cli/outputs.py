@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from delineate import __version__
-from delineate.apply.crops import crops
+from delineate.apply.cutouts import cutouts
 from delineate.apply.draw import overlay
 from delineate.apply.geojson import to_geojson
 from delineate.core.errors import InputError
@@ -193,7 +193,7 @@ def _write_crops(folder: Path, found: Instances, image: ImageFile) -> None:
     """00001.png and so on, numbered as in table and label image; those of an earlier run go."""
     folder.mkdir(exist_ok=True)
     written = set()
-    for i, picture in crops(found, image.pixels):
+    for i, picture in cutouts(found, image.pixels):
         name = f"{i + 1:05d}.png"
         write_png(folder / name, np.asarray(picture))
         written.add(name)

@@ -14,13 +14,13 @@ from delineate.core.instances import Instances
 from .draw import display
 
 
-def crops(instances: Instances, image: ArrayLike) -> Iterator[tuple[int, Image.Image]]:
+def cutouts(instances: Instances, image: ArrayLike) -> Iterator[tuple[int, Image.Image]]:
     """Cut the objects out, one at a time.
 
     Args:
         instances: N objects; without masks their boxes are cut out whole.
         image: (H, W) or (H, W, C) that they were found in. Depths other than 8 bits are stretched for the
-            eye, all crops alike, by the whole image's brightness.
+            eye, all alike, by the whole image's brightness.
 
     Yields:
         Index 0..N-1 and a PIL RGBA image of the object's tight box; pixels of other objects and background
@@ -32,7 +32,7 @@ def crops(instances: Instances, image: ArrayLike) -> Iterator[tuple[int, Image.I
     pixels = display(image)
     if pixels.shape[:2] != instances.size:
         raise InputError(
-            f"crops: expected the image of the objects, {instances.size[0]} x {instances.size[1]}, "
+            f"cutouts: expected the image of the objects, {instances.size[0]} x {instances.size[1]}, "
             f"got {pixels.shape[0]} x {pixels.shape[1]}; give the one they were found in"
         )
     for i in range(len(instances)):
