@@ -7,7 +7,7 @@ Of the axes that tifffile names, ``Y X`` are the picture, ``C`` and ``S`` its ch
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -69,7 +69,8 @@ class TiffPicture:
 
 
 @contextmanager
-def _collected() -> Any:
+def collected() -> Iterator[list[str]]:
+    """What tifffile logs while the block runs, instead of on the screen."""
     messages: list[str] = []
     token = _log.set(messages)
     try:
@@ -103,7 +104,7 @@ def read_tiff(
         InputError: damaged, cut off, too large, an unknown compression or colour space, no such page or
             channel.
     """
-    with _collected() as messages:
+    with collected() as messages:
         try:
             with tifffile.TiffFile(source, _multifile=False) as file:
                 picture = _read(file, where, page, channels, max_pixels, raw, header_only)
@@ -134,7 +135,7 @@ def _read(
     if not file.series:
         raise InputError(f"{where}: expected a TIFF with an image, got one without any; save it again")
     series = file.series[0]
-    layout = _Layout.of(series, where)
+    layout = TiffLayout.of(series, where)
     page_given, page = page, page or 0
     if not 0 <= page < layout.pages:
         raise InputError(
@@ -161,12 +162,12 @@ def _read(
         return picture
     picture.pixels = pixels
     if layout.lead_channels == 1 and not raw:
-        _colour(picture, key, where)
+        to_colours(picture, key, where)
     return picture
 
 
 @dataclass(frozen=True)
-class _Layout:
+class TiffLayout:
     """How the axes of a series are to be read."""
 
     size: tuple[int, int]
@@ -175,7 +176,7 @@ class _Layout:
     samples: int
 
     @classmethod
-    def of(cls, series: Any, where: str) -> _Layout:
+    def of(cls, series: Any, where: str) -> TiffLayout:
         inner = series.keyframe.axes
         lead = series.axes[: len(series.axes) - len(inner)]
         sizes = dict(zip(inner, series.keyframe.shape, strict=True))
@@ -228,7 +229,7 @@ class _Layout:
 
 
 def _plane(
-    series: Any, layout: _Layout, page: int, channel: int, where: str, notes: list[str]
+    series: Any, layout: TiffLayout, page: int, channel: int, where: str, notes: list[str]
 ) -> NDArray[Any]:
     """One TIFF page, (H, W) or (H, W, S)."""
     frame = layout.frame(page, channel)
@@ -275,8 +276,8 @@ def _check_segments(page: Any, key: Any, file_size: int, where: str, notes: list
         notes.append(f"{int((counts == 0).sum())} empty tiles read as background")
 
 
-def _colour(picture: TiffPicture, key: Any, where: str) -> None:
-    """Makes grey or RGB of the page's colour space, in place."""
+def to_colours(picture: TiffPicture, key: Any, where: str) -> None:
+    """Makes grey or RGB of the page's colour space (``key``: a tifffile page), in place."""
     photometric, pixels = int(key.photometric), picture.pixels
     samples = pixels.shape[2] if pixels.ndim == 3 else 1
     extra = [int(e) for e in key.extrasamples]

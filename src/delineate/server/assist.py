@@ -14,9 +14,9 @@ from sqlalchemy import select
 from delineate.apply.wand import wand
 from delineate.core.errors import InputError
 from delineate.core.masks import Masks
+from delineate.data.rasters.recent import Recent
 
 from .jobs import Job, Jobs
-from .recent import Recent
 from .store import history
 from .store.history import Change, Outcome
 from .store.objects import Shape, present

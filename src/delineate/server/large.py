@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.data.rasters.file_parts import FileParts
+from delineate.data.rasters.tiff import TiffRaster
 
-from .file_parts import FileParts
 from .pyramid import half, halved, levels, ranges_of
-from .tiff_windows import TiffWindows
 
 BAND_BYTES = 32 << 20
 """Memory for one band of rows at full resolution, about."""
@@ -42,6 +42,23 @@ class Base(Protocol):
 
     def window(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[Any]:
         """The pixels [x0, x1) x [y0, y1), (h, w, channels)."""
+
+
+class TiffBase:
+    """A TIFF read in parts, always with a channel axis.
+
+    Raises:
+        InputError: not a TIFF that can be read in parts; it may be one that can be read whole.
+    """
+
+    def __init__(self, path: Path, channels: tuple[int, ...] | None) -> None:
+        self._raster = TiffRaster(path, "all" if channels is None else channels)
+        self.size, self.channels, self.dtype = self._raster.size, self._raster.channels, self._raster.dtype
+        self.colour = self._raster.colour
+
+    def window(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[Any]:
+        """The pixels of a part, (h, w, channels)."""
+        return self._raster.window(x0, y0, x1, y1).reshape(y1 - y0, x1 - x0, self.channels)
 
 
 class RawFile:
@@ -116,7 +133,7 @@ def open_large(path: Path, channels: tuple[int, ...] | None, cache: Path) -> Lar
     folder = cache / file_key(path, channels)
     base: Base | None
     try:
-        base = TiffWindows(path, channels)
+        base = TiffBase(path, channels)
     except InputError:
         base = None
     with _MAKING:

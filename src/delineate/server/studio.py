@@ -16,6 +16,7 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 from delineate.data.images import read_size
+from delineate.data.rasters.recent import Recent
 from delineate.data.records import Dataset
 from delineate.data.write import atomic
 
@@ -23,7 +24,6 @@ from . import bring_in, edits, tiles
 from .auth import Gate
 from .large import file_key, open_large
 from .pyramid import SMALL_VALUES, Pyramid, SmallImage, channel_count, read_all
-from .recent import Recent
 from .store import history, images
 from .store.classes import labels
 from .store.database import Database, alone
