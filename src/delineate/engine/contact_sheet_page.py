@@ -23,6 +23,7 @@ from delineate.apply.draw import colors, display
 from delineate.core.instances import Instances
 
 from .markup import Markup, joined, picture, tag
+from .outline_paths import hex_color, outline_paths
 
 if TYPE_CHECKING:
     from delineate.data.records import Dataset
@@ -86,7 +87,7 @@ class Head:
         for entry in chosen:
             counts.update({i: n for i, n in entry.counts.items() if not wanted or i in wanted})
         shown = [
-            (data.classes.name(i), _hex(data.classes.colors[i]) if len(data.classes) > 1 else "", n)
+            (data.classes.name(i), hex_color(data.classes.colors[i]) if len(data.classes) > 1 else "", n)
             for i, n in counts.most_common()
         ]
         without = sum(not entry.counts and not entry.fault for entry in chosen)
@@ -125,11 +126,7 @@ def thumbnail(card: Card, image: NDArray[Any], truth: Instances, side: int) -> C
 def _paths(truth: Instances, scale: float) -> Markup:
     """One SVG path an object, the stairs of the pixels smoothed away; small ones on top."""
     tints = colors(truth)
-    if truth.masks is None:
-        outlines = [_box_path(box) for box in np.rint(truth.boxes).astype(int).tolist()]
-    else:
-        polygons = truth.masks.to_polygons(SMOOTH / scale)
-        outlines = ["".join(_ring_path(ring) for p in parts for ring in p.rings) for parts in polygons]
+    outlines = outline_paths(truth, SMOOTH / scale)
     made = []
     for i in np.argsort(-truth.area, kind="stable").tolist():
         if not outlines[i]:
@@ -141,28 +138,13 @@ def _paths(truth: Instances, scale: float) -> Markup:
                 "path",
                 title,
                 d=outlines[i],
-                stroke=_hex(tints[i]),
-                fill=_hex(tints[i]),
+                stroke=hex_color(tints[i]),
+                fill=hex_color(tints[i]),
                 data_class=name,
                 class_="crowd" if truth.crowd[i] else None,
             )
         )
     return joined(made)
-
-
-def _ring_path(ring: NDArray[np.float64]) -> str:
-    points = np.rint(ring).astype(np.int64)
-    steps = np.diff(points, axis=0).tolist()
-    return f"M{points[0, 0]} {points[0, 1]}l" + " ".join(f"{x} {y}" for x, y in steps) + "z"
-
-
-def _box_path(box: Sequence[int]) -> str:
-    x1, y1, x2, y2 = box
-    return f"M{x1} {y1}H{x2}V{y2}H{x1}z"
-
-
-def _hex(color: NDArray[np.uint8]) -> str:
-    return "#" + bytes(color.tolist()).hex()
 
 
 def figure(card: Card) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from delineate.apply.draw import colors, display, draw_masks
 from delineate.core.instances import Instances
+
+from .outline_paths import inner_spot
 
 LEGIBLE = 44
 """A number of three digits fits into an object of about so many pixels; smaller ones are enlarged."""
@@ -47,8 +48,7 @@ def numbered_overlay(
     boxes = masks.boxes
     for i in np.flatnonzero(area > 0).tolist():
         crop, (x0, y0) = masks.crop(i)
-        depth = cv2.distanceTransform(np.pad(crop.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        x, y = inner_spot(crop)
         if boxes[i, 2] - boxes[i, 0] < 4:
             continue
         place = (float(x0 + x), float(y0 + y))
