@@ -172,6 +172,9 @@ METRICS: dict[str, Entry] = {
         "LVIS AP of rare, common and frequent classes",
         wants=("classes", "dataset"),
     ),
+    "spacenet": _one(
+        "spacenet", "spacenet:SpaceNet", "SpaceNet's F1 of building footprints at IoU 0.5", takes="all"
+    ),
     "boundary": _one(
         "boundary", "boundary_ap:BoundaryAveragePrecision", "AP that judges how well outlines fit", **_RANKED
     ),

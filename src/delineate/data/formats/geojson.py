@@ -137,10 +137,10 @@ def _shapes(file: Path, at: str, findings: Findings) -> tuple[list[Shape], int |
         else:
             findings.count("point or line, which has no area, left out", where)
     member = members.get("image")
-    return shapes, _epsg(members.get("crs"), file), member if isinstance(member, dict) else {}
+    return shapes, epsg_named(members.get("crs"), file), member if isinstance(member, dict) else {}
 
 
-def _epsg(crs: object, file: Path) -> int | None:
+def epsg_named(crs: object, file: Path) -> int | None:
     """The number in ``{"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32616"}}``."""
     if crs is None:
         return None

@@ -31,11 +31,11 @@ from .map_features import CLASS_KEYS, Shape, class_of, on_map, place_of, put_ima
 
 FILE = "annotations.gpkg"
 _MAGIC = b"SQLite format 3\0"
-_APPLICATION = 0x47504B47  # "GPKG"
-_VERSION = 10300
+APPLICATION = 0x47504B47  # "GPKG"
+VERSION = 10300
 _ENVELOPE = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
-_PIXELS = -1  # "undefined Cartesian", as the standard calls it
-_SCHEMA = """
+PIXELS = -1  # "undefined Cartesian", as the standard calls it
+SCHEMA = """
 CREATE TABLE gpkg_spatial_ref_sys (srs_name TEXT NOT NULL, srs_id INTEGER PRIMARY KEY,
   organization TEXT NOT NULL, organization_coordsys_id INTEGER NOT NULL, definition TEXT NOT NULL,
   description TEXT);
@@ -50,14 +50,16 @@ CREATE TABLE gpkg_geometry_columns (table_name TEXT NOT NULL, column_name TEXT N
   CONSTRAINT uk_gc_table_name UNIQUE (table_name),
   CONSTRAINT fk_gc_tn FOREIGN KEY (table_name) REFERENCES gpkg_contents(table_name),
   CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys (srs_id));
-CREATE TABLE classes (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, class_id INTEGER, name TEXT);
-INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('classes', 'attributes', 'classes');
 INSERT INTO gpkg_spatial_ref_sys VALUES
   ('Undefined Cartesian SRS', -1, 'NONE', -1, 'undefined', 'undefined Cartesian coordinate reference system'),
   ('Undefined geographic SRS', 0, 'NONE', 0, 'undefined', 'undefined geographic coordinate reference system'),
   ('WGS 84 geodetic', 4326, 'EPSG', 4326, 'GEOGCS["WGS 84",DATUM["WGS_1984",'
     || 'SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],'
     || 'UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]', '');
+"""
+_CLASSES = """
+CREATE TABLE classes (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, class_id INTEGER, name TEXT);
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('classes', 'attributes', 'classes');
 """
 
 
@@ -98,21 +100,21 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
         (file,) = files
     findings = Findings(path)
     root = file.parent if images is None or images is False else Path(images)
-    with _opened(file) as database:
-        layers = list(_layers(database, file, findings))
+    with opened(file) as database:
+        drawn = list(layers(database, file, findings))
         classes = _classes(database)
     paths = rasters(root, images)
     same = [p for p in paths if p.stem == file.stem]
     try:
         places = [raster(p, root if root.is_dir() else root.parent, findings) for p in same or paths]
-        found = records(layers, places, findings)
+        found = records(drawn, places, findings)
     except Bad as bad:
         raise DatasetError(f"{file}: {bad}; mend it or remove it") from None
     return dataset(found, classes, "GeoPackage", findings, skip_invalid)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The database, for reading alone; views and triggers of the file run nothing.
 
     Raises:
@@ -127,9 +129,14 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         raise DatasetError(f"{path}: expected a GeoPackage, got {error}; export it again") from None
 
 
-def _layers(
+def layers(
     database: sqlite3.Connection, file: Path, findings: Findings
 ) -> Iterator[tuple[list[Shape], int | None]]:
+    """The shapes of each layer of features, and the EPSG number of their coordinates.
+
+    Raises:
+        DatasetError: no such layer.
+    """
     rows = database.execute(
         "SELECT c.table_name, g.column_name, s.organization, s.organization_coordsys_id "
         "FROM gpkg_contents c JOIN gpkg_geometry_columns g ON g.table_name = c.table_name "
@@ -212,8 +219,8 @@ def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:
         try:
             with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
                 database.executescript(
-                    f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
-                    f"PRAGMA journal_mode = MEMORY; {_SCHEMA} BEGIN;"
+                    f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+                    f"PRAGMA journal_mode = MEMORY; {SCHEMA} {_CLASSES} BEGIN;"
                 )
                 rows = zip(data.classes.ids, data.classes.names, strict=True)
                 database.executemany("INSERT INTO classes (class_id, name) VALUES (?, ?)", rows)
@@ -229,8 +236,8 @@ def _fill(
     bounds: dict[str, list[float]] = {}
     for index, record in enumerate(data.records):
         where = place_of(record)
-        epsg = _PIXELS if where is None else where.epsg or _PIXELS
-        table = f"objects_{epsg}" if epsg != _PIXELS else "objects"
+        epsg = PIXELS if where is None else where.epsg or PIXELS
+        table = f"objects_{epsg}" if epsg != PIXELS else "objects"
         if table not in bounds:
             _new_layer(database, table, epsg)
             bounds[table] = [np.inf, np.inf, -np.inf, -np.inf]
@@ -241,7 +248,7 @@ def _fill(
             box = _envelope(parts)
             low, high = np.minimum(bounds[table], box), np.maximum(bounds[table], box)
             bounds[table] = [*low[:2].tolist(), *high[2:].tolist()]
-            row = (_blob(parts, epsg, box), name, *values.values())
+            row = (blob(parts, epsg, box), name, *values.values())
             database.execute(
                 f"INSERT INTO {table} (geom, image, class, class_id, object_id, score, crowd, box) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -263,10 +270,10 @@ def _new_layer(database: sqlite3.Connection, table: str, epsg: int) -> None:
         "image TEXT, class TEXT, class_id INTEGER, object_id INTEGER, score DOUBLE, crowd BOOLEAN, "
         "box BOOLEAN)"
     )
-    if epsg != _PIXELS:
+    if epsg != PIXELS:
         database.execute(
             "INSERT OR IGNORE INTO gpkg_spatial_ref_sys VALUES (?, ?, 'EPSG', ?, ?, '')",
-            (f"EPSG:{epsg}", epsg, epsg, _definition(epsg)),
+            (f"EPSG:{epsg}", epsg, epsg, definition(epsg)),
         )
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id) VALUES (?, 'features', ?, ?)",
@@ -277,7 +284,7 @@ def _new_layer(database: sqlite3.Connection, table: str, epsg: int) -> None:
     )
 
 
-def _definition(epsg: int) -> str:
+def definition(epsg: int) -> str:
     """The reference system in words that map tools read, where pyproj is there; they know the number too."""
     try:
         import pyproj
@@ -294,7 +301,7 @@ def _envelope(parts: Sequence[Polygon]) -> list[float]:
     return [*every[:, :2].min(axis=0).tolist(), *every[:, 2:].max(axis=0).tolist()]
 
 
-def _blob(parts: Sequence[Polygon], epsg: int, box: Sequence[float]) -> bytes:
+def blob(parts: Sequence[Polygon], epsg: int, box: Sequence[float]) -> bytes:
     """GeoPackage's header with an envelope (min x, max x, min y, max y), and a multipolygon."""
     x1, y1, x2, y2 = box
     return struct.pack("<2sBBi4d", b"GP", 0, 0b11, epsg, x1, x2, y1, y2) + wkb.write(parts)
