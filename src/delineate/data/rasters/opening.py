@@ -24,18 +24,20 @@ def open_raster(
     """Opens an image of any size, to be read by windows.
 
     Args:
-        path: a TIFF (pyramids, slides and map images too), or any image that
-            :func:`delineate.data.images.read` reads; the latter is held whole.
+        path: a TIFF (pyramids, slides and map images too), an OME-Zarr image (a folder or ``.zarr.zip``),
+            or any image that :func:`delineate.data.images.read` reads; the latter is held whole.
         channels: one or several, from 0 as stored. None takes grey or RGB and refuses others, as
             :func:`delineate.data.images.read` does; ``"all"`` takes all but alpha.
         series: which image of the file, from 0.
         time: which time point, from 0.
         z: which slice, from 0 (None: the first), or ``"max"``, ``"mean"`` or ``"focus"`` to make one image
             of all slices, window by window.
-        labels: give whole numbers as stored, one per pixel, without colours.
+        labels: give whole numbers as stored, one per pixel, without colours; of an OME-Zarr image that
+            holds labels, these.
         max_pixels: the limit for files that can only be read whole.
 
     Raises:
+        MissingDependencyError: zarr is not installed.
         InputError: missing, damaged, no image, too large to be read whole, or no such channel, series, time
             or slice.
 
@@ -71,10 +73,15 @@ def _opened(
     labels: bool,
     max_pixels: int,
 ) -> Raster:
+    from .ome_zarr_layout import is_zarr
     from .tiff import TiffRaster
     from .tiff_plane import NotInPartsError
     from .whole import WholeRaster
 
+    if is_zarr(path):
+        from .ome_zarr import OmeZarrRaster
+
+        return OmeZarrRaster(path, channels, series, time, z, labels)
     try:
         with path.open("rb") as file:
             head = file.read(4)

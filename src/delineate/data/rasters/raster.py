@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from delineate.core.errors import InputError
 from delineate.data.georeference import Georeference
 
-Box = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in the pixels of a level."""
+from .slices import Box
+
 Channels = int | Sequence[int] | Literal["all"] | None
 BAND_BYTES = 64 << 20
 """Memory for one band of rows while an overview is made."""

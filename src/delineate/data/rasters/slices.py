@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.data.projection import PROJECTIONS, margin, project
 
-HOW = ("max", "mean", "focus")
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in the pixels of a level."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +33,34 @@ class Slices:
 
         Raises:
             InputError: no such slice, or another word.
+
+        Example:
+            >>> Slices.choose(None, 5, "a.tif").numbers, Slices.choose("max", 3, "a.tif").numbers
+            ((0,), (0, 1, 2))
         """
-        if z in HOW:
+        if z in PROJECTIONS:
             return cls(tuple(range(count)), str(z)) if count > 1 else cls((0,))
         number = 0 if z is None else z
         if isinstance(number, str) or not 0 <= number < count:
             raise InputError(
-                f"{where}: expected a slice in 0..{count - 1} or one of {', '.join(HOW)}, got {z!r}; "
+                f"{where}: expected a slice in 0..{count - 1} or one of {', '.join(PROJECTIONS)}, got {z!r}; "
                 "choose one"
             )
         return cls((int(number),))
 
-    def project(self, slices: list[NDArray[Any]]) -> NDArray[Any]:
-        """One image of the slices that were read, of their own type.
+    def read(self, one: Callable[[Box, int], NDArray[Any]], box: Box, size: tuple[int, int]) -> NDArray[Any]:
+        """One window of one slice, or of the slices' projection as if the whole had been projected.
 
         Args:
-            slices: in the order of ``numbers``, each (h, w) or (h, w, C).
+            one: gives a box of a slice.
+            box: the window.
+            size: (height, width) of the level.
         """
         if self.how is None:
-            return slices[0]
-        if self.how == "max":
-            return np.asarray(np.maximum.reduce(slices))
-        total = np.zeros(slices[0].shape, np.float64)
-        for one in slices:
-            total += one
-        total /= len(slices)
-        return (total if slices[0].dtype.kind == "f" else np.rint(total)).astype(slices[0].dtype)
+            return one(box, self.numbers[0])
+        reach = margin(self.how)
+        x0, y0, x1, y1 = box
+        left, top = max(0, x0 - reach), max(0, y0 - reach)
+        wide = (left, top, min(size[1], x1 + reach), min(size[0], y1 + reach))
+        pixels = project((one(wide, k) for k in self.numbers), self.how)
+        return pixels[y0 - top : y1 - top, x0 - left : x1 - left]

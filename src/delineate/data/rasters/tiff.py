@@ -17,9 +17,9 @@ from delineate.data.pixel_size import tiff_pixel_size
 from delineate.data.tiff import TiffLayout, TiffPicture, collected, to_colours
 
 from .file_parts import FileParts
-from .raster import Box, Channels, Raster
+from .raster import Channels, Raster
 from .recent import Recent
-from .slices import Slices
+from .slices import Box, Slices
 from .tiff_plane import TiffPlane
 from .values import plain_values, stored_box, upright_size
 
@@ -154,9 +154,11 @@ class TiffRaster(Raster):
             self.notes += (f"one of {len(file.series)} series",)
 
     def _part(self, box: Box, level: int) -> NDArray[Any]:
-        box = stored_box(box, self.levels[level], self._orientation)
-        pixels = self._slices.project([self._slice(box, level, k) for k in self._slices.numbers])
-        return np.ascontiguousarray(upright(pixels, self._orientation))
+        def one(wide: Box, k: int) -> NDArray[Any]:
+            stored = stored_box(wide, self.levels[level], self._orientation)
+            return upright(self._slice(stored, level, k), self._orientation)
+
+        return np.ascontiguousarray(self._slices.read(one, box, self.levels[level]))
 
     def _slice(self, box: Box, level: int, k: int) -> NDArray[Any]:
         found = [self._planes[level][k, number].window(box, samples) for number, samples in self._groups]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from delineate.core.errors import InputError
 from delineate.data.georeference import read_georeference
 from delineate.data.images import read, read_labels
+from delineate.data.projection import PROJECTIONS
 
-from .raster import Box, Channels, Raster
-from .slices import HOW
+from .raster import Channels, Raster
+from .slices import Box
 
 
 class WholeRaster(Raster):
@@ -30,11 +31,11 @@ class WholeRaster(Raster):
         self, path: Path, channels: Channels, z: int | str | None, labels: bool, max_pixels: int
     ) -> None:
         self.path, self.labels = path, labels
-        if z in HOW:
+        if z in PROJECTIONS:
             z = None  # one image is its own projection
         if isinstance(z, str):
             raise InputError(
-                f"{path}: expected a slice's number or one of {', '.join(HOW)}, got {z!r}; choose one"
+                f"{path}: expected a slice's number or one of {', '.join(PROJECTIONS)}, got {z!r}; choose one"
             )
         if labels:
             self._pixels = read_labels(path, max_pixels=max_pixels)
