@@ -102,7 +102,7 @@ def test_a_dark_tile_is_not_stretched_on_its_own() -> None:
 
 
 def test_the_models_tile_is_used_only_above_it_and_0_never() -> None:
-    for tile, image, windows in [("auto", disks((64, 64)), 1), ("auto", disks(), 20), (0, disks(), 1)]:
+    for tile, image, windows in [("auto", disks((64, 64)), 1), ("auto", disks(), 24), (0, disks(), 1)]:
         model = Bright(tile=64)
         predict(model, image, tile=tile)
         assert model.windows == windows

@@ -111,12 +111,20 @@ class InputSpec:
         return cls(**record)
 
 
-def to_rgb_float(image: NDArray[Any], scaling: str = "range") -> NDArray[np.float32]:
+Brightness = tuple[float, float]
+"""The values of an image that become 0 and 1."""
+
+
+def to_rgb_float(
+    image: NDArray[Any], scaling: str = "range", brightness: Brightness | None = None
+) -> NDArray[np.float32]:
     """Any image as (H, W, 3) float32 in 0..1.
 
     Args:
         image: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16 or float32. Grey is repeated over RGB.
         scaling: see :class:`InputSpec`. A constant image becomes zeros where a window is measured.
+        brightness: the window of the whole image that this is a part of, see :func:`brightness_of`; None
+            measures this image's own.
 
     Raises:
         InputError: another number of channels, an empty image, or values that are not finite.
@@ -127,23 +135,50 @@ def to_rgb_float(image: NDArray[Any], scaling: str = "range") -> NDArray[np.floa
         raise InputError(
             f"image: expected (H, W), (H, W, 1) or (H, W, 3), got {image.shape}; choose one or three channels"
         )
-    if scaling == "range" and image.dtype == np.uint8:
+    if brightness is None:
+        brightness = brightness_of(image, scaling)
+    if brightness is None:
         scaled = image.astype(np.float32) / np.float32(255)
     else:
-        low, high = (0.1, 99.9) if scaling == "range" else (1.0, 99.8)
-        scaled = _window(image, low, high)
+        scaled = _stretched(image, *brightness)
     return np.repeat(scaled, 3, axis=2) if scaled.shape[2] == 1 else scaled
 
 
-def _window(image: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    """(H, W, C) cut and stretched to 0..1 between two percentiles over all channels."""
+def brightness_of(image: NDArray[Any], scaling: str) -> Brightness | None:
+    """The values of a whole image that its parts should show as 0 and 1; equal ones for a constant image.
+
+    Args:
+        image: (H, W) or (H, W, C), or a sample of its pixels in that form.
+        scaling: see :class:`InputSpec`.
+
+    Returns:
+        Two numbers, over all channels; None where bytes are divided by 255.
+
+    Raises:
+        InputError: values that are not finite.
+    """
+    if scaling == "range" and image.dtype == np.uint8:
+        return None
+    low, high = (0.1, 99.9) if scaling == "range" else (1.0, 99.8)
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise InputError("image: expected finite values, got NaN or infinity; replace them first")
+    step = sample_step((int(image.shape[0]), int(image.shape[1])))
+    bottom, top = np.percentile(image[::step, ::step].astype(np.float32), (low, high))
+    if top <= bottom:
+        bottom, top = np.float32(image.min()), np.float32(image.max())
+    return float(bottom), float(top)
+
+
+def sample_step(size: tuple[int, int]) -> int:
+    """Every so many pixels, each way, are looked at for an image's brightness: about 4 million tell it."""
+    return max(1, int((size[0] * size[1] / 4_000_000) ** 0.5))
+
+
+def _stretched(image: NDArray[Any], bottom: float, top: float) -> NDArray[np.float32]:
+    """(H, W, C) cut and stretched to 0..1."""
     values = image.astype(np.float32)
     if not np.isfinite(values).all():
         raise InputError("image: expected finite values, got NaN or infinity; replace them first")
-    step = max(1, int((values.shape[0] * values.shape[1] / 4_000_000) ** 0.5))  # 4 MP tell the percentiles
-    bottom, top = np.percentile(values[::step, ::step], (low, high))
-    if top <= bottom:
-        bottom, top = float(values.min()), float(values.max())
     if top <= bottom:
         return np.zeros_like(values)
     return np.clip((values - np.float32(bottom)) / np.float32(top - bottom), 0, 1)
@@ -184,12 +219,21 @@ class Batch:
 
 
 def collate(
-    images: Sequence[NDArray[Any]], spec: InputSpec, targets: Sequence[Instances] | None = None
+    images: Sequence[NDArray[Any]],
+    spec: InputSpec,
+    targets: Sequence[Instances] | None = None,
+    brightness: Brightness | None = None,
 ) -> Batch:
     """Images (and truths) of any sizes as one batch: scale to 0..1, normalise, resize, pad.
 
     Bilinear at pixel centres without antialiasing, after normalisation, as torchvision's detection
     models do, so that their published weights see what they were trained on.
+
+    Args:
+        images: (H, W), (H, W, 1) or (H, W, 3) each.
+        spec: how they become the input.
+        targets: their truths in their own pixels.
+        brightness: of the whole image that they are parts of; None measures each image's own.
 
     Raises:
         InputError: no images, or one that is not an image.
@@ -203,7 +247,7 @@ def collate(
     for slot, image, size in zip(batch, images, sizes, strict=True):
         slot[:, size[0] :] = 0
         slot[:, : size[0], size[1] :] = 0
-        _fill(slot[:, : size[0], : size[1]], image, spec)
+        _fill(slot[:, : size[0], : size[1]], image, spec, brightness)
     moved = None
     if targets is not None:
         moved = [resize_instances(t, size) for t, size in zip(targets, sizes, strict=True)]
@@ -211,10 +255,11 @@ def collate(
     return Batch(batch, sizes, originals, moved)
 
 
-def _fill(slot: Tensor, image: NDArray[Any], spec: InputSpec) -> None:
+def _fill(slot: Tensor, image: NDArray[Any], spec: InputSpec, brightness: Brightness | None) -> None:
     """Write one image, normalised and resized, into its place in the batch, (3, h, w)."""
     size = (int(slot.shape[1]), int(slot.shape[2]))
-    if spec.scaling == "range" and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+    plain = spec.scaling == "range" and brightness is None
+    if plain and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
         table = _byte_table(spec)
         if image.shape[:2] == size:
             _look_up(np.ascontiguousarray(image), table, slot.numpy())
@@ -222,7 +267,8 @@ def _fill(slot: Tensor, image: NDArray[Any], spec: InputSpec) -> None:
         whole = torch.from_numpy(cv2.LUT(np.ascontiguousarray(image), table)).permute(2, 0, 1)
     else:
         mean, std = (torch.tensor(v, dtype=torch.float32)[:, None, None] for v in (spec.mean, spec.std))
-        whole = torch.from_numpy(np.ascontiguousarray(to_rgb_float(image, spec.scaling).transpose(2, 0, 1)))
+        scaled = to_rgb_float(image, spec.scaling, brightness)
+        whole = torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
         whole = (whole - mean) / std
     if image.shape[:2] != size:
         whole = F.interpolate(whole[None], size=size, mode="bilinear", align_corners=False)[0]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from delineate.core.batch import InputSpec, collate, to_rgb_float
+from delineate.core.batch import Brightness, brightness_of, collate
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.models.base import Segmenter
@@ -23,6 +22,8 @@ log = logging.getLogger("delineate")
 Progress = Callable[[int, int], object]
 DEFAULT_OVERLAP = 128
 SMALLEST_TILE = 32
+USUAL = 64
+"""Objects up to so many pixels across are promised to be the same in tiles as in the whole image."""
 
 
 def predict(
@@ -60,10 +61,8 @@ def predict(
     model = predictor if isinstance(predictor, Segmenter) else None
     side = _tile_side(model, image, tile)
     if model is not None:
-        spec = model.input
-        if side:
-            image, spec = _leveled(image, spec)
-        call = _runner(model, spec, device, confidence=confidence, iou=iou, max_det=max_det)
+        brightness = brightness_of(image, model.input.scaling) if side and image.size else None
+        call = runner(model, brightness, device, confidence=confidence, iou=iou, max_det=max_det)
     elif callable(predictor):
         call = predictor
     else:
@@ -72,8 +71,8 @@ def predict(
         )
     if not side:
         return _at_most(call(image), max_det)
-    overlap = min(model.input.overlap if model is not None else DEFAULT_OVERLAP, side // 2)
-    return _at_most(predict_tiled(call, image, side, overlap, progress), max_det)
+    overlap = min(overlap_of(model), side // 2)
+    return _at_most(predict_tiled(call, image, side, overlap, progress, alignment(model)), max_det)
 
 
 def check_settings(
@@ -100,25 +99,54 @@ def check_settings(
 
 def _tile_side(model: Segmenter | None, image: NDArray[Any], tile: int | str) -> int:
     """Side of the windows in pixels; 0 where the image is seen whole."""
-    own = (model.input.tile or 0) if model is not None else 0
-    side = own if tile == "auto" else int(tile)
+    side = tile_of(model) if tile == "auto" else int(tile)
     return side if max(image.shape[:2]) > side else 0
 
 
-def _leveled(image: NDArray[Any], spec: InputSpec) -> tuple[NDArray[Any], InputSpec]:
-    """The image in 8 bits by its own brightness window, so that every tile is scaled as the whole is."""
-    if spec.scaling == "range" and image.dtype == np.uint8:
-        return image, spec
-    scaled = to_rgb_float(image, spec.scaling)
-    if image.ndim == 2:
-        scaled = scaled[:, :, 0]
-    return np.rint(scaled * np.float32(255)).astype(np.uint8), replace(spec, scaling="range")
+def tile_of(model: Segmenter | None) -> int:
+    """Side of the windows where none is given; 0: never any.
+
+    At least four times what neighbours share, so that most of a window is not looked at twice.
+    """
+    if model is None or not model.input.tile:
+        return 0
+    return max(model.input.tile, 4 * overlap_of(model)) if model.context is not None else model.input.tile
 
 
-def _runner(
-    model: Segmenter, spec: InputSpec, device: torch.device | str | None, **limits: Any
+def overlap_of(model: Segmenter | None) -> int:
+    """Pixels that neighbouring windows share.
+
+    Where the model tells its context, an object of up to :data:`USUAL` pixels lies at least that far from
+    the borders of one of the windows, wherever it is: it is seen there exactly as in the whole image.
+    """
+    if model is None:
+        return DEFAULT_OVERLAP
+    if model.context is None:
+        return model.input.overlap
+    wanted = 2 * model.context + USUAL
+    return max(model.input.overlap, -(-wanted // model.input.divisor) * model.input.divisor)
+
+
+def alignment(model: Segmenter | None) -> int:
+    """Windows begin at multiples of so many pixels: the network's strides fall as in the whole image."""
+    if model is None:
+        return 1
+    own_size = model.input.shortest_edge is None and model.input.stretch is None
+    return model.input.divisor if own_size else 1
+
+
+def runner(
+    model: Segmenter, brightness: Brightness | None, device: torch.device | str | None, **limits: Any
 ) -> Callable[[NDArray[Any]], Instances]:
-    """A function from one window to its objects."""
+    """A function from one window to its objects.
+
+    Args:
+        model: what finds them.
+        brightness: of the whole image, as :func:`delineate.core.batch.brightness_of` tells it; None takes
+            each window's own.
+        device: where to compute; None is where the weights lie.
+        limits: ``confidence``, ``iou`` and ``max_det``.
+    """
     where = device if device is not None else next((p.device for p in model.parameters()), "cpu")
     if device is not None:
         model.to(device)
@@ -127,7 +155,8 @@ def _runner(
         training = model.training
         model.eval()
         try:
-            return model.detect(collate([window], spec).to(where), **limits)[0]
+            batch = collate([window], model.input, brightness=brightness)
+            return model.detect(batch.to(where), **limits)[0]
         finally:
             model.train(training)
 

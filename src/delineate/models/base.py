@@ -48,6 +48,11 @@ class Segmenter(nn.Module):
         """
         return ("instance",)
 
+    @property
+    def context(self) -> int | None:
+        """Pixels around an object that its outline and score depend on; None: the whole image, or unknown."""
+        return None
+
     def forward(self, images: Tensor) -> Any:
         """(B, 3, H, W) float32, normalised as ``input`` says -> raw outputs; the part that is exported."""
         raise NotImplementedError

@@ -86,6 +86,18 @@ class CenterOffset(Segmenter):
         self.up = nn.ModuleList([Up(outside, inside) for inside, outside in reversed(steps[1:])])
         self.head = nn.Conv2d(stem, 4 * (len(classes) + 2), 3, 1, 1)  # x 4: pixel shuffle doubles the size
 
+    @property
+    def context(self) -> int:
+        """Pixels from an image's border at which nothing depends on what lies beyond it: 158 with 5 levels.
+
+        Counted in cells of each level that feel the border. Down, a stride halves them and its two 3 x 3
+        convolutions add one each: 3 at every level. Up, they double, and a block adds 2; the head adds 1.
+        """
+        cells = 3
+        for _ in self.up:
+            cells = 2 * cells + 2
+        return 2 * (cells + 1)
+
     def forward(self, images: Tensor) -> Outputs:
         """(B, 3, H, W), sides multiples of 2 ** levels -> maps of the same size."""
         x = self.stem(images)  # (B, C0, H/2, W/2)
