@@ -219,7 +219,7 @@ def test_a_model_finds_the_objects(data_dir: Path, tmp_path: Path) -> None:
         (["{}", "--model", "nuclei", "--data", "x"], "expected --model or --data, got both"),
         (["{}", "--channels", "red"], "--channels: expected numbers from 0"),
         (["{}", "--by", "colour", "--out", "o"], "--by: expected a column among"),
-        (["{}", "--texture", "--out", "o"], "expected an image for texture"),
+        (["{}", "--texture", "--out", "o"], "--texture: expected images, got labels alone"),
     ],
 )
 def test_wrong_usage_is_one_line_and_2(

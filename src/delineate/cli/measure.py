@@ -20,7 +20,7 @@ delineate measure labels/ --images images/ --pixel-size 0.65 --out measurements
 
 delineate measure my-dataset --split val --by modality --plots --out measurements
 
-delineate measure images/ --model nuclei --plate --out plate7
+delineate measure images/ --model nuclei --plate --page --out plate7
 
 delineate measure labels.tif --out cells.parquet --neighbours --texture --images images/ --background 5
 
@@ -96,6 +96,13 @@ def measure_command(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="With a folder: numbered overlays.")
     ] = True,
+    page: Annotated[
+        bool,
+        typer.Option("--page", help="With a folder: pages where a click ties a row to its object."),
+    ] = False,
+    spread: Annotated[
+        bool, typer.Option("--distributions", help="How every measure is spread in each image, a table.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the images' numbers as JSON.")] = False,
     quiet: Quiet = False,
@@ -103,6 +110,7 @@ def measure_command(
     """Measure every object: size, shape, brightness, texture, neighbours; in pixels and physical units."""
     from delineate.core.errors import InputError
     from delineate.engine.measure_files import RunSettings
+    from delineate.engine.measure_pictures import PictureSettings
     from delineate.engine.measure_tables import check_ending
     from delineate.measurements import Groups
     from delineate.measurements.units import check_pixel_size
@@ -116,21 +124,23 @@ def measure_command(
     check_ending(out)
     if model and data:
         raise InputError("measure: expected --model or --data, got both; leave one out")
+    if page and out.suffix:
+        raise InputError(f"--page: expected --out to be a folder, got {out}; pages lie beside the tables")
     groups = Groups(neighbours or radius is not None, radius, texture, levels, None, background)
     settings = RunSettings(
         groups,
         pixel_size,
         unit,
         z_step,
-        out if pictures and not out.suffix else None,
+        PictureSettings(out, pictures, page) if (pictures or page) and not out.suffix else None,
         plate or by == "well",
     )
     reading = {"images": images, "split": split or None, "channels": _numbers(channels), "slices": not pages}
     found = _items(labels, reading, model, confidence, data)
+    _check_images(found, groups)
     what = {"labels": labels, "model": model, "confidence": confidence, "data": data, "channels": channels}
-    _Run(found, settings, out, {"by": by, "plate_value": plate_value, "plots": plots, "plate": plate}).go(
-        what, resume, quiet, as_json
-    )
+    views = {"by": by, "plate_value": plate_value, "plots": plots, "plate": plate, "spread": spread}
+    _Run(found, settings, out, views).go(what, resume, quiet, as_json)
 
 
 def _items(
@@ -158,6 +168,18 @@ def _items(
     if about is None:
         raise InputError(f"--data {data}: expected a dataset, got label images; give them as LABELS")
     return own_names([item for path in labels for item in result_items(path, about, choice)])
+
+
+def _check_images(items: list[Item], groups: Any) -> None:
+    """Refuses, before a long run, what needs images where there are none."""
+    from delineate.core.errors import InputError
+
+    needed = "--texture" if groups.texture else "--background"
+    if (groups.texture or groups.background) and not any(item.pictured for item in items):
+        raise InputError(
+            f"{needed}: expected images, got labels alone; give the images' folder by --images, or leave "
+            f"{needed} out"
+        )
 
 
 class _Run:
@@ -218,11 +240,14 @@ class _Run:
     def _write(self, done: Any) -> list[Path]:
         """Tables, plots and plate; what was written."""
         from delineate.core.errors import InputError
-        from delineate.engine.measure_files import by_group, described
+        from delineate.engine.measure_joined import by_group, by_image, described
+        from delineate.engine.measure_pictures import page_entries
         from delineate.engine.measure_tables import write_tables
+        from delineate.engine.objects_page import write_index
         from delineate.engine.plate_map import well_table
 
-        tables = {"objects": done.objects, "images": done.images}
+        pages = page_entries(self.out, done.images)
+        tables = {"objects": done.objects, "images": done.images.drop(columns="thumbnail", errors="ignore")}
         if done.pairs is not None:
             tables["pairs"] = done.pairs
         by = self.views["by"]
@@ -236,8 +261,12 @@ class _Run:
             tables["groups"], tables["groups_per_image"] = by_group(done.objects, by)
         if self.settings.plate:
             tables["wells"] = well_table(done.images[done.images["status"] == "done"], done.objects)
-        tables["columns"] = described(done.objects)
+        if self.views["spread"]:
+            tables["distributions"] = by_image(done.objects)
+        tables["columns"] = described(tables, self.settings.unit)
         written = write_tables(self.out, tables)
+        if pages:
+            written.append(write_index(self.out / "index.html", pages, "Measured objects"))
         pictures = self._charts(done, tables.get("wells"))
         return written + self._save(pictures)
 

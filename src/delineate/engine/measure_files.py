@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from delineate.core.errors import DelineateError
-from delineate.data.images import write_label_tiff, write_png
 from delineate.measurements import (
     Groups,
     distributions,
@@ -20,11 +17,11 @@ from delineate.measurements import (
     touching_pairs,
     volume_table,
 )
-from delineate.measurements.summary import MARKS
 
 from .measure import renumbered
+from .measure_joined import Measured, joined, kind_of
 from .measure_journal import MeasureJournal
-from .measure_overlay import numbered_overlay
+from .measure_pictures import PictureSettings, write_pictures
 from .measure_scale import Scale
 from .measure_sources import Found, Item
 from .plate_map import well_of
@@ -43,7 +40,7 @@ class RunSettings:
         pixel_size: side of a pixel in ``unit``; None takes what each file tells.
         unit: of ``pixel_size``; files tell their own.
         z_step: distance of slices, in the same unit, of stacks.
-        pictures: folder for the numbered overlays, and for label images of objects that had none.
+        pictures: overlays, label images and pages that are written beside the tables; None: none.
         plate: read wells from the images' names.
     """
 
@@ -51,29 +48,14 @@ class RunSettings:
     pixel_size: float | None = None
     unit: str = "µm"
     z_step: float | None = None
-    pictures: Path | None = None
+    pictures: PictureSettings | None = None
     plate: bool = False
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain values, for the journal."""
-        return {**asdict(self), "pictures": self.pictures is not None}
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """The tables of a run.
-
-    Attributes:
-        objects: one row per object; ``attrs`` has units, sources and settings.
-        images: one row per image, failed ones with the reason.
-        pairs: objects that touch, where neighbours were asked for; else None.
-        failed: (name, reason) of each image that could not be measured.
-    """
-
-    objects: pd.DataFrame
-    images: pd.DataFrame
-    pairs: pd.DataFrame | None
-    failed: tuple[tuple[str, str], ...]
+        shown = self.pictures
+        drawn = None if shown is None else [shown.overlays, shown.pages]
+        return {**asdict(self), "pictures": drawn}
 
 
 def measure_items(
@@ -114,7 +96,7 @@ def measure_items(
         records.append(known)
         if tell is not None:
             tell(item.name, known["image"])
-    return _joined(records, tuple(failed))
+    return joined(records, tuple(failed))
 
 
 def _head(item: Item, settings: RunSettings) -> dict[str, Any]:
@@ -141,17 +123,17 @@ def _measured(item: Item, settings: RunSettings) -> dict[str, Any]:
         pairs = _pairs(found) if settings.groups.neighbours else None
         if found.ids is not None:
             renumbered(frame, found.ids)
-    written = _pictures(item, found, frame, scale, settings)
-    for at, (name, value) in enumerate((head | written).items()):
+    columns, shown = _pictures(item, found, frame, scale, settings)
+    for at, (name, value) in enumerate((head | columns).items()):
         frame.insert(at, name if name not in frame else f"image_{name}", value)
     sides = frame.attrs["size"]
     size_of = dict(zip(("slices", "height", "width")[-len(sides) :], sides, strict=True))
     told = {"pixel_size": _shown(scale.size), "unit": scale.unit if scale.size is not None else ""}
     told |= {"pixel_size_source": scale.source, "notes": "; ".join(found.notes)}
     return {
-        "image": head | {"status": "done", "reason": ""} | size_of | line | told | written,
+        "image": head | {"status": "done", "reason": ""} | size_of | line | told | shown,
         "objects": {str(name): frame[name].tolist() for name in frame.columns},
-        "kinds": {str(name): _kind(frame[name]) for name in frame.columns},
+        "kinds": {str(name): kind_of(frame[name]) for name in frame.columns},
         "units": frame.attrs["units"],
         "sources": frame.attrs["sources"],
         "settings": {name: frame.attrs[name] for name in ATTRIBUTES if name in frame.attrs},
@@ -194,102 +176,18 @@ def _pairs(found: Found) -> list[list[int]]:
 
 def _pictures(
     item: Item, found: Found, frame: pd.DataFrame, scale: Scale, settings: RunSettings
-) -> dict[str, str]:
-    """Writes an image's overlay, and its label image where there was none; returns their paths by column."""
-    if settings.pictures is None or found.objects is None or found.objects.masks is None:
-        return {}
-    written = {"overlay": f"overlays/{item.file}.png"}
-    (settings.pictures / "overlays").mkdir(parents=True, exist_ok=True)
-    marked = frame[[name for name in MARKS[1:] if name in frame]].any(axis=1).to_numpy(bool)
-    numbers = frame["label"].to_numpy(np.int64)
-    picture = numbered_overlay(found.objects, found.image, numbers, marked)
-    write_png(settings.pictures / written["overlay"], np.asarray(picture))
-    if found.ids is None:
-        written["label_image"] = f"labels/{item.file}.labels.tif"
-        (settings.pictures / "labels").mkdir(parents=True, exist_ok=True)
-        side = scale.size if scale.unit == "µm" and isinstance(scale.size, float) else None
-        write_label_tiff(settings.pictures / written["label_image"], found.objects.to_label_image(), side)
-    return written
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Writes an image's overlay, page, and label image where there was none; their columns and line."""
+    if settings.pictures is None or found.objects is None:
+        return {}, {}
+    side = scale.size if scale.unit == "µm" and isinstance(scale.size, float) else None
+    written = settings.pictures
+    return write_pictures(
+        item.file, found.objects, found.image, frame, written, side, item.name, found.ids is None
+    )
 
 
 def _shown(size: Any) -> Any:
     return (
         "" if size is None else " x ".join(f"{s:g}" for s in size) if isinstance(size, tuple) else float(size)
     )
-
-
-def _kind(column: pd.Series) -> str:
-    return column.dtype.kind if column.dtype.kind in "bif" else "O"
-
-
-def _joined(records: Sequence[Mapping[str, Any]], failed: tuple[tuple[str, str], ...]) -> Measured:
-    """All images' rows one under another."""
-    images = _whole_numbers([record["image"] for record in records])
-    done = [record for record in records if "objects" in record]
-    kinds: dict[str, set[str]] = {}
-    for record in done:
-        for name, kind in record["kinds"].items():
-            kinds.setdefault(name, set()).add(kind)
-    columns: dict[str, Any] = {}
-    lengths = [len(record["objects"]["label"]) for record in done]
-    for name, which in kinds.items():
-        values: list[Any] = []
-        for record, length in zip(done, lengths, strict=True):
-            values += record["objects"].get(name, [None] * length)
-        columns[name] = _column(values, which, all(name in record["objects"] for record in done))
-    objects = pd.DataFrame(columns)
-    for key in ("units", "sources", "settings"):
-        together: dict[str, Any] = {}
-        for record in done:
-            together |= record[key]
-        objects.attrs[key] = together
-    return Measured(objects, images, _all_pairs(done), failed)
-
-
-def _whole_numbers(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """One row per image; counts stay whole numbers where failed images have none."""
-    table = pd.DataFrame(rows)
-    for name in table.columns:
-        known = [row[name] for row in rows if name in row]
-        if len(known) < len(rows) and all(isinstance(v, int) and not isinstance(v, bool) for v in known):
-            table[name] = pd.array([row.get(name) for row in rows], dtype="Int64")
-    return table
-
-
-def _column(values: list[Any], kinds: set[str], everywhere: bool) -> Any:
-    if "O" in kinds:
-        return pd.Series(values, dtype=object)
-    if kinds == {"b"}:
-        return np.array(values, dtype=bool) if everywhere else pd.Series(values, dtype=object)
-    if kinds == {"i"} and everywhere:
-        return np.array(values, dtype=np.int64)
-    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-
-
-def _all_pairs(done: Sequence[Mapping[str, Any]]) -> pd.DataFrame | None:
-    if not any(record.get("pairs") is not None for record in done):
-        return None
-    rows = [(record["image"]["image"], *pair) for record in done for pair in record.get("pairs") or ()]
-    return pd.DataFrame(rows, columns=["image", "label", "neighbour", "border", "overlap"])
-
-
-def by_group(objects: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How the objects of each value of a column are spread: over all images, and image by image.
-
-    Args:
-        objects: with columns ``image`` and ``name``.
-        name: such as ``class`` or ``modality``.
-    """
-    over_all, each = [], []
-    for value, some in objects.groupby(name, sort=True, dropna=False):
-        over_all.append({name: value, "images": some["image"].nunique(), **distributions(some)})
-        for image, mine in some.groupby("image", sort=False):
-            each.append({"image": image, name: value, **distributions(mine)})
-    return pd.DataFrame(over_all), pd.DataFrame(each)
-
-
-def described(objects: pd.DataFrame) -> pd.DataFrame:
-    """One row per column of a table: its name, unit and source."""
-    units, sources = objects.attrs.get("units", {}), objects.attrs.get("sources", {})
-    rows = [(name, units.get(name, ""), sources.get(name, "")) for name in objects.columns]
-    return pd.DataFrame(rows, columns=["column", "unit", "source"])

@@ -66,6 +66,7 @@ class Item:
         files: what it is read from; when these change, it is measured again.
         groups: further columns, such as split and modality.
         file: what files about it are called, without ending; its own in this run, whatever the case.
+        pictured: whether there is an image, so that brightness can be measured.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Item:
     files: tuple[Path, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
+    pictured: bool = True
 
     @property
     def stamp(self) -> str:
@@ -186,7 +188,8 @@ def dataset_items(
             record.path,
             *([record.annotation] if isinstance(record.annotation, Path) else [data.source]),
         )
-        return Item(record.name, look, files, dict(record.groups))
+        pictured = predict is not None or (choice.with_images and record.path.is_file())
+        return Item(record.name, look, files, dict(record.groups), pictured=pictured)
 
     return own_names([item(index, record) for index, record in enumerate(data.records)])
 
@@ -239,12 +242,12 @@ def _label_item(path: Path, picture: Path | None, choice: Choice, page: int | No
         return Found(found, ids, pixels, scale, notes=notes)
 
     name = path.name if page is None else f"{path.name} page {page}"
-    return Item(name, look, (path,) if picture is None else (path, picture))
+    return Item(name, look, (path,) if picture is None else (path, picture), pictured=picture is not None)
 
 
 def _stack_item(path: Path, picture: Path | None, choice: Choice) -> Item:
     files = (path,) if picture is None else (path, picture)
-    return Item(path.name, lambda: _stack(path, picture, choice), files)
+    return Item(path.name, lambda: _stack(path, picture, choice), files, pictured=picture is not None)
 
 
 def _stack(path: Path, picture: Path | None, choice: Choice) -> Found:

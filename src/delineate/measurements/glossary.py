@@ -30,6 +30,30 @@ _HARALICK = "Haralick et al. 1973, appendix I, mean over four directions, pairs 
 _MODIFIED_Z = "modified z-score, Iglewicz and Hoaglin 1993"
 _ENTRIES = {
     "image": Entry(0, "the image's name"),
+    "status": Entry(0, "done or failed"),
+    "reason": Entry(0, "why the image could not be measured"),
+    "slices": Entry(0, "of the stack", "px"),
+    "height": Entry(0, "of the image", "px"),
+    "width": Entry(0, "of the image", "px"),
+    "images": Entry(0, "images done"),
+    "count": Entry(0, "objects"),
+    "count_per_image": Entry(0, "objects over images"),
+    "density": Entry(0, "objects per million pixels of the image", "1/Mpx"),
+    "coverage": Entry(0, "part of the image under any object, 0..1"),
+    "pixel_size": Entry(
+        0, "side of a pixel (slices x rows x columns of a stack), in the unit of the next column"
+    ),
+    "unit": Entry(0, "unit of the pixel's size"),
+    "pixel_size_source": Entry(0, "who says how large a pixel is"),
+    "notes": Entry(0, "what is in doubt about the image"),
+    "link": Entry(0, "page in the output folder that shows the row's object"),
+    "page": Entry(0, "page in the output folder that ties rows to objects"),
+    "row": Entry(0, "row of the plate"),
+    "column": Entry(0, "column of the plate, or of the table of objects"),
+    "neighbour": Entry(0, "label of the other object of the pair"),
+    "border": Entry(1, "pixel edges that the two objects share; 0: corners alone"),
+    "overlap": Entry(2, "pixels of both objects"),
+    "contact_voxels": Entry(0, "voxel faces that the two objects share; 0: edges or corners alone"),
     "overlay": Entry(0, "picture in the output folder with the row's label on its object"),
     "label_image": Entry(0, "label image in the output folder, whose values are the rows' labels"),
     "well": Entry(0, "well of the plate that the image's name tells"),
@@ -85,6 +109,15 @@ _ENTRIES = {
 }
 
 
+_STATISTICS = {
+    "mean": "mean",
+    "median": "median",
+    "std": "standard deviation",
+    "min": "least",
+    "max": "largest",
+}
+
+
 def explain(column: str, unit: str | None = None) -> tuple[str, str]:
     """A column's unit, empty for a plain number, and its source, empty for a column that is not ours.
 
@@ -97,8 +130,14 @@ def explain(column: str, unit: str | None = None) -> tuple[str, str]:
         ('µm^2', 'as scikit-image regionprops: pixels of the mask')
         >>> explain("centroid-1")[0], explain("extent")[0], explain("intensity_mean-2")[0]
         ('px', '', 'intensity')
+        >>> explain("area_um2_q05", "µm")
+        ('µm^2', '5 % quantile over the objects of: as scikit-image regionprops: pixels of the mask')
     """
+    if unit is not None and column == f"density_per_{slug(unit)}2":
+        return f"1/{unit}^2", "objects per area of the image"
     name, measured = column, "px"
+    if column not in _ENTRIES and (found := _of_objects(column, unit)):
+        return found
     if unit is not None:
         short = re.escape(slug(unit))
         stem = re.fullmatch(rf"(.+)_{short}[23]?", column)
@@ -112,6 +151,17 @@ def explain(column: str, unit: str | None = None) -> tuple[str, str]:
     entry = _ENTRIES[name]
     power = {0: entry.unit, 1: measured, 2: f"{measured}^2", 3: f"{measured}^3"}[entry.power]
     return power, entry.source
+
+
+def _of_objects(column: str, unit: str | None) -> tuple[str, str] | None:
+    """A statistic over the objects, such as ``area_q05``, ``area_um2_q05`` or ``area_mean_um2``."""
+    short = "" if unit is None else re.escape(slug(unit))
+    found = re.fullmatch(rf"(.+)_(q\d\d|{'|'.join(_STATISTICS)})((?:_{short}[23]?)?)", column)
+    if found is None or found[1] == "intensity":
+        return None
+    told, source = explain(found[1] + found[3], unit)
+    word = _STATISTICS.get(found[2]) or f"{int(found[2][1:])} % quantile"
+    return (told, f"{word} over the objects of: {source}") if source else None
 
 
 def annotate(frame: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,8 @@ from .units import slug
 QUANTILES = (5, 25, 50, 75, 95)
 SPREAD = ("area", "volume", "sphericity")
 MARKS = ("touches_border", "outlier", "blurred", "degenerate")
+NAMES = ("label", "id", "nearest_label", "page")
+"""Numbers that name something and measure nothing."""
 
 MEANS = ("area", "equivalent_diameter_area", "circularity", "sphericity", "score")
 
@@ -62,6 +64,36 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         row[f"area_mean_{short}2"] = row["area_mean"] * pixel_size**2
         row[f"density_per_{short}2"] = count / (pixels * pixel_size**2) if pixels else np.nan
     return pd.DataFrame([row])
+
+
+def spreads(table: pd.DataFrame) -> pd.DataFrame:
+    """How each measure of some objects is spread: one row for every column of numbers that measures.
+
+    Args:
+        table: of one image, or any part of it.
+
+    Returns:
+        ``column``, ``count`` (objects in which it is known), ``mean``, ``std`` (the population's), ``min``,
+        ``q05``, ``q25``, ``q50``, ``q75``, ``q95`` (interpolated linearly), ``max``; NaN of no objects.
+
+    Example:
+        >>> found = spreads(pd.DataFrame({"label": [1, 2], "area": [1.0, 3]}))
+        >>> found[["column", "mean", "std"]].values.tolist()
+        [['area', 2.0, 1.0]]
+    """
+    rows = []
+    for name in table.select_dtypes("number").columns:
+        if name in NAMES or str(name).startswith(("bbox-", "centroid-")):
+            continue
+        values = table[name].to_numpy(np.float64)
+        values = values[np.isfinite(values)]
+        known = values if len(values) else np.array([np.nan])
+        row: dict[str, Any] = {"column": name, "count": len(values), "mean": known.mean(), "std": known.std()}
+        five = np.percentile(known, QUANTILES)
+        row |= {"min": known.min(), **{f"q{q:02d}": v for q, v in zip(QUANTILES, five, strict=True)}}
+        rows.append(row | {"max": known.max()})
+    names = ("column", "count", "mean", "std", "min", *(f"q{q:02d}" for q in QUANTILES), "max")
+    return pd.DataFrame(rows, columns=list(names))
 
 
 def distributions(table: pd.DataFrame) -> dict[str, Any]:
