@@ -157,7 +157,11 @@ def _touching(parent: Any, objects: pd.DataFrame, pairs: pd.DataFrame) -> None:
 def _told(uns: Any, objects: pd.DataFrame, unit: str) -> None:
     """What ties rows to images and labels, and the unit of the centroids."""
     keys = _group(uns, "spatialdata_attrs")
-    _texts(keys, "region", list(dict.fromkeys(objects["image"].astype(str))))
+    regions = list(dict.fromkeys(objects["image"].astype(str)))
+    if len(regions) == 1:  # SpatialData takes a name, or what its TableModel.parse turns into a list
+        _text(keys, "region", regions[0])
+    else:
+        _texts(keys, "region", regions)
     _text(keys, "region_key", "image")
     _text(keys, "instance_key", "label")
     _text(uns, "spatial_unit", unit)

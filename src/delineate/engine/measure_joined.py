@@ -71,11 +71,10 @@ def _column(parts: Sequence[Any], lengths: Sequence[int], kinds: set[str]) -> An
     """One column of all images, of which some (None) may have none."""
     everywhere = all(part is not None for part in parts)
     if "O" in kinds or (kinds == {"b"} and not everywhere):
-        whole = pd.Series(np.empty(sum(lengths), dtype=object))
-        ends = np.cumsum([0, *lengths])
-        for part, first, last in zip(parts, ends[:-1], ends[1:], strict=True):
-            whole.iloc[first:last] = [None] * (last - first) if part is None else list(part)
-        return whole
+        texts: list[Any] = []
+        for part, length in zip(parts, lengths, strict=True):
+            texts += [None] * length if part is None else list(part)
+        return pd.Series(texts, dtype=object)
     kind: Any = np.bool_ if kinds == {"b"} else np.int64 if kinds == {"i"} and everywhere else np.float64
     known = [
         np.full(length, np.nan) if part is None else np.array(part, dtype=kind)

@@ -60,7 +60,9 @@ def write_pictures(
         Columns of the table of objects, then of the image's row; paths are relative to the folder. The
         latter's ``thumbnail`` (JPEG in base64) is for the index of pages.
     """
-    folder, columns, line = settings.folder, {}, {}
+    folder = settings.folder
+    columns: dict[str, Any] = {}
+    line: dict[str, Any] = {}
     if objects.masks is not None and settings.overlays:
         columns["overlay"] = f"overlays/{file}.png"
         marked = frame[[name for name in MARKS[1:] if name in frame]].any(axis=1).to_numpy(bool)
