@@ -44,6 +44,8 @@ from .preview import EPILOG as PREVIEW_EPILOG
 from .preview import preview_command
 from .refine import EPILOG as REFINE_EPILOG
 from .refine import refine_command
+from .serve import EPILOG as SERVE_EPILOG
+from .serve import serve_command
 from .split import EPILOG as SPLIT_EPILOG
 from .split import split_command
 from .studio import EPILOG as STUDIO_EPILOG
@@ -93,6 +95,7 @@ app.command("lineage", epilog=LINEAGE_EPILOG, no_args_is_help=True)(lineage_comm
 app.command("export", epilog=EXPORT_EPILOG, no_args_is_help=True)(export_command)
 app.command("convert", epilog=CONVERT_EPILOG, no_args_is_help=True)(convert_command)
 app.command("studio", epilog=STUDIO_EPILOG, no_args_is_help=True)(studio_command)
+app.command("serve", epilog=SERVE_EPILOG)(serve_command)
 app.command("doctor", epilog=DOCTOR_EPILOG, no_args_is_help=True)(doctor_command)
 app.command("synthesize", epilog=SYNTHESIZE_EPILOG, no_args_is_help=True)(synthesize_command)
 app.command("agreement", epilog=AGREEMENT_EPILOG, no_args_is_help=True)(agreement_command)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 
+from delineate.core.batch import collate
 from delineate.core.errors import CheckpointError, InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
@@ -22,7 +25,7 @@ from delineate.runtime.session import ENDINGS, Session
 
 from . import checkpoint
 from .download import weights_path
-from .predict import Progress, predict
+from .predict import Progress, check_settings, predict
 from .segment import panoptic, semantic
 from .source import Channels, pixels_of
 
@@ -102,6 +105,29 @@ class Model:
         return predict(
             self._ready, image, confidence=confidence, iou=iou, max_det=max_det, tile=tile, progress=progress
         )
+
+    def predict_together(
+        self,
+        images: Sequence[NDArray[Any]],
+        *,
+        confidence: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+    ) -> list[Instances]:
+        """The objects of several images in one pass of the network; none of them is cut in tiles.
+
+        Args:
+            images: (H, W) or (H, W, 3) each, of one size at best: smaller ones are padded to the largest.
+            confidence: as for :meth:`predict`.
+            iou: as there.
+            max_det: as there.
+
+        Raises:
+            InputError: not an image, or a setting out of range.
+        """
+        check_settings(confidence, iou, max_det)
+        batch = collate([pixels_of(image) for image in images], self.segmenter.input).to(self.device)
+        return self._ready.detect(batch, confidence=confidence, iou=iou, max_det=max_det)
 
     def semantic(self, source: Any, **reading: Any) -> Semantic:
         """The class of every pixel of one image, by a family that says it.

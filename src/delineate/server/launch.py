@@ -91,10 +91,10 @@ def serve(settings: Settings, say: Callable[[str], object], browser: bool = True
     Raises:
         InputError: as :func:`open_studio`; also a port that is taken.
     """
-    with _listen(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port) as listener:
         studio, tokens = open_studio(settings)
         app = create_app(studio)
-        address = _address(settings.host, listener.getsockname()[1])
+        address = address_of(settings.host, listener.getsockname()[1])
         say(f"{studio.data.describe()}; saved in {studio.database.shown}")
         for name, token in tokens.items():
             say(f"{name}: {address}/login?{urlencode({'token': token})} (shown this once)")
@@ -132,7 +132,12 @@ def _user(text: str) -> tuple[str, str]:
     return (name, role) if name else (role, "annotator")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address.
+
+    Raises:
+        InputError: the address is taken, or not one of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks for the protocol
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -148,6 +153,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address(host: str, port: int) -> str:
+def address_of(host: str, port: int) -> str:
+    """What a browser is told, where the host names all addresses of this machine too."""
     shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname(), "::1": "[::1]"}.get(host, host)
     return f"http://{shown}:{port}"
