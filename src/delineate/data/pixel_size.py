@@ -31,10 +31,13 @@ def png_pixel_size(per_metre: tuple[int, int] | None) -> float | None:
 
 
 def tiff_pixel_size(file: Any) -> float | None:
-    """µm per pixel from OME-XML, ImageJ's description, or the resolution tags where they are fine enough."""
+    """µm per pixel from OME-XML, Aperio's or ImageJ's description, or resolution tags fine enough."""
     if file.is_ome and file.ome_metadata:
         return _ome_pixel_size(file.ome_metadata)
-    tags = file.pages[0].tags
+    first = file.pages[0]
+    if first.is_svs:
+        return _aperio_pixel_size(str(first.description))
+    tags = first.tags
     resolution = tags.get("XResolution")
     try:
         per_unit = resolution.value[0] / resolution.value[1] if resolution is not None else 0.0
@@ -49,6 +52,15 @@ def tiff_pixel_size(file: Any) -> float | None:
     micrometres = {2: 25400.0, 3: 10000.0}.get(int(unit_tag.value) if unit_tag is not None else 2, 0.0)
     size = _sensible(micrometres / per_unit)
     return size if size is not None and size < COARSEST_RESOLUTION_UM else None
+
+
+def _aperio_pixel_size(description: str) -> float | None:
+    """µm per pixel from an Aperio slide's description, ``... |MPP = 0.4990| ...``."""
+    value = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", description)
+    try:
+        return _sensible(float(value[1])) if value else None
+    except ValueError:
+        return None
 
 
 def _ome_pixel_size(xml: str) -> float | None:

@@ -27,6 +27,7 @@ from .limits import check_size
 from .pixel_size import tiff_pixel_size
 
 _PALETTE, _SEPARATED, _YCBCR, _CIELAB = 3, 5, 6, 8
+_JPEG2000_YCBCR = 33003  # Aperio's slides
 
 _log: ContextVar[list[str] | None] = ContextVar("tifffile_log", default=None)
 
@@ -177,6 +178,11 @@ class TiffLayout:
 
     @classmethod
     def of(cls, series: Any, where: str) -> TiffLayout:
+        """The layout of a tifffile series.
+
+        Raises:
+            InputError: axes that are no pages of pictures.
+        """
         inner = series.keyframe.axes
         lead = series.axes[: len(series.axes) - len(inner)]
         sizes = dict(zip(inner, series.keyframe.shape, strict=True))
@@ -189,21 +195,29 @@ class TiffLayout:
 
     @property
     def page_axes(self) -> str:
+        """The axes that are counted as pages."""
         return "".join(a for a in self.lead if a != "C")
 
     @property
     def pages(self) -> int:
+        """How many pages there are, channels not counted."""
         return int(
             np.prod([n for a, n in zip(self.lead, self.lead_shape, strict=True) if a != "C"], dtype=np.int64)
         )
 
     @property
     def lead_channels(self) -> int:
+        """How many channels are stored as pages of their own."""
         return int(
             np.prod([n for a, n in zip(self.lead, self.lead_shape, strict=True) if a == "C"], dtype=np.int64)
         )
 
     def choose(self, channels: Sequence[int] | None, where: str) -> list[int]:
+        """The channels asked for, or all where they can be grey or colours.
+
+        Raises:
+            InputError: no such channel, or too many.
+        """
         total = self.lead_channels * self.samples
         if channels is None:
             # 3 are RGB; 2 and 4 samples of one page may be grey + alpha or RGB + alpha, which the page tells.
@@ -281,7 +295,9 @@ def to_colours(picture: TiffPicture, key: Any, where: str) -> None:
     photometric, pixels = int(key.photometric), picture.pixels
     samples = pixels.shape[2] if pixels.ndim == 3 else 1
     extra = [int(e) for e in key.extrasamples]
-    if photometric == 0 and pixels.dtype.kind in "bu":
+    if int(key.compression) == _JPEG2000_YCBCR and samples == 3 and pixels.dtype == np.uint8:
+        picture.pixels = cv2.cvtColor(np.ascontiguousarray(pixels[:, :, [0, 2, 1]]), cv2.COLOR_YCrCb2RGB)
+    elif photometric == 0 and pixels.dtype.kind in "bu":
         picture.pixels = ~pixels
         picture.notes.append("white-is-zero grey inverted")
     elif photometric == _PALETTE and samples == 1:
@@ -295,7 +311,7 @@ def to_colours(picture: TiffPicture, key: Any, where: str) -> None:
         shifted[:, :, 1:] ^= 128  # signed a, b as OpenCV stores them: + 128
         picture.pixels = cv2.cvtColor(shifted, cv2.COLOR_Lab2RGB)
         picture.notes.append("CIELAB converted to RGB")
-    elif photometric == _YCBCR and int(key.compression) in (6, 7, 34892, 33003, 33004, 33005, 34712, 50001):
+    elif photometric == _YCBCR and int(key.compression) in (6, 7, 34892, 33004, 33005, 34712, 50001):
         pass  # the codec has made RGB of it
     elif photometric not in (0, 1, 2, 4) or samples > 4:
         name = getattr(key.photometric, "name", str(photometric))

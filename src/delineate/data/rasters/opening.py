@@ -24,8 +24,9 @@ def open_raster(
     """Opens an image of any size, to be read by windows.
 
     Args:
-        path: a TIFF (pyramids, slides and map images too), an OME-Zarr image (a folder or ``.zarr.zip``),
-            or any image that :func:`delineate.data.images.read` reads; the latter is held whole.
+        path: a TIFF (pyramids, map images and Aperio slides too), an OME-Zarr image (a folder or
+            ``.zarr.zip``), a slide of another maker (by OpenSlide), or any image that
+            :func:`delineate.data.images.read` reads; the latter is held whole.
         channels: one or several, from 0 as stored. None takes grey or RGB and refuses others, as
             :func:`delineate.data.images.read` does; ``"all"`` takes all but alpha.
         series: which image of the file, from 0.
@@ -37,7 +38,7 @@ def open_raster(
         max_pixels: the limit for files that can only be read whole.
 
     Raises:
-        MissingDependencyError: zarr is not installed.
+        MissingDependencyError: zarr or OpenSlide is not installed.
         InputError: missing, damaged, no image, too large to be read whole, or no such channel, series, time
             or slice.
 
@@ -74,6 +75,7 @@ def _opened(
     max_pixels: int,
 ) -> Raster:
     from .ome_zarr_layout import is_zarr
+    from .slide import SUFFIXES, SlideRaster
     from .tiff import TiffRaster
     from .tiff_plane import NotInPartsError
     from .whole import WholeRaster
@@ -87,6 +89,8 @@ def _opened(
             head = file.read(4)
     except OSError as error:
         raise InputError(f"{path}: expected an image file, got {error.strerror!r}; check the path") from None
+    if path.suffix.lower() in SUFFIXES:
+        return SlideRaster(path, channels)
     if head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         try:
             return TiffRaster(path, channels, series, time, z, labels)
