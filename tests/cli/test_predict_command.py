@@ -89,7 +89,7 @@ def test_everything_is_written_and_agrees(model: Any, tmp_path: Path, capsys: Ca
     assert "warning: a word from the model" in shown.err
     assert sorted(p.name for p in out.iterdir()) == sorted(
         [f"{s}{e}" for s in "ab" for e in (".overlay.png", ".labels.tif", ".geojson", ".crops")]
-        + ["predictions.json", "measurements.csv"]
+        + ["predictions.json", "measurements.csv", "images.csv", "totals.csv", "columns.csv"]
     )
     assert read(out / "a.overlay.png").pixels.shape == (40, 60, 3)
     assert np.unique(tifffile.imread(out / "a.labels.tif")).tolist() == [0, 1, 2, 3]
@@ -244,7 +244,7 @@ def test_settings_reach_the_model(model: Any, tmp_path: Path) -> None:
         (["--confidence", "2"], "predict, confidence: expected"),
         (["--max-det", "0"], "predict, max_det: expected"),
         (["--channels", "0,1"], "--channels: expected one or three"),
-        (["--channels", "red"], "--channels: expected one or three"),
+        (["--channels", "red"], "expected one channel called 'red', got no names"),
         (["--pixel-size", "0"], "pixel_size: expected a positive number"),
         (["--pixel-size", "nan"], "pixel_size: expected a positive number"),
         (["--page", "3"], "expected page 0"),
@@ -274,7 +274,8 @@ def test_boxes_alone_give_what_they_can(model: Any, tmp_path: Path, capsys: Capt
     assert main(["predict", str(path), "--out", str(out), "--save", kinds]) == 0
     assert "boxes only; left out: labels, geojson" in capsys.readouterr().err
     names = {p.name for p in out.iterdir()}
-    assert names == {"a.overlay.png", "a.crops", "predictions.json", "measurements.csv"}
+    tables = {"measurements.csv", "images.csv", "totals.csv", "columns.csv"}
+    assert names == {"a.overlay.png", "a.crops", "predictions.json"} | tables
 
 
 def test_an_interrupt_keeps_what_is_done(model: Any, tmp_path: Path, capsys: Capture) -> None:

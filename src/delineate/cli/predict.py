@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -17,7 +18,13 @@ EPILOG = """Examples:
 
 delineate predict image.tif
 
-delineate predict plates/ --out results --save overlay,labels,csv --pixel-size 0.325
+delineate predict plate7/ --out results --save labels,csv,parquet --plate --pixel-size 0.325
+
+delineate predict plate7/ --out results --save labels,csv,parquet --plate --pixel-size 0.325 --resume
+
+delineate predict stack.ome.tif --z focus --channels DAPI --save labels,rois,csv
+
+delineate predict slides/ --stain macenko --stain-reference good.png --save qupath,csv
 
 delineate predict '**/*.png' --weights runs/mine/best.safetensors --confidence 0.3
 
@@ -47,7 +54,11 @@ def predict_command(
     ] = "instance",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("delineate-out"),
     save: Annotated[
-        str, typer.Option(help="Some of overlay,coco,labels,csv,geojson,crops; or none.")
+        str,
+        typer.Option(
+            help="Some of overlay,numbers,page,coco,labels,zarr,csv,parquet,geojson,qupath,rois,crops; or "
+            "none."
+        ),
     ] = SAVED,
     confidence: Annotated[
         Optional[float],  # noqa: UP045
@@ -64,15 +75,31 @@ def predict_command(
     tile: Annotated[
         str, typer.Option(help="auto: as the model asks; 0: never; N: windows of N pixels.")
     ] = "auto",
-    channels: Annotated[str, typer.Option(help="Channels to look at, from 0: one, or three as 0,1,2.")] = "",
+    channels: Annotated[
+        str, typer.Option(help="Channels to look at: one, or three as 0,1,2; from 0, or by the file's names.")
+    ] = "",
     page: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Page of a multi-page TIFF, from 0. Default: all of them."),
+    ] = None,
+    z: Annotated[
+        str, typer.Option(help="One image of a stack's slices: max, mean, focus, or a slice from 0.")
+    ] = "",
+    stain: Annotated[
+        str, typer.Option(help="Bring stained slides to like colours: macenko, vahadane or reinhard.")
+    ] = "",
+    stain_reference: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Image whose stain they are brought to. Default: tissue that `nuclei` learned."),
     ] = None,
     pixel_size: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Side of a pixel in µm, for the table. Default: what each file says."),
     ] = None,
+    plate: Annotated[
+        bool, typer.Option("--plate", help="Wells A01 to P24 from the file names: a table and a heat map.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     device: Device = "",
     max_pixels: Annotated[int, typer.Option(help="Refuse larger images.")] = 200_000_000,
     as_json: Json = False,
@@ -80,6 +107,7 @@ def predict_command(
 ) -> None:
     """Find, outline, count and measure the objects in images."""
     from delineate.core.errors import InputError
+    from delineate.engine.batch_sources import Reading
     from delineate.measurements.units import check_pixel_size
 
     from .outputs import Outputs, parse_kinds
@@ -93,41 +121,87 @@ def predict_command(
         kinds = kinds_of(task, kinds, default=save == SAVED)
     elif confidence is None:
         confidence = 0.5
+    if plate and (whole or not kinds):
+        raise InputError("--plate: expected objects that are written, got none; give --save labels,csv")
     check_pixel_size(pixel_size, "µm")
-    reading: dict[str, Any] = {"channels": _numbers(channels), "page": page, "max_pixels": max_pixels}
+    reading = Reading(_channels(channels), page, _slices(z), max_pixels)
     finding: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det, "tile": _tile(tile)}
-    run = PredictRun(reading, finding, quiet=quiet, as_json=as_json, task=task)
-    sources = run.find(inputs, out)
-    if not sources:
-        run.finish(None, 2)
+    normaliser = _normaliser(stain, stain_reference)
+    run = PredictRun(reading, finding, quiet=quiet, as_json=as_json, task=task, stain=normaliser)
+    paths = run.find(inputs, out)
+    if not paths:
+        run.finish({}, 2)
+    from delineate.engine.batch import open_journal, sources_of
     from delineate.engine.load import load
     from delineate.engine.predict import check_settings
 
     check_settings(**finding)
-    run.model = load(model or None, weights=weights, device=device or None)
-    known = frozenset(Path(s).resolve() for s in sources if s != "-")
-    outputs = (SegmentOutputs if whole else Outputs)(out, kinds, known, pixel_size)
+    known = frozenset(Path(s).resolve() for s in paths if s != "-")
+    outputs = (SegmentOutputs if whole else Outputs)(out, kinds, known, pixel_size, plate)
     if isinstance(outputs, SegmentOutputs):
         outputs.task = task
+    sources = sources_of(paths, outputs)
+    told = {"model": model, "weights": _file(weights), "task": task, **finding, "stain": stain}
+    told |= {"stain_reference": _file(stain_reference), **asdict(reading)}
+    journal = open_journal(out, outputs, told, resume)
+    run.model = load(model or None, weights=weights, device=device or None)
+    written: dict[str, str] = {}
     try:
-        run.all(sources, outputs)
+        run.all(sources, outputs, journal)
     finally:  # an interrupt keeps what is done
-        written = outputs.close() if any("frames" not in r for r in run.images) else {}
-    if not run.images and not run.failed:
+        if journal is not None:
+            stamps = {source.path: source.stamp for source in sources}
+            written = outputs.close(journal, stamps, run.failed) if len(journal) else {}
+            journal.close()
+    if journal is not None:
+        journal.end(whole=not run.failed)
+    if not run.done and not run.failed:
         raise InputError("predict: expected at least one image, got none")
-    run.finish(written, (1 if run.images else 2) if run.failed else 0)
+    run.finish(written, (1 if run.done else 2) if run.failed else 0)
 
 
-def _numbers(text: str) -> tuple[int, ...] | None:
+def _file(path: Path | None) -> str:
+    """A file as the notes of a run know it: its place, size and time."""
+    from delineate.engine.batch import stamp_of
+
+    return "" if path is None else f"{path} {stamp_of(str(path))}"
+
+
+def _normaliser(method: str, reference: Path | None) -> Any:
+    from delineate.core.errors import InputError
+    from delineate.data.stain import METHODS, REFERENCE, Normaliser, fit
+
+    if not method:
+        if reference is not None:
+            raise InputError("--stain-reference: expected --stain with it, got none; add --stain macenko")
+        return None
+    if method not in METHODS:
+        raise InputError(f"--stain: expected one of {', '.join(METHODS)}, got {method!r}; choose one")
+    if reference is None:
+        return Normaliser(method, REFERENCE)
+    from delineate.data.images import read
+
+    found = fit(read(reference).pixels, method)
+    if found is None:
+        raise InputError(f"{reference}: expected a stained slide in colour, got none; give another image")
+    return Normaliser(method, found)
+
+
+def _slices(text: str) -> int | str | None:
+    return int(text) if text.isdecimal() else text or None
+
+
+def _channels(text: str) -> tuple[int | str, ...] | None:
     from delineate.core.errors import InputError
 
     if not text:
         return None
-    with suppress(ValueError):
-        numbers = tuple(int(part) for part in text.split(","))
-        if len(numbers) in (1, 3) and min(numbers) >= 0:
-            return numbers
-    raise InputError(f"--channels: expected one or three numbers from 0 as 0,1,2, got {text!r}; count from 0")
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) in (1, 3) and all(parts) and not any(part.startswith("-") for part in parts):
+        return tuple(int(part) if part.isdecimal() else part for part in parts)
+    raise InputError(
+        f"--channels: expected one or three channels as 0,1,2 or DAPI, got {text!r}; count from 0"
+    )
 
 
 def _tile(text: str) -> int | str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,10 @@ import typer
 from .messages import once_each, say, tell
 
 if TYPE_CHECKING:
-    from delineate.data.images import ImageFile
+    from delineate.data.stain import Normaliser
+    from delineate.engine.batch import Source
+    from delineate.engine.batch_journal import BatchJournal
+    from delineate.engine.batch_sources import Reading
     from delineate.engine.load import Model
 
     from .outputs import Outputs
@@ -25,29 +27,32 @@ class PredictRun:
     """One run over many images and videos.
 
     Args:
-        reading: settings of reading images: channels, page, max_pixels.
+        reading: how files are read.
         finding: settings of prediction: confidence, iou, max_det, tile.
         quiet: say nothing but errors.
         as_json: print one JSON document in place of lines.
         task: "instance", "semantic" or "panoptic".
+        stain: how stained images are made alike; None leaves them.
     """
 
     def __init__(
         self,
-        reading: dict[str, Any],
+        reading: Reading,
         finding: dict[str, Any],
         *,
         quiet: bool,
         as_json: bool,
         task: str = "instance",
+        stain: Normaliser | None = None,
     ) -> None:
-        self.reading, self.finding, self.task = reading, finding, task
+        self.reading, self.finding, self.task, self.stain = reading, finding, task, stain
         self.quiet, self.as_json = quiet, as_json
         self.model: Model | None = None
-        self.images: list[dict[str, Any]] = []
+        self.images: list[dict[str, Any]] = []  # with as_json
+        self.done = self.known = self.objects = self.videos = 0
+        self.places: set[str] = set()
         self.failed: list[dict[str, Any]] = []
         self.started = time.monotonic()
-        self.names: dict[str, str] = {}
 
     def find(self, inputs: list[str], out: Path) -> list[str]:
         """The files that the arguments stand for; those that stand for none have failed."""
@@ -71,13 +76,14 @@ class PredictRun:
                 ours = (*ENDINGS.values(), CLASSES_ENDING)
                 files = [f for f in files if not f.name.endswith(ours)]  # results of an earlier run
             found.update(dict.fromkeys(map(str, files)))
-        self.names = _names(list(found))
         return list(found)
 
-    def all(self, sources: list[str], outputs: Outputs) -> None:
-        """Every page of every source, with a progress bar on a terminal's stderr."""
+    def all(self, sources: list[Source], outputs: Outputs, journal: BatchJournal | None) -> None:
+        """Every image of every source, with a progress bar on a terminal's stderr."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from delineate.engine.batch import Batch
 
         console = Console(stderr=True, quiet=self.quiet or not sys.stderr.isatty())
         columns = (
@@ -99,66 +105,16 @@ class PredictRun:
                 return tick
 
             tiles, frames = ticker("tiles"), ticker("frames")
-            for source in sources:
-                self.one(source, outputs, tiles, frames)
-                bar.advance(images)
-
-    def one(self, source: str, outputs: Outputs, tick: Any, frames: Any) -> None:
-        """One source with all its pages or frames; what goes wrong is told and the next one's turn comes."""
-        from delineate.core.errors import DelineateError
-        from delineate.data.video import is_video
-
-        name = "stdin" if source == "-" else source
-        page: int | None = None
-        try:
-            if source != "-" and is_video(source):
-                self.video(source, outputs, tick, frames)
-                return
-            for image in self.pages(source):
-                page = image.page if image.pages > 1 else None
-                self.image(image, source, outputs, tick)
-        except DelineateError as error:
-            self.fail(name, error, page)
-        except OSError as error:
-            self.fail(name, f"{error.strerror or error}; choose another place", page)
-        except MemoryError:
-            self.fail(name, "not enough memory; try --tile 512, or a smaller image", page)
-        except Exception as error:
-            self.fail(name, f"a fault of delineate, please report it: {type(error).__name__}: {error}", page)
-
-    def pages(self, source: str) -> Iterator[ImageFile]:
-        """The pages of a file or of standard input, decoded one at a time."""
-        from delineate.data.images import pages, read
-
-        given: str | bytes = sys.stdin.buffer.read() if source == "-" else source
-        if self.reading["page"] is not None:
-            yield read(given, **self.reading)
-            return
-        reading = {k: v for k, v in self.reading.items() if k != "page"}
-        yield from pages(given, **reading)
-
-    def image(self, image: ImageFile, source: str, outputs: Outputs, tick: Any) -> None:
-        """Predict, write, count."""
-        from .segments import tally
-
-        assert self.model is not None
-        begin = time.monotonic()
-        found = self.look(image.pixels, tick)
-        classes = tally(found)
-        record: dict[str, Any] = {
-            "file": "stdin" if source == "-" else source,
-            "page": image.page if image.pages > 1 else None,
-            "width": found.size[1],
-            "height": found.size[0],
-            "count": len(classes) if self.task == "semantic" else sum(classes.values()),
-            "classes": classes,
-        }
-        record |= outputs.add(image, self.names[source], found)
-        record["seconds"] = round(time.monotonic() - begin, 3)
-        record["notes"] = list(image.notes)
-        self.images.append(record)
-        if not (self.quiet or self.as_json):
-            tell(_line(record, found, image))
+            batch = Batch(lambda pixels: self.look(pixels, tiles), outputs, self.reading, journal, self.stain)
+            for step in batch.run(sources):
+                if step.error is not None:
+                    self.fail("stdin" if step.source.path == "-" else step.source.path, step.error, step.page)
+                elif step.record is None:
+                    self.try_video(step.source, outputs, tiles, frames)
+                else:
+                    self.note(step.record, step.known)
+                if step.last:
+                    bar.advance(images)
 
     def look(self, pixels: Any, tick: Any) -> Any:
         """The image's objects, segments or classes."""
@@ -169,7 +125,27 @@ class PredictRun:
             return self.model.panoptic(pixels, confidence=self.finding["confidence"])
         return self.model.semantic(pixels)
 
-    def video(self, source: str, outputs: Outputs, tick: Any, frames: Any) -> None:
+    def note(self, record: dict[str, Any], known: bool = False) -> None:
+        """Counts an image that is done, and says so."""
+        from .segments import told
+
+        self.done += 1
+        self.known += known
+        self.objects += record["count"]
+        self.places |= {str(Path(p).parent) for p in record["files"].values()}
+        if self.as_json:
+            self.images.append(record)
+        elif not (self.quiet or known):
+            tell(_line(record, told(record, self.task)))
+
+    def try_video(self, source: Source, outputs: Outputs, tick: Any, frames: Any) -> None:
+        """A video; what goes wrong is told and the next one's turn comes."""
+        try:
+            self.video(source, outputs, tick, frames)
+        except Exception as error:
+            self.fail(source.path, error)
+
+    def video(self, source: Source, outputs: Outputs, tick: Any, frames: Any) -> None:
         """Predict and write every frame; what could not be read of it counts as failed."""
         from delineate.core.errors import InputError
 
@@ -177,28 +153,35 @@ class PredictRun:
 
         if self.task != "instance":
             raise InputError(
-                f"{source}: expected images with --task {self.task}, got a video; cut out frames"
+                f"{source.path}: expected images with --task {self.task}, got a video; cut out frames"
             )
-        clip = Clip(source, self.names[source], outputs, self.reading)
+        clip = Clip(source.path, source.name, source.stem, outputs, self.reading)
         try:
             with once_each():
                 clip.predict(self.model, frames, progress=tick, **self.finding)
         finally:  # an interrupt keeps what is done
             if clip.done:
-                self.images.append(clip.record())
+                record = clip.record()
+                self.videos += 1
+                self.done += 1
+                self.objects += record["count"]
+                self.places |= {str(Path(p).parent) for p in record["files"].values()}
+                self.images += [record] if self.as_json else []
         if not (self.quiet or self.as_json):
             tell(clip.line())
         if lost := clip.lost():
-            self.fail(source, lost)
+            self.fail(source.path, lost)
 
     def fail(self, name: str, reason: object, page: int | None = None) -> None:
         """Note what failed and say so on stderr."""
-        text = " ".join(str(reason).split())
-        text = text.removeprefix(f"{name}: ")
+        from delineate.engine.batch import reason_of
+
+        error = reason if isinstance(reason, Exception) else None
+        text = " ".join(str(reason).split()) if error is None else reason_of(error, name)
         self.failed.append({"file": name, "page": page, "reason": text})
         say(f"error: {name}{'' if page is None else f' page {page}'}: {text}")
 
-    def finish(self, written: dict[str, str] | None, code: int) -> None:
+    def finish(self, written: Mapping[str, str], code: int) -> None:
         """The last word, and the exit code."""
         from delineate import __version__
 
@@ -209,38 +192,25 @@ class PredictRun:
                 "settings": {k: v for k, v in self.finding.items() if v is not None},
                 "images": self.images,
                 "failed": self.failed,
-                "files": written or {},
+                "files": dict(written),
             }
             typer.echo(json.dumps(document, indent=2, allow_nan=False))
-        elif not self.quiet and self.images:
-            total = sum(r["count"] for r in self.images)
-            number = len(self.images)
-            videos = sum("frames" in r for r in self.images)
-            kind = "input" if 0 < videos < number else "video" if videos else "image"
-            parts = [f"{number} {kind}{'s'[: number > 1]}"]
+        elif not self.quiet and self.done:
+            kind = "input" if 0 < self.videos < self.done else "video" if self.videos else "image"
+            parts = [f"{self.done} {kind}{'s'[: self.done > 1]}"]
+            parts += [f"{self.known} of them done before"] if self.known else []
             if self.task != "semantic":
                 what = "object" if self.task == "instance" else "segment"
-                parts += [f"{total} {what}{'s'[: total != 1]}"]
+                parts += [f"{self.objects} {what}{'s'[: self.objects != 1]}"]
             parts += [f"{len(self.failed)} failed"] if self.failed else []
-            places = sorted({str(Path(p).parent) for p in (written or {}).values()})
-            places = places or sorted({str(Path(p).parent) for r in self.images for p in r["files"].values()})
+            places = sorted({str(Path(p).parent) for p in written.values()}) or sorted(self.places)
             tell(", ".join(parts) + (f"; results in {', '.join(places)}" if places else ""))
         raise typer.Exit(code)
 
 
-def _line(record: dict[str, Any], found: Any, image: ImageFile) -> str:
+def _line(record: Mapping[str, Any], counts: str) -> str:
     """``name: 12 × nucleus on 640 x 480 (0.31 s)``."""
-    from .segments import told
-
     page = "" if record["page"] is None else f" page {record['page']}"
-    counts = told(found)
-    notes = f"  [{'; '.join(image.notes)}]" if image.notes else ""
-    size = f"{found.size[1]} x {found.size[0]}"
+    notes = f"  [{'; '.join(record['notes'])}]" if record["notes"] else ""
+    size = f"{record['width']} x {record['height']}"
     return f"{record['file']}{page}: {counts} on {size} ({record['seconds']:.2f} s){notes}"
-
-
-def _names(sources: list[str]) -> dict[str, str]:
-    """What each source is called in COCO file and table: its name alone where that tells it from the rest."""
-    names = {s: "stdin" if s == "-" else Path(s).name for s in sources}
-    often = Counter(names.values())
-    return {s: name if often[name] == 1 else s for s, name in names.items()}

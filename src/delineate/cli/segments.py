@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
 from delineate.data.formats.coco_panoptic import document, write_picture
 from delineate.data.images import ImageFile, write_png
+from delineate.engine.batch_journal import BatchJournal
 
 from .outputs import Outputs, write_json
 
@@ -60,25 +62,22 @@ class SegmentOutputs(Outputs):
     """
 
     task: str = "panoptic"
-    classes: Labels | None = None
 
-    def add(self, image: ImageFile, name: str, found: Any) -> dict[str, Any]:
-        """Write an image's own files and note what it holds. Returns ``files``: path by kind."""
+    def add(self, image: ImageFile, stem: str, name: str, found: Any) -> dict[str, Any]:
+        """Write an image's own files; returns what the run's notes keep of it, as :class:`Outputs` does."""
         if self.kinds:
             self.make_folder()
-        stem = self.stem(f"{Path(name).stem}.page{image.page}" if image.pages > 1 else Path(name).stem)
         files: dict[str, Path] = {}
-        number = len(self._images) + 1
         height, width = found.size
-        self._images.append({"id": number, "file_name": name, "height": height, "width": width})
-        self.classes = found.classes
+        entry: dict[str, Any] = {"coco_image": {"file_name": name, "height": height, "width": width}}
+        entry["labels"] = found.classes.to_dict()
+        classes = tally(found)
         if "overlay" in self.kinds:
             files["overlay"] = self.folder / f"{stem}.overlay.png"
             draw = panoptic_overlay if isinstance(found, Panoptic) else semantic_overlay
             write_png(files["overlay"], np.asarray(draw(found, image.pixels)))
         if isinstance(found, Panoptic) and "coco" in self.kinds:
-            row = write_picture(self.folder / "panoptic", f"{stem}.png", number, found)
-            self._annotations.append(row)
+            entry["segments"] = write_picture(self.folder / "panoptic", f"{stem}.png", 0, found)
             files["panoptic"] = self.folder / "panoptic" / f"{stem}.png"
         if isinstance(found, Semantic):
             if "labels" in self.kinds:
@@ -86,18 +85,25 @@ class SegmentOutputs(Outputs):
                 wide = max(found.classes.ids) >= 255
                 void, kind = (65535, np.uint16) if wide else (255, np.uint8)
                 write_png(files["labels"], found.to_ids(void).astype(kind))
-            self._images[-1]["pixels"] = tally(found)
-        return {"files": {k: str(p) for k, p in files.items()}}
+            entry["coco_image"]["pixels"] = classes
+        count = len(classes) if isinstance(found, Semantic) else sum(classes.values())
+        told = {"count": count, "classes": classes, "files": {k: str(p) for k, p in files.items()}}
+        return entry | {"told": told}
 
     def _hits_input(self, stem: str) -> bool:
         ours = (self.folder / f"{stem}{CLASSES_ENDING}", self.folder / "panoptic" / f"{stem}.png")
         return super()._hits_input(stem) or any(p.resolve() in self.inputs for p in ours)
 
-    def close(self) -> dict[str, str]:
+    def close(
+        self, journal: BatchJournal, sources: Mapping[str, str], failed: Sequence[Mapping[str, Any]] = ()
+    ) -> dict[str, str]:
         """Write the run's JSON file. Returns path by kind."""
-        if "coco" not in self.kinds or self.classes is None:
+        entries = [entry for _, _, entry in journal.entries(sources)]
+        if "coco" not in self.kinds or not entries:
             return {}
-        record = document(self._images, self._annotations, self.classes)
+        images = [{"id": number, **entry["coco_image"]} for number, entry in enumerate(entries, 1)]
+        rows = [{**e["segments"], "image_id": k} for k, e in enumerate(entries, 1) if "segments" in e]
+        record = document(images, rows, Labels(**{k: tuple(v) for k, v in entries[0]["labels"].items()}))
         if self.task == "semantic":
             del record["annotations"]
         path = self.folder / FILES[self.task]
@@ -114,10 +120,11 @@ def tally(found: Instances | Panoptic | Semantic) -> dict[str, int]:
     return dict(Counter(found.names).most_common())
 
 
-def told(found: Instances | Panoptic | Semantic) -> str:
-    """``3 × car, 1 × sky``, or ``sky 60 %, car 40 %``."""
-    if isinstance(found, Semantic):
-        parts = [f"{name} {number / found.map.size:.0%}" for name, number in tally(found).items()]
+def told(record: Mapping[str, Any], task: str) -> str:
+    """``3 × car, 1 × sky``, or ``sky 60 %, car 40 %``, of what is told of an image."""
+    if task == "semantic":
+        pixels = record["width"] * record["height"]
+        parts = [f"{name} {number / pixels:.0%}" for name, number in record["classes"].items()]
     else:
-        parts = [f"{number} × {name}" for name, number in tally(found).items()]
+        parts = [f"{number} × {name}" for name, number in record["classes"].items()]
     return ", ".join(parts) or "nothing found"

@@ -13,6 +13,7 @@ import numpy as np
 from delineate.apply.draw import overlay
 from delineate.core.errors import InputError
 from delineate.data.video import VideoWriter, frames
+from delineate.engine.batch_sources import Reading
 from delineate.engine.frames_file import FramesFile
 from delineate.engine.video import predict_video
 
@@ -28,6 +29,7 @@ class Clip:
     Args:
         source: the file.
         name: what it is called in the results.
+        stem: what its files are called, without ending.
         outputs: where they go.
         reading: how images are read; a video takes ``max_pixels`` of it.
 
@@ -35,18 +37,19 @@ class Clip:
         InputError: the file is no video, or what is asked for does not fit one.
     """
 
-    def __init__(self, source: str, name: str, outputs: Outputs, reading: dict[str, Any]) -> None:
+    def __init__(self, source: str, name: str, stem: str, outputs: Outputs, reading: Reading) -> None:
         self.kinds = [k for k in outputs.kinds if k in VIDEO_ENDINGS]
         if outputs.kinds and not self.kinds:
             raise InputError(
                 f"{source}: expected --save overlay, coco or none for a video, "
                 f"got {','.join(outputs.kinds)}; add one of them"
             )
-        if reading["channels"] is not None or reading["page"] is not None:
-            raise InputError(f"{source}: expected an image for --channels or --page, got a video; leave them")
+        if reading.channels is not None or reading.page is not None or reading.z is not None:
+            raise InputError(
+                f"{source}: expected an image for --channels, --page or --z, got a video; leave them"
+            )
         self.source, self.name = source, name
-        self.frames = frames(source, max_pixels=reading["max_pixels"])
-        stem = outputs.stem(Path(name).stem)
+        self.frames = frames(source, max_pixels=reading.max_pixels)
         self.files = {k: outputs.folder / (stem + VIDEO_ENDINGS[k]) for k in self.kinds}
         if self.kinds:
             outputs.make_folder()
