@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .engine.comparison import compare_reports as compare_reports
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
+    from .engine.geo_map import map_image as map_image
     from .engine.load import load as load
     from .engine.measure import measure as measure
     from .engine.track import track as track
@@ -39,6 +40,7 @@ _HOME = {
     "evaluate": ("engine.evaluate", "evaluate"),
     "evaluate_tracks": ("engine.evaluate_tracks", "evaluate_tracks"),
     "load": ("engine.load", "load"),
+    "map_image": ("engine.geo_map", "map_image"),
     "measure": ("engine.measure", "measure"),
     "track": ("engine.track", "track"),
     "train": ("engine.train", "train"),
@@ -67,6 +69,7 @@ __all__ = [
     "evaluate",
     "evaluate_tracks",
     "load",
+    "map_image",
     "measure",
     "open_dataset",
     "read",

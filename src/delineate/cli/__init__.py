@@ -29,6 +29,8 @@ from .export import EPILOG as EXPORT_EPILOG
 from .export import export_command
 from .lineage import EPILOG as LINEAGE_EPILOG
 from .lineage import lineage_command
+from .map import EPILOG as MAP_EPILOG
+from .map import map_command
 from .measure import EPILOG as MEASURE_EPILOG
 from .measure import measure_command
 from .messages import one_line_messages, say
@@ -85,6 +87,7 @@ INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
 app.command("measure", epilog=MEASURE_EPILOG, no_args_is_help=True)(measure_command)
+app.command("map", epilog=MAP_EPILOG, no_args_is_help=True)(map_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
 app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)

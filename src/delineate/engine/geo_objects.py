@@ -1,0 +1,158 @@
+"""The objects of a map image: what a model finds window by window, or what labels of any tool hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.core.batch import collate
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.core.masks import Masks
+from delineate.data.rasters import Raster, open_raster
+from delineate.data.sniff import SUFFIXES
+from delineate.models.base import Segmenter
+
+from .geo_raster import MapImage, cut
+from .tile import predict_tiled
+
+log = logging.getLogger("delineate")
+Predictor = Segmenter | Callable[[NDArray[Any]], Instances]
+TILE, OVERLAP = 1024, 128
+ROWS = 1 << 25
+"""Pixels of a label image that are read at once."""
+
+
+def found_by_model(
+    predictor: Predictor,
+    image: MapImage,
+    confidence: float | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Instances:
+    """What a model finds, window by window, seams dissolved; without pixels that were not measured.
+
+    Args:
+        predictor: a model, or any callable from (h, w) or (h, w, 3) uint8 to the objects in it.
+        image: windows of it are read as they are needed.
+        confidence: of a model, keep scores above it; None is its default.
+        progress: called with (windows done, windows in all).
+    """
+    tile, overlap = TILE, OVERLAP
+    if isinstance(predictor, Segmenter):
+        tile, overlap = predictor.input.tile or TILE, max(predictor.input.overlap, OVERLAP)
+        call = _of_model(predictor, confidence)
+    else:
+        call = predictor
+    source: Any = _Windows(image)
+    return predict_tiled(
+        lambda pixels: source.cut(call(pixels)), source, tile, min(overlap, tile // 2), progress
+    )
+
+
+class _Windows:
+    """The image for :func:`predict_tiled`; remembers which pixels of the last window were measured."""
+
+    def __init__(self, image: MapImage) -> None:
+        self.image, self.shape = image, image.shape
+        self.valid = np.ones((0, 0), np.bool_)
+
+    def __getitem__(self, window: tuple[slice, slice]) -> NDArray[np.uint8]:
+        pixels, self.valid = self.image.window(window)
+        return pixels
+
+    def cut(self, found: Instances) -> Instances:
+        return found if self.valid.all() else cut(found, self.valid)
+
+
+def _of_model(model: Segmenter, confidence: float | None) -> Callable[[NDArray[Any]], Instances]:
+    """The model on windows that are stretched already: it does not stretch them again."""
+    import torch
+
+    spec = replace(model.input, scaling="range")
+    where = next((p.device for p in model.parameters()), torch.device("cpu"))
+
+    def run(window: NDArray[Any]) -> Instances:
+        training = model.training
+        model.eval()
+        try:
+            with torch.inference_mode():
+                return model.detect(collate([window], spec).to(where), confidence=confidence)[0]
+        finally:
+            model.train(training)
+
+    return run
+
+
+def found_in_labels(path: Path, image: Raster | None) -> tuple[Instances, Raster | None]:
+    """The objects of a label image, or of a dataset or results about the image.
+
+    Args:
+        path: a label image (its own georeference counts where the image has none or there is no image); or
+            labels in any format of `delineate convert`, map layers among them, that lie on the image.
+        image: the image.
+
+    Returns:
+        The objects, and the label image's raster, which knows its place; None for other labels.
+
+    Raises:
+        InputError: another size than the image's, or nothing that is read.
+    """
+    if path.suffix.lower() in SUFFIXES or path.suffix.lower() in (".zarr", ".zip"):
+        raster = open_raster(path, labels=True)
+        if image is not None and raster.size != image.size:
+            raise InputError(
+                f"{path}: expected labels of {image.size} pixels (height, width) as the image, got "
+                f"{raster.size}; give the image that was segmented"
+            )
+        return _label_image(raster), raster
+    if image is None:
+        raise InputError(f"{path}: expected the image that the labels lie on, got none; give it first")
+    return _dataset(path, image), None
+
+
+def _label_image(raster: Raster) -> Instances:
+    """Its objects, read in bands of rows: memory grows with outlines, not with pixels."""
+    height, width = raster.size
+    rows = max(1, ROWS // width)
+    ids: list[NDArray[np.int64]] = []
+    parts: list[Masks] = []
+    nodata = raster.nodata
+    for top in range(0, height, rows):
+        labels = raster.window(0, top, width, min(top + rows, height))
+        if nodata is not None and nodata != 0:
+            labels = np.where(labels == nodata, 0, labels)
+        masks = Masks.from_label_image(labels)
+        first = masks.runs.offsets[:-1]
+        ids.append(labels[masks.runs.y[first], masks.runs.x[first]].astype(np.int64))
+        parts.append(masks.shift(0, top, raster.size))
+    numbers, group = np.unique(np.concatenate(ids), return_inverse=True)
+    whole = Masks.concatenate(parts)
+    merged = whole.merge(group) if len(numbers) else Masks.empty(raster.size)
+    return Instances(raster.size, masks=merged, ids=numbers, classes=Labels(("object",)))
+
+
+def _dataset(path: Path, image: Raster) -> Instances:
+    from delineate.data.dataset import open_dataset
+
+    from .predictions import read_predictions
+    from .stored import ImageEntry
+
+    if path.suffix.lower() == ".json" and path.read_bytes()[:64].lstrip().startswith(b"["):
+        entry = ImageEntry(1, image.path.name, image.size)
+        return read_predictions(str(path), [entry], Labels(("object",))).instances(entry)
+    data = open_dataset(path, images=image.path)
+    for note in data.notes:
+        log.warning("%s", note)
+    own = [k for k, record in enumerate(data.records) if record.path.name == image.path.name]
+    if not own:
+        raise InputError(
+            f"{path}: expected labels of {image.path.name}, got others; give the image they were drawn on"
+        )
+    return data.truth(own[0])
