@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy import ndimage
@@ -35,9 +37,9 @@ def nuclei(data_dir: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("width", [1, 2.5, 6])
-@pytest.mark.parametrize("rows", [7, 512])
+@pytest.mark.parametrize("rows", [7, 8000])
 def test_rings_are_what_labels_grow_by(width: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delineate.measurements.background.ROWS_AT_ONCE", rows)
+    monkeypatch.setattr("delineate.measurements.background.PIXELS_AT_ONCE", rows * 50)
     random = np.random.default_rng(5)
     labels = np.where(random.random((60, 50)) > 0.985, random.integers(1, 9, (60, 50)), 0).astype(np.int32)
     found = np.zeros_like(labels)
@@ -244,3 +246,25 @@ def test_groups_that_make_no_sense_are_refused(wrong: dict, message: str) -> Non
 def test_what_needs_an_image_says_so(groups: Groups) -> None:
     with pytest.raises(InputError, match="expected an image for"):
         measured_table(Instances.empty((4, 4)), groups=groups)
+
+
+def test_parts_of_the_work_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    labels = random.integers(0, 40, (61, 47)).astype(np.int32)
+    labels[10:30, 5:40] = 41  # over several bands
+    image = random.normal(0, 100, (61, 47, 2))
+    chosen = Groups(texture=True, background=2, neighbours=True)
+    objects = Instances(labels.shape, masks=Masks.from_label_image(labels))
+    whole = measured_table(objects, image, groups=chosen)
+    for module, name, size in (
+        ("table", "RUNS_AT_ONCE", 50),
+        ("intensity", "PIXELS_AT_ONCE", 40),
+        ("texture", "CELLS_AT_ONCE", 3000),
+        ("quality", "ROWS_AT_ONCE", 7),
+        ("quality", "RUNS_AT_ONCE", 30),
+        ("background", "PIXELS_AT_ONCE", 500),
+    ):
+        monkeypatch.setattr(sys.modules[f"delineate.measurements.{module}"], name, size)
+    parts = measured_table(objects, image, groups=chosen)
+    pd.testing.assert_frame_equal(whole, parts, rtol=1e-9)
+    assert whole.attrs == parts.attrs

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-ROWS_AT_ONCE = 512
+PIXELS_AT_ONCE = 400_000
 
 
 def rings(
@@ -30,8 +30,9 @@ def rings(
     """
     height = labels.shape[0]
     margin = int(np.ceil(width))
-    for top in range(0, height, ROWS_AT_ONCE):
-        bottom = min(height, top + ROWS_AT_ONCE)
+    rows = max(2 * margin, PIXELS_AT_ONCE // max(1, labels.shape[1]), 1)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
         above = max(0, top - margin)
         window = labels[above : min(height, bottom + margin)]
         if not window.any():
@@ -39,8 +40,8 @@ def rings(
         distance, nearest = distance_transform_edt(window == 0, return_indices=True)
         inner = slice(top - above, bottom - above)
         place = np.flatnonzero((distance[inner] > 0) & (distance[inner] <= width))
-        rows, columns = (index[inner].ravel()[place] for index in nearest)
-        yield slice(top, bottom), place, window[rows, columns]
+        row, column = (index[inner].ravel()[place] for index in nearest)
+        yield slice(top, bottom), place, window[row, column]
 
 
 def backgrounds(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .runs import Runs
 
-PIXELS_AT_ONCE = 1_000_000
+PIXELS_AT_ONCE = 250_000
 PERCENTILES = (5, 25, 75, 95)
 STATISTICS = ("mean", "median", "min", "max", "std", "sum", *(f"p{q}" for q in PERCENTILES))
 

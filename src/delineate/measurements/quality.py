@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .intensity import PIXELS_AT_ONCE, batches, pixels_of
 from .runs import Runs
 
 LIMIT = 3.5
 """An absolute modified z-score above it marks an outlier, as Iglewicz and Hoaglin recommend."""
 FEWEST = 8
 """With fewer objects than this in an image none is called unusual."""
+ROWS_AT_ONCE = 256
+RUNS_AT_ONCE = 1 << 14
 SMALLEST = 3
 """A mask of fewer pixels has no shape to speak of."""
 
@@ -80,19 +81,41 @@ def laplacian_variances(runs: Runs, image: NDArray[Any]) -> NDArray[np.float64]:
         runs: N regions.
         image: (H, W, C) numbers.
     """
-    grey = image[:, :, 0] if image.shape[2] == 1 else image.mean(axis=2, dtype=np.float32)
+    height = image.shape[0]
+    first, second = np.zeros(len(runs)), np.zeros(len(runs))
+    for top in range(0, height, ROWS_AT_ONCE):
+        bottom = min(top + ROWS_AT_ONCE, height)
+        above, below = max(0, top - 1), min(height, bottom + 1)
+        filtered = _laplacian(image[above:below], (above == top, below == bottom))
+        start, end = np.maximum(runs.y, top), np.minimum(runs.y + runs.length, bottom)
+        mine = np.flatnonzero(end > start)
+        for some in np.array_split(mine, len(mine) // RUNS_AT_ONCE + 1):
+            length = end[some] - start[some]
+            row = np.repeat(start[some] - top - (np.cumsum(length) - length), length) + np.arange(
+                length.sum()
+            )
+            values = filtered[row, np.repeat(runs.x[some], length)].astype(np.float64)
+            owner = np.repeat(runs.owner[some], length)
+            first += np.bincount(owner, weights=values, minlength=len(runs))
+            second += np.bincount(owner, weights=values**2, minlength=len(runs))
+    area = runs.sum(runs.length)
+    return np.maximum(second / area - (first / area) ** 2, 0.0)
+
+
+def _laplacian(rows: NDArray[Any], edges: tuple[bool, bool]) -> NDArray[np.float32]:
+    """(h, W) Laplacian of a band of rows.
+
+    Args:
+        rows: (h + 0..2, W, C) with the row above and the row below, where there is one.
+        edges: whether the band begins at the image's first row, and ends at its last.
+    """
+    grey = rows[:, :, 0] if rows.shape[2] == 1 else rows.mean(axis=2, dtype=np.float32)
     if grey.dtype not in (np.uint8, np.uint16, np.float32):  # the others are filtered without a copy
         grey = grey.astype(np.float32)
-    filtered = cv2.Laplacian(grey, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REFLECT_101)[:, :, None]
-    result = np.zeros(len(runs))
-    for first, last in batches(runs, PIXELS_AT_ONCE):
-        part = runs.part(first, last)
-        area = part.sum(part.length)
-        start = np.cumsum(area) - area
-        values = pixels_of(part, filtered)[:, 0].astype(np.float64)
-        values -= np.repeat(np.add.reduceat(values, start) / area, area)
-        result[first:last] = np.add.reduceat(values**2, start) / area
-    return result
+    filtered: NDArray[np.float32] = cv2.Laplacian(  # type: ignore[assignment]
+        grey, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REFLECT_101
+    )
+    return filtered[0 if edges[0] else 1 : len(filtered) if edges[1] else len(filtered) - 1]
 
 
 def degenerate(area: NDArray[np.float64], perimeter: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
+from delineate.core.masks import Masks
 
 from .glossary import annotate
 from .hull import convex_measures
@@ -42,6 +44,7 @@ SHAPE = (
     "circularity",
     "sphericity",
 )
+RUNS_AT_ONCE = 1 << 16
 BOX = ("bbox-0", "bbox-1", "bbox-2", "bbox-3")
 
 
@@ -164,11 +167,22 @@ def _shapes(instances: Instances) -> dict[str, NDArray[np.float64]]:
         return columns
     area = instances.masks.area
     columns["area"] = area.astype(np.float64)
-    valid = np.flatnonzero(area > 0)
-    if len(valid):
+    for valid in _some(instances.masks):
         for name, values in _measure(Runs.of(instances.masks[valid])).items():
             columns[name][valid] = values
     return columns
+
+
+def _some(masks: Masks) -> Iterator[NDArray[np.int64]]:
+    """The masks that have pixels, so many at a time that what is made of them stays small."""
+    valid = np.flatnonzero(masks.area > 0)
+    ends = np.cumsum(np.diff(masks.runs.offsets)[valid])
+    first = 0
+    while first < len(valid):
+        limit = (ends[first - 1] if first else 0) + RUNS_AT_ONCE
+        last = max(first + 1, int(np.searchsorted(ends, limit, side="right")))
+        yield valid[first:last]
+        first = last
 
 
 def _measure(runs: Runs) -> dict[str, NDArray[Any]]:
@@ -209,8 +223,7 @@ def _intensities(instances: Instances, pixels: NDArray[Any]) -> dict[str, NDArra
     channels = stacked.shape[2]
     values = {name: np.full((len(instances), channels), np.nan) for name in STATISTICS}
     if instances.masks is not None:
-        valid = np.flatnonzero(instances.masks.area > 0)
-        if len(valid):
+        for valid in _some(instances.masks):
             for name, measured in intensities(Runs.of(instances.masks[valid]), stacked).items():
                 values[name][valid] = measured
     return {
@@ -238,4 +251,14 @@ def _coverage(instances: Instances) -> float | None:
         return None
     if not len(instances):
         return 0.0
-    return float(instances.masks.union().area.sum()) / pixels
+    runs, height = instances.masks.runs, instances.size[0]
+    covered = 0
+    wide = max(1, RUNS_AT_ONCE * instances.size[1] // max(len(runs.x), 1))
+    for left in range(0, instances.size[1], wide):
+        mine = (runs.x >= left) & (runs.x < left + wide)
+        start = runs.x[mine].astype(np.int64) * (height + 1) + runs.y[mine]
+        order = np.argsort(start)
+        start = start[order]
+        end = np.maximum.accumulate(start + runs.length[mine][order])
+        covered += int(np.maximum(end - np.maximum(start, np.concatenate([start[:1], end[:-1]])), 0).sum())
+    return covered / pixels

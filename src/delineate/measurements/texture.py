@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .intensity import pixels_of
+from .intensity import PIXELS_AT_ONCE, batches, pixels_of
 from .runs import Runs
 
 FEATURES = (
@@ -33,7 +33,7 @@ FEATURES = (
 DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1))
 """Steps (rows, columns) at 0, 45, 90 and 135 degrees, as the paper's figure 1 has them."""
 LEVELS = 32
-CELLS_AT_ONCE = 1_000_000
+CELLS_AT_ONCE = 300_000
 
 Array = NDArray[np.float64]
 
@@ -146,23 +146,31 @@ def texture(
     """
     channels = image.shape[2]
     found = {name: np.full((len(runs), channels), np.nan) for name in FEATURES}
-    values = pixels_of(runs, image)
-    ranges = [value_range or _extremes(values[:, c]) for c in range(channels)]
-    ends = np.concatenate([[0], np.cumsum(runs.sum(runs.length))])
+    ranges = [value_range] * channels if value_range else _extremes(runs, image)
     some = max(1, CELLS_AT_ONCE // levels**2)
     for first in range(0, len(runs), some):
         last = min(first + some, len(runs))
         part = runs.part(first, last)
+        values = pixels_of(part, image)
         for channel, (low, high) in enumerate(ranges):
-            grey = levels_of(values[ends[first] : ends[last], channel], low, high, levels)
+            grey = levels_of(values[:, channel], low, high, levels)
             each = [haralick(co_occurrences(part, grey, levels, step)) for step in DIRECTIONS]
             for name in FEATURES:
                 found[name][first:last, channel] = _mean_of_known([one[name] for one in each])
     return found, ranges
 
 
-def _extremes(values: NDArray[Any]) -> tuple[float, float]:
-    return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+def _extremes(runs: Runs, image: NDArray[Any]) -> list[tuple[float, float]]:
+    """Channel by channel the lowest and highest value of the pixels of all regions."""
+    found = []
+    for first, last in batches(runs, PIXELS_AT_ONCE):
+        values = pixels_of(runs.part(first, last), image).astype(np.float64)
+        found.append((values.min(axis=0), values.max(axis=0)))
+    if not found:
+        return [(0.0, 0.0)] * image.shape[2]
+    low = np.min([one for one, _ in found], axis=0)
+    high = np.max([one for _, one in found], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _mean_of_known(columns: list[Array]) -> Array:
