@@ -81,6 +81,24 @@ class ModelList(BaseModel):
     models: list[ModelCard]
 
 
+class JobCard(BaseModel):
+    """A job: ``state`` is waiting, running or done (all images ended); ``progress`` 0..1."""
+
+    id: str
+    state: str
+    progress: float
+    images: int
+    ended: int
+    created: float
+    finished: float | None
+
+
+class JobList(BaseModel):
+    """The latest jobs."""
+
+    jobs: list[JobCard]
+
+
 class Health(BaseModel):
     """Whether the server lives, or is ready for work; ``reason`` tells why not."""
 

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from delineate import __version__
 from delineate.core.errors import DelineateError, InputError
 
-from . import api
+from ..store.database import reason_of
+from . import api, job_api, kserve
 from .asked import JsonImage
 from .door import Door, as_json, refused
 from .limits import RefusedError
@@ -62,6 +64,10 @@ def create_app(service: Service, hosts: tuple[str, ...] = (), watch: float = WAT
     app.state.service = service
     _add_errors(app, service)
     app.include_router(api.router)
+    app.include_router(kserve.router)
+    if service.runner is not None:
+        app.include_router(job_api.router)
+        service.runner.start()
     app.add_middleware(Door, service=service, hosts=hosts)
     _describe(app)
     return app
@@ -85,6 +91,15 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(DelineateError)
     async def unfit(_: Request, error: DelineateError) -> Response:
         return refused(RefusedError(422, str(error)), service)
+
+    @app.exception_handler(DBAPIError)
+    async def store(_: Request, error: DBAPIError) -> Response:
+        service.metrics.store.inc()
+        LOG.error("store_failed", extra={"facts": {"reason": reason_of(error)}})
+        text = (
+            f"jobs: expected a store that works, got {reason_of(error)}; nothing was saved, ask again later"
+        )
+        return refused(RefusedError(503, text, "store", 5.0), service)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> Response:

@@ -13,18 +13,20 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 
-from delineate.core.errors import InputError
+from delineate.core.errors import DelineateError, InputError
 
 from ..auth import LOOPBACK
 from ..launch import address_of, is_loopback, listen
 from .app import create_app
 from .decoder import Decoders
 from .fetch import Fetcher, Place
+from .job_store import JobStore
 from .limits import Limits
 from .logs import json_lines
 from .metrics import Metrics
 from .protocol import patient
 from .queue import Line
+from .runner import Runner
 from .service import Service
 from .shelf import Shelf
 from .tokens import Tokens
@@ -95,9 +97,16 @@ def open_service(settings: Settings) -> Service:
         limits.max_pixels,
         lambda why: metrics.decoders.labels(why).inc(),
     )
-    return Service(
-        shelf, Line(shelf, limits.batch, metrics.looked), decoders, limits, tokens, fetcher, metrics
-    )
+    line = Line(shelf, limits.batch, metrics.looked)
+    service = Service(shelf, line, decoders, limits, tokens, fetcher, metrics)
+    if settings.db:
+        try:
+            store = JobStore(settings.db, limits.waiting_images, limits.keep_days)
+        except DelineateError:
+            service.close()
+            raise
+        service.runner = Runner(store, service)
+    return service
 
 
 def serve(settings: Settings, say: Callable[[str], object]) -> None:

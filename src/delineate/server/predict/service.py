@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .asked import Asked
 from .decoder import Decoders, Picture
@@ -21,6 +21,9 @@ from .metrics import Metrics
 from .queue import Found, Line, Ticket, late
 from .shelf import Shelf, Shown
 from .tokens import Tokens
+
+if TYPE_CHECKING:
+    from .runner import Runner
 
 T = TypeVar("T")
 LONGEST_RETRY = 60  # seconds
@@ -39,6 +42,7 @@ class Service:
         tokens: who may ask.
         fetcher: for images by address.
         metrics: what is counted.
+        runner: works on jobs, where there is a store.
         draining: the server ends; nothing new is begun.
     """
 
@@ -49,6 +53,7 @@ class Service:
     tokens: Tokens
     fetcher: Fetcher
     metrics: Metrics
+    runner: Runner | None = None
     draining: bool = False
     inside: int = 0
     _clients: Counter[str] = field(default_factory=Counter)
@@ -61,12 +66,12 @@ class Service:
 
     # -- who may come in -------------------------------------------------------------------------------
 
-    def busy(self) -> RefusedError | None:
-        """Why a further image would be refused now; None where it would not."""
+    def busy(self, count: int = 1) -> RefusedError | None:
+        """Why further images would be refused now; None where it would not."""
         if self.draining:
             return RefusedError(503, "server: it is ending; ask another one", "drain", 1.0)
         wait = self.inside * self.line.seconds
-        if self.inside >= self.limits.queue or wait > self.limits.deadline:
+        if self.inside + count > self.limits.queue or wait > self.limits.deadline:
             return RefusedError(
                 503,
                 f"server: expected room in its queue of {self.limits.queue}, got none; ask again later",
@@ -76,29 +81,29 @@ class Service:
         return None
 
     @contextmanager
-    def admitted(self, client: str) -> Iterator[None]:
-        """Room for one image of a client, while the block lasts.
+    def admitted(self, client: str, count: int = 1) -> Iterator[None]:
+        """Room for some images of a client, while the block lasts.
 
         Raises:
             RefusedError: 503, no room; 429, this client has its share.
         """
-        if (refusal := self.busy()) is not None:
+        if (refusal := self.busy(count)) is not None:
             raise refusal
         most = self.limits.per_client
-        if most and self._clients[client] >= most:
+        if most and self._clients[client] + count > most:
             raise RefusedError(
                 429,
                 f"client: expected at most {most} images at once, got more; wait for an answer",
                 "client",
                 max(1.0, most * self.line.seconds),
             )
-        self.inside += 1
-        self._clients[client] += 1
+        self.inside += count
+        self._clients[client] += count
         try:
             yield
         finally:
-            self.inside -= 1
-            self._clients[client] -= 1
+            self.inside -= count
+            self._clients[client] -= count
             if not self._clients[client]:
                 del self._clients[client]
 
@@ -190,6 +195,9 @@ class Service:
 
     def close(self) -> None:
         """Ends threads and processes; what waits is answered first."""
+        if self.runner is not None:
+            self.runner.close()
+            self.runner.store.close()
         self.line.close(self.limits.deadline)
         self.decoders.close()
         self._decoding.shutdown(wait=False, cancel_futures=True)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from delineate.core.errors import InputError, MissingDependencyError
 
-from .migrate import current, head, upgrade
+from .migrate import STUDIO, Scheme, current, head, upgrade
 from .tables import settings
 
 WAIT_SECONDS = 30.0
@@ -29,18 +29,19 @@ class Database:
     Args:
         url: an SQLAlchemy URL (``postgresql://user@host/name``), or a path of an SQLite file, which is made
             where it is missing.
+        scheme: its tables; default those of the studio.
 
     Raises:
         InputError: it cannot be opened, or was written by a newer program.
         MissingDependencyError: the driver for PostgreSQL is not installed.
     """
 
-    def __init__(self, url: str | Path) -> None:
-        self.url = _plain(url)
+    def __init__(self, url: str | Path, scheme: Scheme = STUDIO) -> None:
+        self.url, self.scheme = _plain(url), scheme
         self.engine = _engine(self.url)
         self._writer = self.engine.execution_options(immediate=True)
         try:
-            self._migrate()
+            self.migrate()
         except InputError:
             self.close()
             raise
@@ -67,18 +68,19 @@ class Database:
         """Whether it is a file of SQLite."""
         return self.engine.dialect.name == "sqlite"
 
-    def _migrate(self) -> None:
+    def migrate(self) -> None:
+        """Makes the tables, or brings them up to date; nothing where they are."""
         with self.engine.connect() as connection:
-            found = current(connection)
-        if found == head():
+            found = current(connection, self.scheme)
+        if found == head(self.scheme):
             return
         path = make_url(self.url).database
         if found is not None and self.is_sqlite and path:
-            with sqlite3.connect(path) as old, sqlite3.connect(f"{path}.before-{head()}") as copy:
+            with sqlite3.connect(path) as old, sqlite3.connect(f"{path}.before-{head(self.scheme)}") as copy:
                 old.backup(copy)
         with self.write() as connection:
             alone(connection)
-            upgrade(connection)
+            upgrade(connection, self.scheme)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
