@@ -9,7 +9,7 @@ from pathlib import Path
 
 from delineate.core.errors import InputError
 
-from .sniff import SUFFIXES
+from .sniff import SLIDES, SUFFIXES, is_zarr
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -22,9 +22,9 @@ def find(inputs: Sequence[str | Path]) -> list[Path]:
     """The image files that ``inputs`` stand for, each once.
 
     Args:
-        inputs: files (taken as they are, whatever their ending), folders (searched one level deep for
-            :data:`~delineate.data.sniff.SUFFIXES`; hidden files are left out) and glob patterns
-            (``**`` goes into sub-folders).
+        inputs: files (taken as they are, whatever their ending), Zarr images, folders (searched one level
+            deep for :data:`~delineate.data.sniff.SUFFIXES`, slides and Zarr images; hidden files are left
+            out) and glob patterns (``**`` goes into sub-folders).
 
     Returns:
         paths in the order of ``inputs``; inside a folder or a pattern sorted naturally.
@@ -37,7 +37,7 @@ def find(inputs: Sequence[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for given in inputs:
         path = Path(given)
-        if path.is_dir():
+        if path.is_dir() and not is_zarr(path):
             inside = natural_order(_images_in(path))
             if not inside:
                 raise InputError(
@@ -47,7 +47,8 @@ def find(inputs: Sequence[str | Path]) -> list[Path]:
         elif path.exists():
             inside = [path]
         elif glob.has_magic(str(given)):
-            inside = natural_order(p for p in map(Path, glob.glob(str(given), recursive=True)) if p.is_file())  # noqa: PTH207
+            matches = map(Path, glob.glob(str(given), recursive=True))  # noqa: PTH207
+            inside = natural_order(p for p in matches if p.is_file() or is_zarr(p))
             if not inside:
                 raise InputError(
                     f"{given}: expected a pattern that matches files, got no match; check its folder"
@@ -66,7 +67,8 @@ def _images_in(folder: Path) -> list[Path]:
     return [
         p
         for p in folder.iterdir()
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+        if not p.name.startswith(".")
+        and ((p.suffix.lower() in (*SUFFIXES, ".svs", *SLIDES) and p.is_file()) or is_zarr(p))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Reading an image, whatever it is: PNG, JPEG, TIFF, WebP, BMP, GIF, 8-bit to float, to plain pixels.
+"""Reading an image, whatever it is: PNG, JPEG, TIFF, WebP, BMP, GIF, Zarr, 8-bit to float, to plain pixels.
 
 What comes out is always upright (EXIF orientation applied) and one of: (H, W) grey, (H, W, 3) RGB, or the
 channels that were asked for; uint8, uint16 or float32, as stored (12 bits in 16 stay as they are). Alpha is
@@ -24,7 +24,7 @@ from .decode import SUSPECT, decode
 from .find import find as find
 from .limits import MAX_PIXELS, check_size
 from .pixel_size import png_pixel_size
-from .sniff import read_header, sniff
+from .sniff import by_windows, read_header, sniff
 from .tiff import read_tiff
 from .write import write_label_tiff as write_label_tiff
 from .write import write_png as write_png
@@ -40,7 +40,7 @@ class ImageFile:
         pixels: (H, W) or (H, W, C), C as asked or 3 (RGB); uint8, uint16 or float32 without NaN.
         name: the file's name, or ``<bytes>``, ``<stdin>`` and the like.
         path: where it was read from, or None.
-        format: PNG, JPEG, TIFF, WebP, BMP or GIF.
+        format: PNG, JPEG, TIFF, WebP, BMP, GIF, Zarr or slide.
         pixel_size: side of a pixel in µm, or None where the file does not say it believably.
         pages: how many pages the file has (animations of other formats than TIFF count as one).
         page: which of them this is, from 0.
@@ -77,7 +77,8 @@ def read(
     """Reads one image. The content decides what it is, not the file's name.
 
     Args:
-        source: a path, ``"-"`` for standard input, the file's bytes, or an open binary file.
+        source: a path (of a folder, where it is a Zarr image), ``"-"`` for standard input, the file's bytes,
+            or an open binary file.
         channels: one channel (gives (H, W)) or several (gives (H, W, C)), counted from 0 as stored.
             Needed where the file has other than 1 or 3, alpha not counted.
         page: which page of a multi-page TIFF, from 0. None takes the first and notes it.
@@ -93,6 +94,10 @@ def read(
         >>> image.pixels.tolist(), image.format
         ([[7, 7, 7], [7, 7, 7]], 'PNG')
     """
+    if isinstance(source, str | Path) and by_windows(Path(source)):
+        from .rasters.as_image import read_image
+
+        return read_image(Path(source), channels, page, max_pixels)
     with _opened(source) as opened:
         return _read_opened(opened, channels, page, max_pixels)
 
@@ -121,6 +126,11 @@ def read_size(source: Source) -> tuple[int, int]:
     Raises:
         InputError: as :func:`read`.
     """
+    if isinstance(source, str | Path) and by_windows(Path(source)):
+        from .rasters import open_raster
+
+        with open_raster(source, channels="all") as raster:
+            return raster.size
     with _opened(source) as opened:
         if opened.kind == "TIFF":
             channels = (0,)  # any number of channels has one size
@@ -146,6 +156,10 @@ def read_labels(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]
     """
     from .label_pixels import stored_numbers
 
+    if isinstance(source, str | Path) and by_windows(Path(source)):
+        from .rasters.as_image import read_ids
+
+        return read_ids(Path(source), max_pixels)
     with _opened(source) as opened:
         if opened.kind == "TIFF":
             picture = read_tiff(

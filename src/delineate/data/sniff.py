@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from delineate.core.errors import InputError
 
@@ -30,6 +31,11 @@ SUFFIXES = (
     ".gif",
 )
 """File name endings that folders are searched for; case does not matter."""
+
+SLIDES = (".mrxs", ".vms", ".vmu", ".svslide", ".ndpi", ".scn", ".bif")
+"""Endings of slides that are left to OpenSlide; Aperio's ``.svs`` is a TIFF like any other."""
+
+_ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -79,6 +85,18 @@ class Header:
     interlaced: bool = False
     per_metre: tuple[int, int] | None = None
     notes: list[str] = field(default_factory=list)
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr group or array, or a file is named as a zipped one (.zarr.zip, .ozx)."""
+    if path.name.lower().endswith((".zarr.zip", ".ozx")):
+        return path.is_file()
+    return path.is_dir() and any((path / mark).is_file() for mark in _ZARR_MARKS)
+
+
+def by_windows(path: Path) -> bool:
+    """Whether only :func:`delineate.data.rasters.open_raster` reads an image: a Zarr store, or a slide."""
+    return path.suffix.lower() in SLIDES or is_zarr(path)
 
 
 def sniff(head: bytes, where: str) -> str:

@@ -17,15 +17,7 @@ _MICROMETRES = {
     "angstrom": 1e-4, "nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4,
     "meter": 1e6,
 }  # fmt: skip
-_MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _RGB = ["FF0000", "00FF00", "0000FF"]
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr group or array, or a file is named as a zipped one (.zarr.zip, .ozx)."""
-    if path.is_dir():
-        return any((path / mark).is_file() for mark in _MARKS)
-    return path.name.lower().endswith((".zarr.zip", ".ozx"))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from delineate.core.errors import InputError
 from delineate.data.limits import MAX_PIXELS
+from delineate.data.sniff import SLIDES, is_zarr
 
 from .raster import Channels, Raster
 
@@ -74,8 +75,7 @@ def _opened(
     labels: bool,
     max_pixels: int,
 ) -> Raster:
-    from .ome_zarr_layout import is_zarr
-    from .slide import SUFFIXES, SlideRaster
+    from .slide import SlideRaster
     from .tiff import TiffRaster
     from .tiff_plane import NotInPartsError
     from .whole import WholeRaster
@@ -89,7 +89,7 @@ def _opened(
             head = file.read(4)
     except OSError as error:
         raise InputError(f"{path}: expected an image file, got {error.strerror!r}; check the path") from None
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in SLIDES:
         return SlideRaster(path, channels)
     if head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         try:

@@ -18,8 +18,6 @@ from delineate.data.channels import check_channels
 from .raster import Channels, Raster
 from .slices import Box
 
-SUFFIXES = (".mrxs", ".vms", ".vmu", ".svslide", ".ndpi", ".scn", ".bif", ".dcm")
-"""Endings of files that are left to OpenSlide."""
 _WHITE = "FFFFFF"
 
 

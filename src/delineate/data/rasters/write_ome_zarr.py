@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.data.sniff import is_zarr
 
-from .ome_zarr_layout import find_image, is_zarr, metadata, open_store, zarr_package
+from .ome_zarr_layout import find_image, metadata, open_store, zarr_package
 from .raster import reduced
 from .writer import RasterWriter, level_sizes
 
