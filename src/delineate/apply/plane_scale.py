@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from delineate.core.errors import InputError
 
 Floats = NDArray[np.float64]
-STEP = 1e-3  # pixels, for derivatives
+HAND_HELD = 5.0
+"""Degrees by which a picture that is meant to be straight on may be tilted, one standard deviation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,34 @@ class PlaneScale:
         if self.samples is not None and len(places):
             logs = np.log(np.stack([local_scale(one, places) for one in self.samples]))
             error += logs.var(axis=0)
-        return np.sqrt(error)
+        return np.asarray(np.sqrt(error), np.float64)
+
+
+def tilted_by(homography: Floats, anchor: ArrayLike, slopes: ArrayLike) -> Floats:
+    """(K, 3, 3) the same plane at one place, but tilted: lengths there stay, and change away from it.
+
+    Over a tilted plane the distance from the camera, and so the millimetres of a pixel, goes as 1 / (1 - p u)
+    at u pixels from the anchor, p = tan(tilt) / focal length along the tilt.
+
+    Args:
+        homography: (3, 3) affine, from pixels to mm.
+        anchor: pixel x, y whose scale is known.
+        slopes: (K, 2) p of each, in x and y.
+    """
+    place = np.asarray(anchor, np.float64)
+    back = np.eye(3)
+    back[:2, 2] = -place
+    moved = homography @ np.linalg.inv(back)
+    zero = moved[:2, 2].copy()
+    made = []
+    for slope in np.asarray(slopes, np.float64).reshape(-1, 2):
+        lifted = np.eye(3)
+        lifted[:2, :2] = moved[:2, :2]
+        lifted[2, :2] = -slope
+        shift = np.eye(3)
+        shift[:2, 2] = zero
+        made.append(shift @ lifted @ back)
+    return np.stack(made)
 
 
 def transformed(homography: Floats, points: ArrayLike) -> Floats:
@@ -155,7 +183,7 @@ def local_scale(homography: Floats, points: ArrayLike) -> Floats:
     """
     places = np.asarray(points, np.float64).reshape(-1, 2)
     depth = places @ homography[2, :2] + homography[2, 2]
-    return np.sqrt(np.abs(np.linalg.det(homography) / depth**3))
+    return np.asarray(np.sqrt(np.abs(np.linalg.det(homography) / depth**3)), np.float64)
 
 
-__all__ = ["PlaneScale", "local_scale", "transformed"]
+__all__ = ["HAND_HELD", "PlaneScale", "local_scale", "tilted_by", "transformed"]

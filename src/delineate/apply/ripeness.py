@@ -20,8 +20,8 @@ from delineate.core.instances import Instances
 
 from .draw import display
 
-GLARE = (88.0, 18.0)
-"""Lighter than this and with less chroma than that is a reflection, not the fruit."""
+GLARE = (97.0, 10.0)
+"""Lighter than this and with less chroma than that is a burnt-out reflection: it has no colour left."""
 DARK = 6.0
 """Lightness below which a pixel has no colour to speak of."""
 RED_MEANS = "CIELAB hue {0:g} to {1:g} degrees with a chroma of {2:g} or more"
@@ -53,7 +53,7 @@ class Grades:
         shares = [share for _, share in self.steps]
         if not shares or shares[0] != 0 or sorted(set(shares)) != shares or shares[-1] > 1:
             raise InputError(
-                f"grades {self.name}: expected shares that rise from 0 to at most 1, got {shares}; correct them"
+                f"grades {self.name}: expected shares rising from 0 to at most 1, got {shares}; correct them"
             )
         if not (all(0 <= h <= 360 for h in self.hue) and 0 <= self.chroma <= 200):
             raise InputError(

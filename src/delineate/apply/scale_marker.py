@@ -119,7 +119,8 @@ def _crossing(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Float
     directions = np.stack([one[1], -other[1]], axis=1)
     if abs(np.linalg.det(directions)) < 0.05:
         return np.full(2, np.nan)
-    return one[0] + np.linalg.solve(directions, other[0] - one[0])[0] * one[1]
+    way = np.linalg.solve(directions, other[0] - one[0])[0]
+    return np.asarray(one[0] + way * one[1], np.float64)
 
 
 def marker_scale(corners: Floats, side: float, source: str = "marker", side_error: float = 0.0) -> PlaneScale:
@@ -155,7 +156,7 @@ def marker_scale(corners: Floats, side: float, source: str = "marker", side_erro
     how = "straight on" if frontal else "tilt corrected"
     count = f"{len(corners)} markers" if len(corners) > 1 else "1 marker"
     return PlaneScale(
-        np.linalg.inv(model), f"{source}: {count} of {side:g} mm, {how}", side_error, samples
+        _inverse(model), f"{source}: {count} of {side:g} mm, {how}", side_error, samples
     )  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def _fitted(corners: Floats, side: float, tilted: bool) -> tuple[Floats, Floats]
     else:
         start = _similarity(UNIT_SQUARE * side, first)
     if len(corners) > 1:
-        places = [_place(transformed(np.linalg.inv(_plane_to_image(start)), one)) for one in corners[1:]]
+        places = [_place(transformed(_inverse(_plane_to_image(start)), one)) for one in corners[1:]]
         start = np.concatenate([start, *places])
     size = 8 if tilted else 4
     units = np.maximum(np.abs(start), 1e-6)
@@ -190,9 +191,13 @@ def _fitted(corners: Floats, side: float, tilted: bool) -> tuple[Floats, Floats]
 def _plane_to_image(values: Floats) -> Floats:
     """(3, 3) from 8 numbers, or 4 of a similarity (a, b, x, y), at the front of ``values``."""
     if len(values) % 3 == 2:  # 8 and threes
-        return np.append(values[:8], 1.0).reshape(3, 3)
+        return np.asarray(np.append(values[:8], 1.0).reshape(3, 3), np.float64)
     a, b, x, y = values[:4]
     return np.array([[a, -b, x], [b, a, y], [0, 0, 1.0]])
+
+
+def _inverse(matrix: Floats) -> Floats:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def _residuals(values: Floats, corners: Floats, side: float, size: int) -> Floats:

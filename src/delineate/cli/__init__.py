@@ -27,6 +27,10 @@ from .evaluate_tracks import EPILOG as EVALUATE_TRACKS_EPILOG
 from .evaluate_tracks import evaluate_tracks_command
 from .export import EPILOG as EXPORT_EPILOG
 from .export import export_command
+from .fruit import EPILOG as FRUIT_EPILOG
+from .fruit import fruit_command
+from .grasp import EPILOG as GRASP_EPILOG
+from .grasp import grasp_command
 from .lineage import EPILOG as LINEAGE_EPILOG
 from .lineage import lineage_command
 from .map import EPILOG as MAP_EPILOG
@@ -87,6 +91,7 @@ INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
 app.command("measure", epilog=MEASURE_EPILOG, no_args_is_help=True)(measure_command)
+app.command("fruit", epilog=FRUIT_EPILOG, no_args_is_help=True)(fruit_command)
 app.command("map", epilog=MAP_EPILOG, no_args_is_help=True)(map_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
@@ -105,6 +110,7 @@ app.command("agreement", epilog=AGREEMENT_EPILOG, no_args_is_help=True)(agreemen
 app.command("polygons", epilog=POLYGONS_EPILOG, no_args_is_help=True)(polygons_command)
 app.command("refine", epilog=REFINE_EPILOG, no_args_is_help=True)(refine_command)
 app.command("trajectories", epilog=TRAJECTORIES_EPILOG, no_args_is_help=True)(trajectories_command)
+app.command("grasp", epilog=GRASP_EPILOG, no_args_is_help=True)(grasp_command)
 app.command("misses", epilog=MISSES_EPILOG, no_args_is_help=True)(misses_command)
 app.command("split", epilog=SPLIT_EPILOG, no_args_is_help=True)(split_command)
 app.command("preview", epilog=PREVIEW_EPILOG, no_args_is_help=True)(preview_command)

@@ -1,0 +1,148 @@
+"""What `delineate fruit` and `delineate leaves` share: the images, the run, the tables, what is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from delineate.engine.measure_sources import Item
+
+
+def crops_items(
+    images: Sequence[str], model: str, labels: str, confidence: float, split: str, device: str
+) -> list[Item]:
+    """The images to look at and what finds their objects: a model, labels of them, or their own labels."""
+    from delineate.core.errors import InputError
+    from delineate.engine.measure_sources import Choice, items_of, model_items
+
+    if model and labels:
+        raise InputError("expected --model or --labels, got both; leave one out")
+    if model:
+        from delineate.engine.load import load
+
+        net = load(model, device=device or None)
+        return model_items(
+            images, lambda pixels: net.predict(pixels, confidence=confidence), Choice(split=split or None)
+        )
+    if not labels:
+        return items_of(images, Choice(split=split or None))
+    if len(images) != 1 or not Path(images[0]).is_dir():
+        raise InputError(
+            f"--labels: expected one folder of the photographs, got {' '.join(images)}; give the folder"
+        )
+    return items_of([labels], Choice(images=Path(images[0]), split=split or None))
+
+
+class CropsRun:
+    """One run of a command: goes through the images, writes the tables, tells.
+
+    Args:
+        command: ``fruit`` or ``leaves``.
+        items: what to look at.
+        out: a folder or a file.
+        quiet: tell errors alone.
+        as_json: print one JSON document.
+    """
+
+    def __init__(self, command: str, items: list[Item], out: Path, quiet: bool, as_json: bool) -> None:
+        self.command, self.items, self.out = command, items, out
+        self.quiet, self.as_json = quiet, as_json
+
+    def go(self, settings: Any, what: Mapping[str, Any], resume: bool) -> None:
+        """Look, write, tell; raises typer.Exit with the command's code."""
+        from delineate.engine.crops_fruit import fruit_items
+        from delineate.engine.measure_journal import MeasureJournal
+
+        from .bars import bar
+        from .messages import say, tell
+
+        place = self._journal_place()
+        with (
+            MeasureJournal(place, what, resume) as journal,
+            bar("images", len(self.items), self.quiet) as tick,
+        ):
+
+            def told(name: str, row: Mapping[str, Any]) -> None:
+                tick()
+                if row["status"] == "failed":
+                    say(f"error: {name}: {row['reason']}")
+                    return
+                if row.get("warning"):
+                    say(f"warning: {name}: {row['warning']}")
+                if not (self.quiet or self.as_json):
+                    tell(f"{name}: {fruit_line(row)}")
+
+            done = fruit_items(self.items, settings, journal, told)
+            if len(done.failed) == len(self.items):
+                journal.remove()
+                raise typer.Exit(2)
+            written = self._write(done)
+            if not done.failed:
+                journal.remove()
+        self._end(done, written)
+
+    def _journal_place(self) -> Path:
+        from delineate.core.errors import InputError
+
+        folder = self.out.parent if self.out.suffix else self.out
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"--out {self.out}: expected a place to write, got {error.strerror or error}; choose another"
+            ) from None
+        return folder / f".{self.out.name if self.out.suffix else self.command}.journal"
+
+    def _write(self, done: Any) -> list[Path]:
+        from delineate.engine.crops_columns import described
+        from delineate.engine.measure_tables import write_tables
+
+        return write_tables(self.out, {**done.tables, "columns": described(done.tables)})
+
+    def _end(self, done: Any, written: list[Path]) -> None:
+        from .messages import tell
+
+        if self.as_json:
+            typer.echo(json.dumps(_document(done, written), indent=1, allow_nan=False))
+        elif not self.quiet:
+            bad = f", {len(done.failed)} failed (mend them and give --resume)" if done.failed else ""
+            images, objects = len(self.items), len(done.tables["objects"])
+            tell(f"{images} image{'s'[: images != 1]}, {objects} object{'s'[: objects != 1]}{bad}")
+            tell("wrote " + ", ".join(map(str, written)))
+        raise typer.Exit(1 if done.failed else 0)
+
+
+def fruit_line(row: Mapping[str, Any]) -> str:
+    """``42 fruit, median diameter 31.2 mm (scale ± 0.8 %: ArUco …); red 30, pink 12``."""
+    parts = [f"{row['count']} fruit"]
+    physical = row.get("median_diameter_mm")
+    if physical is not None:
+        error = row.get("scale_error") or 0.0
+        parts.append(
+            f"median diameter {physical:.4g} mm (scale ± {100 * error:.2g} %: {row['scale_source']})"
+        )
+    elif row.get("median_diameter") is not None:
+        parts.append(f"median diameter {row['median_diameter']:.4g} px")
+    grades = [f"{k.removeprefix('grade_')} {v}" for k, v in row.items() if k.startswith("grade_") and v]
+    return ", ".join(parts) + (f"; {', '.join(grades)}" if grades else "")
+
+
+def _document(done: Any, written: list[Path]) -> dict[str, Any]:
+    from delineate import __version__
+    from delineate.engine.crops_run import plain
+
+    tables = {
+        name: [{str(k): plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+        for name, frame in done.tables.items()
+        if name != "objects"
+    }
+    objects = len(done.tables["objects"])
+    return {"delineate": __version__, **tables, "objects": objects, "files": [*map(str, written)]}
+
+
+__all__ = ["CropsRun", "crops_items", "fruit_line"]

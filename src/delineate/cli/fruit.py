@@ -1,0 +1,92 @@
+"""`delineate fruit`: count, size and grade fruit in photographs and videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from .options import Device, Json, Quiet
+
+EPILOG = """Examples:
+
+delineate fruit photos/ --model runs/mushrooms/best.safetensors --scale aruco:4X4_50:30 --out crop
+
+delineate fruit photos/ --model best.safetensors --scale coin:23.25 --grades strawberry
+
+delineate fruit my-dataset --split val --scale 0.12 --diameter feret --out sizes
+
+delineate fruit row.mp4 --model best.safetensors --scale camera:800,1400 --out row
+
+delineate fruit photos/ --model best.safetensors --overlapping --plots plots.geojson --density 0.95
+
+--scale is aruco:DICTIONARY:MM (the side of a printed marker), coin:MM (diameter; coin:MM@X,Y where it lies),
+ruler (marks each mm; ruler:MM, ruler:MM@X1,Y1,X2,Y2 along it), camera:HEIGHT_MM[,FOCAL_PX[,TILT]], file (the
+image's own pixel size), or MM_PER_PIXEL. Without it all is in pixels. Sizes hold for the plane of the scale.
+
+Exit codes: 0 every image done; 1 some failed, the rest is done; 2 wrong usage, or nothing could be done."""
+
+
+def fruit_command(
+    images: Annotated[
+        list[str], typer.Argument(help="Photographs, folders, patterns in quotes, a dataset, or one video.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="What finds the fruit: a name of the zoo or a weights file.")
+    ] = "",
+    labels: Annotated[
+        str, typer.Option(help="Instead of a model: a dataset or label images of these photographs.")
+    ] = "",
+    scale: Annotated[str, typer.Option(help="Where millimetres come from; see below.")] = "",
+    scale_error: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="One standard deviation, in %, of the marker's size or the height."),
+    ] = None,
+    edge_error: Annotated[
+        float, typer.Option(help="Pixels by which outlines may be wrong, all around.")
+    ] = 0.5,
+    diameter: Annotated[
+        str, typer.Option(help="equal_area, feret (largest), feret_min, or ellipse (mean of the axes).")
+    ] = "equal_area",
+    grades: Annotated[
+        str, typer.Option(help="Grade by colour: tomato, strawberry, or a file (see the how-to).")
+    ] = "",
+    classes: Annotated[str, typer.Option(help="Count these classes alone, as apple,pear.")] = "",
+    confidence: Annotated[float, typer.Option(help="Keep objects with a score above it, 0..1.")] = 0.5,
+    split: Annotated[str, typer.Option(help="Of a dataset only this split, such as val.")] = "",
+    out: Annotated[Path, typer.Option(help="A folder, or a file ending in .csv, .parquet or .xlsx.")] = Path(
+        "delineate-fruit"
+    ),
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="With a folder: numbered overlays.")
+    ] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    device: Device = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Count fruit, measure each in millimetres with its error, grade it by colour."""
+    from delineate.engine.crops_fruit import FruitSettings
+    from delineate.engine.crops_grades import grades_of
+    from delineate.engine.crops_scale import parse_scale
+    from delineate.engine.measure_tables import check_ending
+
+    from .crops_run import CropsRun, crops_items
+    from .messages import only_errors
+
+    if quiet:
+        only_errors()
+    check_ending(out)
+    settings = FruitSettings(
+        parse_scale(scale, None if scale_error is None else scale_error / 100),
+        edge_error,
+        diameter,
+        grades_of(grades),
+        tuple(name.strip() for name in classes.split(",") if name.strip()),
+        out if pictures and not out.suffix else None,
+    )
+    items = crops_items(images, model, labels, confidence, split, device)
+    what: dict[str, Any] = {"command": "fruit", "images": images, "model": model, "labels": labels}
+    what |= {"confidence": confidence, "split": split, "settings": settings.plain()}
+    CropsRun("fruit", items, out, quiet, as_json).go(settings, what, resume)

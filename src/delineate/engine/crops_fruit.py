@@ -1,0 +1,255 @@
+"""Fruit in photographs: counted, measured in millimetres with an error, graded by colour; a row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from delineate.apply.crops import EDGE, check_kind, sizes
+from delineate.apply.plane_scale import PlaneScale
+from delineate.apply.ripeness import Grades, colours
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.data.images import write_png
+
+from .crops_columns import annotated
+from .crops_run import CropsResult, Told, each_item, plain, table_of
+from .crops_scale import ScaleChoice, scale_of_photo
+from .crops_tags import photo_tags
+from .measure_journal import MeasureJournal
+from .measure_overlay import numbered_overlay
+from .measure_sources import Found, Item
+from .track import of_classes
+
+HIDDEN = 0.9
+"""Solidity below which something probably lies over a fruit."""
+FIRST = ("image", "overlay", "number", "class", "score")
+LENGTHS = (
+    "equivalent_diameter_area",
+    "feret_diameter_max",
+    "feret_diameter_min",
+    "axis_major_length",
+    "axis_minor_length",
+)
+
+
+@dataclass(frozen=True)
+class FruitSettings:
+    """What is measured of fruit, and what is written beside the tables.
+
+    Attributes:
+        scale: how millimetres are found.
+        edge: pixels by which outlines may be wrong, all around.
+        diameter: which diameter counts; see :data:`delineate.apply.crops.KINDS`.
+        grades: by colour, or None.
+        classes: these alone; none: all.
+        pictures: folder for the numbered overlays, or None.
+
+    Raises:
+        InputError: an unknown diameter, or an edge that is negative.
+    """
+
+    scale: ScaleChoice = field(default_factory=ScaleChoice)
+    edge: float = EDGE
+    diameter: str = "equal_area"
+    grades: Grades | None = None
+    classes: tuple[str, ...] = ()
+    pictures: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_kind(self.diameter)
+        if not 0 <= self.edge <= 100:
+            raise InputError(f"--edge-error: expected 0 to 100 pixels, got {self.edge:g}; try 0.5")
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain values, for journal and tables."""
+        return {**asdict(self), "pictures": self.pictures is not None}
+
+    def told(self) -> dict[str, Any]:
+        """What the tables' metadata say."""
+        grades = {} if self.grades is None else {"grades": self.grades.told()}
+        return {"diameter": self.diameter, "edge_error_px": self.edge, "scale": self.scale.kind, **grades}
+
+
+def fruit_items(
+    items: Sequence[Item],
+    settings: FruitSettings,
+    journal: MeasureJournal | None = None,
+    tell: Told | None = None,
+) -> CropsResult:
+    """Counts, measures and grades the fruit of every item.
+
+    Args:
+        items: photographs and their objects, as :mod:`delineate.engine.measure_sources` gives them.
+        settings: how.
+        journal: what is done already is taken from it.
+        tell: called with each item's name and its row.
+    """
+    records, failed = each_item(items, lambda item: fruit_of(item, settings), journal, tell)
+    return joined(records, failed, settings)
+
+
+def joined(
+    records: Sequence[dict[str, Any]], failed: tuple[tuple[str, str], ...], settings: FruitSettings
+) -> CropsResult:
+    """The tables of all images' records."""
+    objects = table_of(records, "objects", [*dict.fromkeys((*FIRST, *fruit_columns(settings)))])
+    images = pd.DataFrame([record["image"] for record in records])
+    annotated(objects, [images], settings.told())
+    return CropsResult({"objects": objects, "images": images}, images, failed)
+
+
+def fruit_of(item: Item, settings: FruitSettings) -> dict[str, Any]:
+    """The record of one photograph: its rows and its line, as plain values."""
+    found = item.look()
+    path = item.files[0] if item.files else None
+    objects = _chosen(found, settings)
+    scale, warning = _scale(found, objects, path, settings)
+    frame = fruit_table(objects, found.image, scale, settings)
+    numbers = np.arange(1, len(objects) + 1) if found.ids is None else found.ids
+    head: dict[str, Any] = {"image": item.name, **item.groups}
+    if settings.pictures is not None:
+        head["overlay"] = f"overlays/{item.file}.png"
+        marked = frame[["partly_hidden", "touches_border", "degenerate"]].any(axis=1).to_numpy(bool)
+        place = settings.pictures / head["overlay"]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_png(place, np.asarray(numbered_overlay(objects, found.image, numbers, marked)))
+    tags = photo_tags(path)
+    line = head | {"status": "done", "reason": "", "warning": "; ".join([*found.notes, *warning])}
+    line |= {"height": objects.size[0], "width": objects.size[1], **_summary(frame, objects, scale, settings)}
+    line |= {"latitude": tags.latitude, "longitude": tags.longitude}
+    rows = [
+        {**head, "number": int(number), **{str(k): plain(v) for k, v in row.items()}}
+        for number, row in zip(numbers, frame.to_dict("records"), strict=True)
+    ]
+    return {"image": {k: plain(v) for k, v in line.items()}, "objects": rows}
+
+
+def _chosen(found: Found, settings: FruitSettings) -> Instances:
+    if found.objects is None:
+        raise InputError("expected a photograph, got a stack of slices; give single images")
+    if settings.classes and found.ids is None:
+        return of_classes(found.objects, settings.classes)
+    return found.objects
+
+
+def _scale(
+    found: Found, objects: Instances, path: Path | None, settings: FruitSettings
+) -> tuple[PlaneScale | None, list[str]]:
+    """The photograph's scale; where none is found the fruit is counted all the same, with a warning."""
+    try:
+        scale = scale_of_photo(settings.scale, found.image, objects.size, path, found.scale, objects)
+    except InputError as error:
+        return None, [f"no size in mm: {error}"]
+    return scale, [scale.note] if scale is not None and scale.note else []
+
+
+def fruit_columns(settings: FruitSettings) -> tuple[str, ...]:
+    """The columns of :func:`fruit_table`, in order, where there are all of them."""
+    empty = Instances.empty((1, 1))
+    scale = PlaneScale.of_pixel(1.0) if settings.scale.kind else None
+    return tuple(map(str, fruit_table(empty, np.zeros((1, 1, 3), np.uint8), scale, settings).columns))
+
+
+def fruit_table(
+    objects: Instances,
+    image: NDArray[Any] | None,
+    scale: PlaneScale | None,
+    settings: FruitSettings,
+) -> pd.DataFrame:
+    """A row for each fruit, in order.
+
+    Args:
+        objects: N fruit with masks.
+        image: (H, W, 3) for the colours; None or grey leaves them out.
+        scale: of the image; None leaves millimetres out.
+        settings: how.
+    """
+    flat = sizes(objects, None, settings.edge)
+    columns: dict[str, Any] = {"class": objects.names, "score": objects.scores.astype(np.float64)}
+    columns |= {"x": flat.x, "y": flat.y, "area": flat.area, "diameter": flat.diameter(settings.diameter)}
+    columns["diameter_error"] = flat.diameter_error(settings.diameter)
+    columns |= {name: getattr(flat, name) for name in LENGTHS}
+    if scale is not None:
+        columns |= _in_mm(objects, scale, settings)
+    columns |= _marks(objects)
+    if image is not None and image.ndim == 3 and image.shape[2] == 3:
+        seen = colours(objects, image, settings.grades)
+        columns |= {name: getattr(seen, name) for name in ("lightness", "a", "b", "hue", "chroma")}
+        columns["judged_share"] = seen.judged
+        if settings.grades is not None:
+            columns["ripe_share"] = seen.ripe
+            columns["grade"] = [settings.grades.grade(float(share)) for share in seen.ripe]
+    return pd.DataFrame(columns)
+
+
+def _in_mm(objects: Instances, scale: PlaneScale, settings: FruitSettings) -> dict[str, Any]:
+    real = sizes(objects, scale, settings.edge)
+    places = scale.to_mm(np.nan_to_num(np.stack([real.x, real.y], axis=1)))
+    places[np.isnan(real.x)] = np.nan
+    return {
+        "diameter_mm": real.diameter(settings.diameter),
+        "diameter_error_mm": real.diameter_error(settings.diameter),
+        "area_mm2": real.area,
+        **{f"{name}_mm": getattr(real, name) for name in LENGTHS},
+        "volume_cm3": real.volume / 1000,
+        "x_mm": places[:, 0],
+        "y_mm": places[:, 1],
+        "mm_per_pixel": real.unit_per_pixel,
+        "scale_error": real.scale_error,
+    }
+
+
+def _marks(objects: Instances) -> dict[str, Any]:
+    """What is in doubt of each, flagged instead of left out."""
+    from delineate.measurements import Groups, measured_table
+
+    frame = measured_table(objects, None, None, "px", Groups())
+    return {
+        "solidity": frame["solidity"].to_numpy(),
+        "partly_hidden": (frame["solidity"] < HIDDEN).to_numpy(bool),
+        "touches_border": frame["touches_border"].to_numpy(bool),
+        "degenerate": frame["degenerate"].to_numpy(bool),
+    }
+
+
+def _summary(
+    frame: pd.DataFrame, objects: Instances, scale: PlaneScale | None, settings: FruitSettings
+) -> dict[str, Any]:
+    """The image's numbers: count, scale, medians, grades."""
+    line: dict[str, Any] = {"count": len(frame), "median_diameter": _median(frame["diameter"])}
+    if settings.scale.kind:
+        line["scale_source"] = "" if scale is None else scale.source
+        middle = [[objects.size[1] / 2, objects.size[0] / 2]]
+        line["mm_per_pixel"] = np.nan if scale is None else float(scale.mm_per_pixel(middle)[0])
+        line["scale_error"] = np.nan if scale is None else float(scale.error_at(middle)[0])
+        line["median_diameter_mm"] = np.nan if scale is None else _median(frame["diameter_mm"])
+        line["photographed_m2"] = np.nan if scale is None else photographed(scale, objects.size)
+    if settings.grades is not None:
+        graded = frame["grade"] if "grade" in frame else pd.Series([], dtype=object)
+        for name, _ in settings.grades.steps:
+            line[f"grade_{name.replace(' ', '_')}"] = int((graded == name).sum())
+    return line
+
+
+def photographed(scale: PlaneScale, size: tuple[int, int]) -> float:
+    """Square metres of the plane that an image of ``size`` (height, width) shows.
+
+    Example:
+        >>> photographed(PlaneScale.of_pixel(10.0), (100, 200))
+        2.0
+    """
+    x, y = scale.to_mm([[0, 0], [size[1], 0], [size[1], size[0]], [0, size[0]]]).T
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2e6)
+
+
+def _median(values: Any) -> float:
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    return float(np.median(known)) if len(known) else float("nan")
