@@ -36,7 +36,7 @@ def test_a_stack_has_volumes() -> None:
     frame = delineate.measure(stack, pixel_size=(2, 0.5, 0.5))
     assert frame["label"].tolist() == [7, 12, 900]
     assert frame["volume_um3"].tolist() == [130 * 2.0, 66 * 2.0, 63 * 2.0]
-    with pytest.raises(InputError, match="expected no groups for a stack, got texture"):
+    with pytest.raises(InputError, match="expected an image for texture, got none"):
         delineate.measure(stack, stack, texture=True)
 
 

@@ -39,7 +39,7 @@ def measure(
         pixel_size: side of a pixel in ``unit``; of a stack also (slices, rows, columns).
         unit: its name.
         **groups: fields of :class:`delineate.measurements.Groups`: ``neighbours=True``, ``radius=50``,
-            ``texture=True``, ``levels=32``, ``value_range=(0, 255)``, ``background=5``. A stack has none.
+            ``texture=True``, ``levels=32``, ``value_range=(0, 255)``, ``background=5``.
 
     Returns:
         N rows, in the objects' order (labels ascending).
@@ -60,11 +60,7 @@ def measure(
         return measured_table(objects, image, _one_side(pixel_size), unit, Groups(**groups))
     labels = np.asarray(objects)
     if labels.ndim == 3:
-        if groups:
-            raise InputError(
-                f"measure: expected no groups for a stack, got {', '.join(groups)}; measure slices"
-            )
-        return volume_table(labels, image, pixel_size, unit)
+        return volume_table(labels, image, pixel_size, unit, Groups(**groups))
     if labels.ndim != 2 or labels.dtype.kind not in "iub":
         raise InputError(
             f"measure: expected Instances, a label image (H, W) or a label stack (Z, Y, X) of integers, got "

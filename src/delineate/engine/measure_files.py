@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from delineate.core.errors import DelineateError
 from delineate.measurements import (
@@ -17,6 +18,8 @@ from delineate.measurements import (
     touching_pairs,
     volume_table,
 )
+from delineate.measurements.volume import numbered_labels
+from delineate.measurements.volume_groups import touching_voxels
 
 from .measure import renumbered
 from .measure_joined import Measured, joined, kind_of
@@ -112,8 +115,8 @@ def _measured(item: Item, settings: RunSettings) -> dict[str, Any]:
     head = _head(item, settings)
     if found.stack is not None:
         size: Any = scale.size
-        frame = volume_table(found.stack, found.image, size, scale.unit)
-        line, pairs = _stack_line(frame), None
+        frame = volume_table(found.stack, found.image, size, scale.unit, settings.groups)
+        line, pairs = _stack_line(frame), _stack_pairs(found.stack) if settings.groups.neighbours else None
     else:
         assert found.objects is not None
         side: Any = scale.size
@@ -164,6 +167,12 @@ def _with_step(scale: Scale, settings: RunSettings) -> Scale:
 
 def _stack_line(frame: pd.DataFrame) -> dict[str, Any]:
     return distributions(frame) | {"coverage": frame.attrs["coverage"]}
+
+
+def _stack_pairs(stack: NDArray[Any]) -> list[list[int]]:
+    ids, numbered = numbered_labels(stack)
+    pairs = touching_voxels(numbered)
+    return [[int(ids[i - 1]), int(ids[j - 1]), n, 0] for i, j, n in pairs.tolist()]
 
 
 def _pairs(found: Found) -> list[list[int]]:

@@ -9,6 +9,7 @@ share of the sphere that is nearer to it than to the others, by which voxels may
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class SurfaceCount:
             other = here if not across else following
             if other is None:
                 continue
-            one, two = _facing(here, other, down, right)
+            one, two = facing(here, other, down, right)
             self.pairs[k] += np.bincount(one[one == two], minlength=number)
 
     def areas(self, spacing: Spacing) -> NDArray[np.float64]:
@@ -78,9 +79,9 @@ class SurfaceCount:
         return surface[1:]
 
 
-def _facing(
-    here: NDArray[np.int64], other: NDArray[np.int64], down: int, right: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def facing(
+    here: NDArray[Any], other: NDArray[Any], down: int, right: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """The voxels that have a neighbour ``down`` rows and ``right`` columns on in ``other``, and those."""
     height, width = here.shape
     rows = slice(max(0, -down), height - max(0, down))

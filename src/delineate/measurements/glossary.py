@@ -26,7 +26,9 @@ class Entry:
 
 
 _SKIMAGE = "as scikit-image regionprops"
-_HARALICK = "Haralick et al. 1973, appendix I, mean over four directions, pairs inside the object alone"
+_HARALICK = (
+    "Haralick et al. 1973, appendix I, mean over 4 directions (13 in a stack), pairs inside the object"
+)
 _MODIFIED_Z = "modified z-score, Iglewicz and Hoaglin 1993"
 _ENTRIES = {
     "image": Entry(0, "the image's name"),
@@ -51,9 +53,8 @@ _ENTRIES = {
     "row": Entry(0, "row of the plate"),
     "column": Entry(0, "column of the plate, or of the table of objects"),
     "neighbour": Entry(0, "label of the other object of the pair"),
-    "border": Entry(1, "pixel edges that the two objects share; 0: corners alone"),
+    "border": Entry(0, "pixel edges (voxel faces of a stack) that the two objects share; 0: corners alone"),
     "overlap": Entry(2, "pixels of both objects"),
-    "contact_voxels": Entry(0, "voxel faces that the two objects share; 0: edges or corners alone"),
     "overlay": Entry(0, "picture in the output folder with the row's label on its object"),
     "label_image": Entry(0, "label image in the output folder, whose values are the rows' labels"),
     "well": Entry(0, "well of the plate that the image's name tells"),
@@ -98,6 +99,7 @@ _ENTRIES = {
     "intensity_less_background": Entry(0, "intensity_mean - background_mean", "intensity"),
     "intensity": Entry(0, "over the object's pixels, in the image's own numbers", "intensity"),
     "background_mean": Entry(0, "mean of the ring around the object, of no object", "intensity"),
+    "background_voxels": Entry(0, "voxels of the shell around the object"),
     "background_area": Entry(2, "pixels of the ring around the object"),
     "touching": Entry(0, "objects that it touches by an edge or a corner, or overlaps"),
     "delaunay_neighbours": Entry(0, "edges of the Delaunay triangulation of the centroids"),

@@ -14,9 +14,11 @@ from delineate.core.errors import InputError
 
 from .crofton import Spacing, SurfaceCount
 from .glossary import annotate
+from .groups import PLAIN, Groups
 from .intensity import STATISTICS, grouped_statistics
 from .quality import FEWEST, outliers
 from .units import slug
+from .volume_groups import volume_groups
 
 SMALLEST = 4
 """Fewer voxels than this cannot be solid."""
@@ -29,6 +31,7 @@ def volume_table(
     image: ArrayLike | None = None,
     voxel_size: float | Spacing | None = None,
     unit: str = "µm",
+    groups: Groups = PLAIN,
 ) -> pd.DataFrame:
     """Measure every object of a stack.
 
@@ -41,7 +44,11 @@ def volume_table(
       ``axis_middle_length``, ``axis_minor_length`` of the ellipsoid with the same second moments;
       ``extent``, volume over that of the bounding box;
     - ``touches_border``, ``outlier`` and ``degenerate`` as of :func:`delineate.measure`;
-    - with ``image``: the intensity columns of :func:`delineate.measurements.table`.
+    - with ``image``: the intensity columns of :func:`delineate.measurements.table`;
+    - as ``groups`` asks: ``touching`` (by faces, edges or corners), ``delaunay_neighbours``,
+      ``nearest_distance``, ``nearest_label``, ``neighbours_within_radius``; ``background_voxels``,
+      ``background_mean``, ``intensity_less_background`` of a shell around the object; ``haralick_*`` over 13
+      directions, steps of one voxel. ``radius`` and ``background`` count in sides of a voxel within a slice.
 
     Without ``voxel_size`` voxels are cubes and lengths are in voxels. With one, volume, surface, diameter and
     axes are in ``unit`` and carry it in their names, as ``volume_um3``; centroids are there in both.
@@ -51,12 +58,13 @@ def volume_table(
         image: (Z, Y, X) or (Z, Y, X, C) numbers on the same voxels.
         voxel_size: side of a cube, or the distances of slices, rows and columns, > 0.
         unit: of ``voxel_size``.
+        groups: what else is measured.
 
     Returns:
         One row per label, ascending; ``attrs`` as those of :func:`delineate.measurements.table`.
 
     Raises:
-        InputError: another shape, type or voxel size.
+        InputError: another shape, type or voxel size; background or texture without an image.
 
     Example:
         >>> box = np.zeros((6, 8, 8), int)
@@ -65,9 +73,12 @@ def volume_table(
         [[7.0, 64.0, 128.0]]
     """
     stack = _check_labels(labels)
+    if image is None and (groups.texture or groups.background):
+        name = "texture" if groups.texture else "background"
+        raise InputError(f"measure: expected an image for {name}, got none; give the image stack too")
     spacing = check_voxel_size(voxel_size, unit)
     pixels = None if image is None else _check_image(image, stack.shape)
-    ids, numbered = _numbered(stack)
+    ids, numbered = numbered_labels(stack)
     sums = _Sums.of(numbered, len(ids), stack.shape)
     columns: dict[str, Any] = {"label": ids, "num_voxels": sums.voxels}
     columns |= dict(zip(PLACE, sums.box.T, strict=True)) | dict(zip(CENTRE, sums.centre.T, strict=True))
@@ -82,12 +93,20 @@ def volume_table(
     columns["degenerate"] = sums.voxels < SMALLEST
     if pixels is not None:
         columns |= _brightness(numbered, sums.voxels, pixels)
+    if groups.neighbours or groups.texture or groups.background:
+        columns |= _groups(columns, numbered, sums.centre, spacing, pixels, groups, unit)
     frame = pd.DataFrame(columns)
     frame.attrs = {
         "size": tuple(map(int, stack.shape)),
         "coverage": float(np.mean(stack > 0)) if stack.size else 0.0,
     }
     frame.attrs |= {"fewest_for_outliers": FEWEST}
+    if groups.background:
+        frame.attrs["background_width_px"] = groups.background
+    if groups.neighbours and groups.radius is not None:
+        frame.attrs["radius_px"] = groups.radius
+    if groups.texture:
+        frame.attrs["texture"] = {"levels": groups.levels, "distance_voxels": 1, "directions": 13}
     if spacing is not None:
         frame.attrs |= {"pixel_size": spacing, "unit": unit}
     return annotate(frame)
@@ -137,8 +156,8 @@ def _check_image(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     return pixels
 
 
-def _numbered(stack: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The labels in the stack, ascending, and the stack with 1..N in their place."""
+def numbered_labels(stack: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The labels in a stack, ascending, and the stack with 1..N in their place."""
     low = int(stack.max()) if stack.size else 0
     if low < max(1 << 16, stack.size):  # a table of all labels is no larger than the stack
         seen = np.bincount(stack.ravel(), minlength=1) > 0
@@ -216,6 +235,36 @@ def _shapes(sums: _Sums, spacing: Spacing, short: str) -> dict[str, NDArray[np.f
         f"axis_minor_length{line}": axes[:, 0],
         "extent": sums.voxels / around,
     }
+
+
+def _groups(
+    known: dict[str, Any],
+    numbered: NDArray[np.int32],
+    centre: NDArray[np.float64],
+    spacing: Spacing | None,
+    pixels: NDArray[Any] | None,
+    groups: Groups,
+    unit: str,
+) -> dict[str, NDArray[Any]]:
+    """The columns of groups, named as the others are: by unit, and by channel."""
+    image = None if pixels is None else pixels.reshape(*numbered.shape, -1)
+    columns: dict[str, NDArray[Any]] = {}
+    for name, values in volume_groups(numbered, centre, spacing or (1.0, 1.0, 1.0), image, groups).items():
+        if name == "nearest_distance" and spacing is not None:
+            name = f"{name}_{slug(unit)}"
+        if name == "nearest_label":
+            ids = np.append(np.nan, known["label"])
+            values = ids[np.nan_to_num(values).astype(np.int64)]
+        if values.ndim == 1:
+            columns[name] = values
+            continue
+        for channel in range(values.shape[1]):
+            ending = f"-{channel}" if pixels is not None and pixels.ndim == 4 else ""
+            columns[f"{name}{ending}"] = values[:, channel]
+            if name == "background_mean":
+                own = known[f"intensity_mean{ending}"]
+                columns[f"intensity_less_background{ending}"] = own - values[:, channel]
+    return columns
 
 
 def _brightness(
