@@ -37,7 +37,7 @@ def test_a_stack_has_volumes() -> None:
     assert frame["label"].tolist() == [7, 12, 900]
     assert frame["volume_um3"].tolist() == [130 * 2.0, 66 * 2.0, 63 * 2.0]
     with pytest.raises(InputError, match="expected an image for texture, got none"):
-        delineate.measure(stack, stack, texture=True)
+        delineate.measure(stack, texture=True)
 
 
 def test_units() -> None:
