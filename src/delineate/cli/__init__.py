@@ -35,6 +35,10 @@ from .lineage import EPILOG as LINEAGE_EPILOG
 from .lineage import lineage_command
 from .map import EPILOG as MAP_EPILOG
 from .map import map_command
+from .map_change import EPILOG as MAP_CHANGE_EPILOG
+from .map_change import map_change_command
+from .map_score import EPILOG as MAP_SCORE_EPILOG
+from .map_score import map_score_command
 from .measure import EPILOG as MEASURE_EPILOG
 from .measure import measure_command
 from .messages import one_line_messages, say
@@ -93,6 +97,8 @@ app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_comm
 app.command("measure", epilog=MEASURE_EPILOG, no_args_is_help=True)(measure_command)
 app.command("fruit", epilog=FRUIT_EPILOG, no_args_is_help=True)(fruit_command)
 app.command("map", epilog=MAP_EPILOG, no_args_is_help=True)(map_command)
+app.command("map-change", epilog=MAP_CHANGE_EPILOG, no_args_is_help=True)(map_change_command)
+app.command("map-score", epilog=MAP_SCORE_EPILOG, no_args_is_help=True)(map_score_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train)
 app.command("evaluate", epilog=EVALUATE_EPILOG, no_args_is_help=True)(evaluate_command)
 app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)

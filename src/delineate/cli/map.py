@@ -173,12 +173,12 @@ def _views(
     if picture is None and page is None:
         return []
     from delineate.data.write import atomic
-    from delineate.engine.geo_picture import map_picture
+    from delineate.engine.geo_picture import map_picture, sheet_of
     from delineate.engine.geo_views import overview_of, write_map_page
 
     written = []
     if picture is not None:
-        made = map_picture(result, overview_of(image, settings), image.name)
+        made = map_picture(sheet_of(result, image.name), overview_of(image, settings))
         with atomic(picture) as temporary:
             made.save(temporary, "png")
         written.append(picture)

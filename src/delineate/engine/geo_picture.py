@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from delineate.apply.draw import colors
 from delineate.core.convert.shapely import shapely_package, to_shapely
+from delineate.core.polygons import Polygon
 from delineate.data.georeference import WGS84, reproject
 from delineate.data.vectors.crs import crs_of
 
@@ -26,28 +29,66 @@ MARKED = (255, 120, 110)
 SHADE = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
-def map_picture(result: MapResult, overview: NDArray[np.uint8] | None, title: str = "") -> Image.Image:
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What a map picture shows.
+
+    Attributes:
+        size: (height, width) of the image, or of the ground that is shown, in its pixels.
+        plane: how the outlines' plane lies to these pixels and to the map.
+        shapes: N outlines on the plane.
+        tints: (N, 3) uint8, their colours.
+        numbers: N numbers to write on them.
+        marked: (N,) bool, those whose number is written in red.
+        lines: what stands below the map, the first line larger.
+    """
+
+    size: tuple[int, int]
+    plane: Plane
+    shapes: Sequence[Sequence[Polygon]]
+    tints: NDArray[np.uint8]
+    numbers: Sequence[int]
+    marked: Sequence[bool]
+    lines: Sequence[str]
+
+
+def sheet_of(result: MapResult, title: str = "") -> Sheet:
+    """The picture of a map, each object in its own colour with its row's number."""
+    count, area = len(result.layer), result.table.get("area_m2")
+    sum_of = "" if area is None else f", {area.sum():,.0f} square metres"
+    marked = ["poor" in mark or "tiny" in mark for mark in result.table["mark"]]
+    return Sheet(
+        result.objects.size,
+        result.plane,
+        result.footprints.shapes,
+        colors(result.objects),
+        result.table["number"].tolist(),
+        marked,
+        [line for line in (title, f"{count} object{'s'[: count != 1]}{sum_of}") if line],
+    )
+
+
+def map_picture(sheet: Sheet, overview: NDArray[np.uint8] | None) -> Image.Image:
     """The map as a picture.
 
     Args:
-        result: what is drawn; each object has its row's number.
+        sheet: what is drawn.
         overview: (h, w) or (h, w, 3), the whole image at any size; None for black.
-        title: the first line below the map.
     """
-    size = result.objects.size
+    size = sheet.size
     factor = LONGEST / max(size)
     factor = float(min(4, math.floor(factor))) if factor >= 1 else factor
     shown = (max(1, round(size[1] * factor)), max(1, round(size[0] * factor)))
     ground = Image.new("RGB", shown) if overview is None else Image.fromarray(overview).convert("RGB")
     ground = ground.resize(shown, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC)
-    _objects(ground, result, factor)
-    lines = _grid(result.plane, size, factor)
+    _objects(ground, sheet, factor)
+    lines = _grid(sheet.plane, size, factor)
     picture = Image.new("RGB", (shown[0] + MARGIN + 16, shown[1] + 40 + FOOT), PAPER)
     frame = _Frame(picture, (MARGIN, 16), shown)
     _draw_grid(ground, lines)
     picture.paste(ground, frame.corner)
     frame.ticks(lines)
-    frame.below(result, factor, title)
+    frame.below(sheet, factor)
     return picture
 
 
@@ -55,28 +96,24 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size=size)
 
 
-def _objects(ground: Image.Image, result: MapResult, factor: float) -> None:
+def _objects(ground: Image.Image, sheet: Sheet, factor: float) -> None:
     """Outlines and numbers; red numbers where the row has a mark."""
     pen = ImageDraw.Draw(ground)
-    tints = colors(result.objects)
-    drawn = to_shapely(result.footprints.shapes)
+    drawn = to_shapely(sheet.shapes)
     spots = shapely_package().get_coordinates(shapely_package().point_on_surface(drawn)).reshape(-1, 2)
-    spots = result.plane.to_pixels(spots) * factor if len(spots) else spots
-    marks = result.table["mark"].tolist()
-    for k, parts in enumerate(result.footprints.shapes):
-        ink = tuple(int(v) for v in tints[k])
+    spots = sheet.plane.to_pixels(spots) * factor if len(spots) else spots
+    for k, parts in enumerate(sheet.shapes):
+        ink = tuple(int(v) for v in sheet.tints[k])
         for part in parts:
             for ring in part.rings:
-                line = result.plane.to_pixels(ring) * factor
+                line = sheet.plane.to_pixels(ring) * factor
                 pen.line([*map(tuple, line.tolist()), tuple(line[0].tolist())], ink, 2, joint="curve")
     font = _font(12)
     for k, (x, y) in enumerate(spots.tolist()):
-        text = str(result.table["number"].iloc[k])
+        text = str(sheet.numbers[k])
         for dx, dy in SHADE:
             pen.text((x + dx, y + dy), text, (0, 0, 0), font, anchor="mm")
-        pen.text(
-            (x, y), text, MARKED if "poor" in marks[k] or "tiny" in marks[k] else PAPER, font, anchor="mm"
-        )
+        pen.text((x, y), text, MARKED if sheet.marked[k] else PAPER, font, anchor="mm")
 
 
 def round_step(length: float, parts: int = 5) -> float:
@@ -159,15 +196,15 @@ class _Frame:
         turned = small.rotate(90, expand=True)
         self.picture.paste(turned, (int(place[0]) - 14, int(place[1] - width / 2)))
 
-    def below(self, result: MapResult, factor: float, title: str) -> None:
+    def below(self, sheet: Sheet, factor: float) -> None:
         """North, the scale bar, title and reference system."""
         (x0, y0), (wide, tall) = self.corner, self.shown
         top = y0 + tall + 28
-        plane = result.plane
+        plane = sheet.plane
         known = plane.georeference is not None and plane.georeference.epsg is not None
         left = x0
         if plane.georeference is not None:
-            self._north(_north(plane, result.objects.size), (x0 + 14, top + 22))
+            self._north(_north(plane, sheet.size), (x0 + 14, top + 22))
             left += 44
         unit = plane.unit
         length = round_step(wide / factor * plane.pixel, 4)
@@ -183,13 +220,10 @@ class _Frame:
             if known and place and place.epsg
             else ("pixels" if place is None else "unknown reference system")
         )
-        count = len(result.layer)
-        area = result.table.get("area_m2")
-        sum_of = "" if area is None else f", {area.sum():,.0f} square metres"
-        for line, size in ((title, 13), (f"{count} object{'s'[: count != 1]}{sum_of}", 12), (told, 11)):
-            if line:
-                self.pen.text((text, top), line, INK, _font(size))
-                top += size + 6
+        sizes = [13, *[12] * (len(sheet.lines) - 1), 11]
+        for line, size in zip((*sheet.lines, told), sizes, strict=True):
+            self.pen.text((text, top), line, INK, _font(size))
+            top += size + 6
 
     def _north(self, angle: float, middle: tuple[float, float]) -> None:
         """An arrow to true north; ``angle`` clockwise from up in radians."""

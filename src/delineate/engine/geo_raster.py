@@ -75,11 +75,11 @@ class MapImage:
     def _valid(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
         """(h, w): some band was measured."""
         values = pixels.reshape(*pixels.shape[:2], -1)
-        valid: NDArray[np.bool_] = np.asarray(np.isfinite(values))  # whole numbers are
+        valid = np.asarray(np.isfinite(values), np.bool_)  # whole numbers are
         nodata = self.raster.nodata
         if nodata is not None and np.isfinite(nodata):
-            valid &= np.asarray(values != nodata)
-        some: NDArray[np.bool_] = valid.any(axis=2)
+            valid = np.asarray(valid & (values != nodata), np.bool_)
+        some: NDArray[np.bool_] = np.asarray(valid.any(axis=2))
         return some
 
     def _limits(self, stretch: Stretch) -> NDArray[np.float64]:
