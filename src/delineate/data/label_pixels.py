@@ -31,7 +31,8 @@ def stored_numbers(source: bytes | NDArray[Any], where: str, kind: str = "TIFF")
         pixels = pixels[:, :, 0]
     if pixels.ndim != 2:
         raise InputError(
-            f"{where}: expected one number per pixel, got {pixels.shape[2]} colour channels; {_MEND}"
+            f"{where}: expected one number per pixel, got {pixels.shape[2]} colour channels; {_MEND} "
+            "(a stack: one page a slice)"
         )
     return pixels
 

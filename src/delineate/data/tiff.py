@@ -2,6 +2,10 @@
 
 Of the axes that tifffile names, ``Y X`` are the picture, ``C`` and ``S`` its channels, and all others
 (``Z``, ``T``, plain pages) are flattened into one row of pages, the last running fastest.
+
+Three or four planes that the file calls red, green, blue are colours, even where somebody meant slices:
+tifffile writes so what it is given as (3, H, W) without ``photometric="minisblack"``, and nothing in the file
+tells it from a photo. Numbers read raw, as labels are, cannot be colours; there such planes are pages.
 """
 
 from __future__ import annotations
@@ -138,10 +142,14 @@ def _read(
     series = file.series[0]
     layout = TiffLayout.of(series, where)
     page_given, page = page, page or 0
-    if not 0 <= page < layout.pages:
+    planes = layout.samples if raw and page_given is not None and series.keyframe.axes == "SYX" else 1
+    if not 0 <= page < layout.pages * planes:
         raise InputError(
-            f"{where}: expected a page in 0..{layout.pages - 1}, got {page}; choose another `--page`"
+            f"{where}: expected a page in 0..{layout.pages * planes - 1}, got {page}; choose another `--page`"
         )
+    if planes > 1:
+        page, plane = divmod(page, planes)
+        channels = (plane,)
     chosen = layout.choose(channels, where)
     check_size(layout.size, where, max_pixels, samples=max(1, len(chosen)))
     key = series.keyframe

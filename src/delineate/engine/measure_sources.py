@@ -220,7 +220,7 @@ def _label_items(given: str, choice: Choice) -> list[Item]:
                 f"{path}: expected an image of this name in {choice.images}, got none; name label images as "
                 "their images, or leave --images out"
             )
-        count, slices = page_axes(path)
+        count, slices = page_axes(path, labels=True)
         if slices and choice.slices:
             items.append(_stack_item(path, picture, choice))
         elif count > 1:

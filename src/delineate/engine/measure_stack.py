@@ -17,10 +17,11 @@ from delineate.data.tiff import read_tiff
 MOST_VOXELS = 2_000_000_000
 
 
-def page_axes(path: Path) -> tuple[int, bool]:
+def page_axes(path: Path, labels: bool = False) -> tuple[int, bool]:
     """How many pages a TIFF has, channels not counted, and whether they are slices of a stack.
 
-    Pages are slices unless the file calls them times. Anything but TIFF has one page.
+    Pages are slices unless the file calls them times. Anything but TIFF has one page. Planes of ``labels``
+    that the file calls colours are slices, too.
     """
     if path.suffix.lower() not in (".tif", ".tiff", ".btf"):
         return 1, False
@@ -28,9 +29,15 @@ def page_axes(path: Path) -> tuple[int, bool]:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
             sizes = dict(zip(series.axes, series.shape, strict=True))
+            apart = series.keyframe.axes == "SYX"
     except Exception:  # tifffile raises whatever it likes on damaged files; reading tells what is wrong
         return 1, False
-    count = int(np.prod([n for axis, n in sizes.items() if axis not in "YXCS"], dtype=np.int64))
+    count = int(
+        np.prod(
+            [n for axis, n in sizes.items() if axis not in ("YXC" if labels and apart else "YXCS")],
+            dtype=np.int64,
+        )
+    )
     return count, count > 1 and sizes.get("T", 1) == 1
 
 
@@ -58,7 +65,7 @@ def read_label_stack(path: Path) -> NDArray[Any]:
     Raises:
         InputError: damaged, of fractions, or too large.
     """
-    depth, _ = page_axes(path)
+    depth, _ = page_axes(path, labels=True)
     first = read_label_page(path, 0)
     check_size((depth * first.shape[0], first.shape[1]), str(path), MOST_VOXELS)
     return np.stack([first, *(read_label_page(path, page) for page in range(1, depth))])
@@ -70,4 +77,7 @@ def read_image_stack(path: Path, channels: Any = None) -> NDArray[Any]:
     Raises:
         InputError: as :func:`delineate.data.images.read`.
     """
-    return np.stack([read(path, channels=channels, page=page).pixels for page in range(page_axes(path)[0])])
+    depth = page_axes(path)[0]
+    if depth == 1 and channels is None and page_axes(path, labels=True)[0] > 1:
+        return np.moveaxis(read(path).pixels, 2, 0)  # slices that the file calls colours
+    return np.stack([read(path, channels=channels, page=page).pixels for page in range(depth)])

@@ -248,3 +248,16 @@ def test_a_file_that_is_cut_off_is_told(options: dict[str, Any], tmp_path: Path)
     assert np.array_equal(raster.window(0, 0, 20, 20), GREY[:20, :20])  # what is there can be read
     with pytest.raises(InputError, match="cut off"):
         raster.window(0, 0, 210, 150)
+
+
+def test_slices_that_the_file_calls_colours(tmp_path: Path) -> None:
+    """What tifffile makes of (3, H, W) when nobody says what planes are: colours, but labels are slices."""
+    path = tmp_path / "stack.tif"
+    stack = RNG.integers(0, 60000, (3, 50, 60), dtype=np.uint16)
+    tifffile.imwrite(path, stack, photometric="rgb", planarconfig="separate")
+    assert np.array_equal(read(path).pixels, stack.transpose(1, 2, 0)) and open_raster(path).colour
+    for z in range(3):
+        raster = open_raster(path, labels=True, z=z)
+        assert raster.slices == 3 and np.array_equal(raster.window(0, 0, 60, 50), stack[z])
+    with pytest.raises(InputError, match="one page a slice"):
+        read_labels(path)

@@ -78,6 +78,11 @@ class TiffRaster(Raster):
         self._key, self._samples, self._one_page = top.keyframe, layout.samples, layout.lead_channels == 1
         pages = _page_numbers(layout)
         self.times, self.slices = pages.shape
+        if self.labels and channels is None and self._key.axes == "SYX" and self.slices == 1:
+            # planes that the file calls colours, which labels cannot be: slices
+            self.slices = layout.samples
+            channels = Slices.choose(z, self.slices, where).numbers[0]
+            pages = pages.repeat(self.slices, axis=1)
         if not 0 <= time < self.times:
             raise InputError(
                 f"{where}: expected a time in 0..{self.times - 1}, got {time}; choose one of them"
