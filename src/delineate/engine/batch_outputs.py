@@ -25,7 +25,7 @@ from delineate.measurements import distributions, measured_table, summary
 from .batch_files import ENDINGS, NEED_MASKS, Picture, write_kind
 from .batch_journal import BatchJournal
 from .batch_tables import Schema, packed, write_coco, write_csv, write_parquet, write_table
-from .batch_totals import explain_statistic, totals_table, write_wells
+from .batch_totals import explain_statistic, totals_table, wells_table, write_plate
 from .measure_tables import check_ending
 from .plate_map import well_of
 
@@ -40,6 +40,7 @@ PIXELS = ("csv", "parquet", "qupath", "page", "numbers")
 VIDEO_ENDINGS = {"overlay": ".overlay.mp4", "coco": ".frames.json"}
 COCO_FILE, TABLE_FILE, PARQUET_FILE = "predictions.json", "measurements.csv", "measurements.parquet"
 IMAGES_FILE, TOTALS_FILE, COLUMNS_FILE = "images.csv", "totals.csv", "columns.csv"
+WELLS_FILE, PLATE_FILE = "wells.csv", "plate.svg"
 JOURNAL_FILE = ".predict.journal"
 
 
@@ -166,15 +167,21 @@ class Outputs:
             self.make_folder()
             written["coco"] = self.folder / COCO_FILE
             write_coco(written["coco"], entries)
+        wells = wells_table(journal, sources) if self.plate else None
         if self.tables:
             self.make_folder()
-            written |= self._write_tables(entries, failed)
-        if self.plate:
-            self.make_folder()
-            written |= write_wells(self.folder, journal, sources)
+            written |= self._write_tables(entries, failed, wells)
+        if wells is not None:
+            written |= {"wells": self.folder / WELLS_FILE, "plate": self.folder / PLATE_FILE}
+            write_table(written["wells"], wells)
+            write_plate(written["plate"], wells)
+        elif self.plate:
+            log.warning("no file name tells a well (A01 to P24); no plate is drawn")
         return {kind: str(path) for kind, path in written.items()}
 
-    def _write_tables(self, entries: Any, failed: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+    def _write_tables(
+        self, entries: Any, failed: Sequence[Mapping[str, Any]], wells: pd.DataFrame | None
+    ) -> dict[str, Path]:
         schema = Schema(entry["table"] for entry in entries())
         written: dict[str, Path] = {}
         if "csv" in self.kinds:
@@ -198,6 +205,8 @@ class Outputs:
         written["columns"] = self.folder / COLUMNS_FILE
         parts = {"measurements": schema.described(), "images": of_images.described()}
         parts["totals"] = Schema([packed(totals)]).described()
+        if wells is not None:
+            parts["wells"] = Schema([packed(wells)]).described()
         described = pd.concat([p.assign(table=name) for name, p in parts.items()], ignore_index=True)
         write_table(written["columns"], described[["table", "column", "unit", "source"]])
         return written

@@ -22,6 +22,7 @@ Kinds = dict[str, str]
 ROW_GROUP = 50_000
 """Rows of a Parquet file that are written at once."""
 _WIDER = {("i", "f"): "f", ("f", "i"): "f"}
+_WITH_GAPS = {"i": "f", "f": "f", "b": "B", "B": "B", "O": "O"}
 
 
 def packed(frame: pd.DataFrame) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def unpacked(table: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _array(values: list[Any], kind: str) -> Any:
-    if kind == "O":
+    if kind in "OB":
         return pd.Series(values, dtype=object)
     return np.array(values, dtype={"b": np.bool_, "i": np.int64, "f": np.float64}[kind])
 
@@ -55,7 +56,7 @@ class Schema:
 
     Attributes:
         kinds: per column b, i, f or O, wide enough for every image; a column that some images do not have is
-            f (with NaN) or O (with None).
+            f (with NaN), O or B (texts or truth values, with None).
         units: per column.
         sources: per column.
     """
@@ -79,7 +80,7 @@ class Schema:
             self.sources |= table["sources"]
         for name, times in seen.items():
             if times < count:
-                self.kinds[name] = "f" if self.kinds[name] in "if" else "O"
+                self.kinds[name] = _WITH_GAPS[self.kinds[name]]
 
     def fitted(self, table: Mapping[str, Any]) -> pd.DataFrame:
         """One image's rows with all the columns."""
@@ -132,13 +133,12 @@ def write_parquet(path: Path, tables: Iterable[Mapping[str, Any]], schema: Schem
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"b": pa.bool_(), "i": pa.int64(), "f": pa.float64(), "O": pa.string()}
+    types = {"b": pa.bool_(), "B": pa.bool_(), "i": pa.int64(), "f": pa.float64(), "O": pa.string()}
     fields = []
     for name, kind in schema.kinds.items():
         told = {"unit": schema.units.get(name, ""), "source": schema.sources.get(name, "")}
         told = {key: value for key, value in told.items() if value}
-        marked = kind == "O" and name in ("outlier", "blurred", "degenerate")
-        fields.append(pa.field(name, pa.bool_() if marked else types[kind], metadata=told))
+        fields.append(pa.field(name, types[kind], metadata=told))
     record = {"delineate": __version__, "units": schema.units, "sources": schema.sources}
     form = pa.schema(fields, metadata={b"delineate": json.dumps(record).encode()})
 
@@ -167,6 +167,8 @@ def _arrow(frames: list[pd.DataFrame], form: Any) -> Any:
         values: list[Any] = []
         for frame in frames:
             values += frame[field.name].tolist()
+        if field.type == pa.string():
+            values = [value if value is None else str(value) for value in values]
         columns.append(pa.array(values, type=field.type, from_pandas=True))
     return pa.Table.from_arrays(columns, schema=form)
 

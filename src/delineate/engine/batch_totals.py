@@ -15,11 +15,10 @@ from delineate.measurements.summary import MARKS
 
 from .atomic import write_atomically
 from .batch_journal import BatchJournal
-from .batch_tables import unpacked, write_table
+from .batch_tables import unpacked
 from .plate_map import plate_picture, well_table
 
 QUANTILES = (5, 25, 50, 75, 95)
-WELLS_FILE, PLATE_FILE = "wells.csv", "plate.svg"
 EVERY = "every class"
 _STATISTICS = {"mean": "mean", "median": "median", "min": "least", "max": "most"}
 
@@ -125,31 +124,37 @@ def explain_statistic(name: str) -> tuple[str, str]:
     return unit, f"number of objects with the mark: {source}" if name in MARKS else source
 
 
-def write_wells(folder: Path, journal: BatchJournal, sources: Mapping[str, str]) -> dict[str, Path]:
-    """``wells.csv``, a row per well, and ``plate.svg``, objects per image. One well is held at a time.
+def wells_table(journal: BatchJournal, sources: Mapping[str, str]) -> pd.DataFrame | None:
+    """A row per well, as :func:`~delineate.engine.plate_map.well_table` has it; one well is held at a time.
 
     Args:
-        folder: where to.
         journal: the run's notes.
         sources: stamp by source.
 
     Returns:
-        Path by name; empty where no image's name tells a well.
+        the table, with units and sources in ``attrs``; None where no image's name tells a well.
     """
     members: dict[str, list[tuple[str, int]]] = {}
     for source, unit, entry in journal.entries(sources):
         if entry.get("well"):
             members.setdefault(entry["well"], []).append((source, unit))
     if not members:
-        return {}
+        return None
     rows = [_well(name, _of(journal, sources, members[name])) for name in sorted(members)]
     frame = pd.concat(rows, ignore_index=True)
-    written = {"wells": folder / WELLS_FILE, "plate": folder / PLATE_FILE}
-    write_table(written["wells"], frame)
-    values = dict(zip(frame["well"], frame["count_per_image"].astype(float), strict=True))
+    told = {name: explain_statistic(str(name)) for name in frame.columns}
+    frame.attrs = {
+        "units": {n: unit for n, (unit, _) in told.items() if unit},
+        "sources": {n: source for n, (_, source) in told.items()},
+    }
+    return frame
+
+
+def write_plate(path: Path, wells: pd.DataFrame) -> None:
+    """Objects per image of each well, drawn on the plate, as SVG."""
+    values = dict(zip(wells["well"], wells["count_per_image"].astype(float), strict=True))
     picture = plate_picture(values, "count per image").encode()
-    write_atomically(written["plate"], lambda file: file.write(picture))
-    return written
+    write_atomically(path, lambda file: file.write(picture))
 
 
 def _of(
