@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
     from .engine.geo_map import map_image as map_image
+    from .engine.grasp import grasp as grasp
     from .engine.load import load as load
     from .engine.measure import measure as measure
     from .engine.track import track as track
@@ -39,6 +40,7 @@ _HOME = {
     "compare_reports": ("engine.comparison", "compare_reports"),
     "evaluate": ("engine.evaluate", "evaluate"),
     "evaluate_tracks": ("engine.evaluate_tracks", "evaluate_tracks"),
+    "grasp": ("engine.grasp", "grasp"),
     "load": ("engine.load", "load"),
     "map_image": ("engine.geo_map", "map_image"),
     "measure": ("engine.measure", "measure"),

@@ -205,7 +205,8 @@ def _flat_normals(outline: Outline, basis: Floats, approach: Floats, flat: Float
 
 
 def _angle(normal: Floats, line: Floats) -> Floats:
-    return np.arccos(np.clip((normal * line).sum(axis=1), -1, 1))
+    angle: Floats = np.arccos(np.clip((normal * line).sum(axis=1), -1, 1))
+    return angle
 
 
 def _posed(

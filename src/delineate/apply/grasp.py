@@ -39,6 +39,7 @@ class GraspSettings:
         cup: a suction cup; None: none.
         approach: (x, y, z) the way the fingers come, in the camera's frame; None: into the support, along the
             view, and along the object's own shortest side.
+        up: (x, y, z) away from what objects stand on, in the camera's frame; None: it faces the camera.
         best: keep so many grasps of each object and kind.
         seed: of the search for planes.
     """
@@ -46,15 +47,18 @@ class GraspSettings:
     gripper: Gripper | None = field(default_factory=Gripper)
     cup: SuctionCup | None = field(default_factory=SuctionCup)
     approach: tuple[float, float, float] | None = None
+    up: tuple[float, float, float] | None = None
     best: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.approach is not None and not 0.5 < float(np.linalg.norm(self.approach)) < 2:
-            raise InputError(
-                f"approach: expected a unit vector x,y,z in the camera's frame, got {self.approach}; "
-                "give 0,0,1 for straight ahead"
-            )
+        for name in ("approach", "up"):
+            way = getattr(self, name)
+            if way is not None and not 0.5 < float(np.linalg.norm(way)) < 2:
+                raise InputError(
+                    f"{name}: expected a unit vector x,y,z in the camera's frame, got {way}; 0,0,1 is "
+                    "straight ahead, 0,-1,0 up in the picture"
+                )
         if self.best < 1:
             raise InputError(f"best: expected 1 or more grasps of each object, got {self.best}")
 
@@ -150,7 +154,8 @@ def find_grasps(
     settings = settings or GraspSettings()
     begun = clock()
     end = np.inf if deadline is None else begun + deadline
-    scene = scene_cloud(depth, camera, masks, settings.seed)
+    up = None if settings.up is None else np.asarray(settings.up, np.float64)
+    scene = scene_cloud(depth, camera, masks, up, settings.seed)
     told = {"points": clock() - begun}
     order = pick_order(scene)
     told["order"] = clock() - begun - told["points"]

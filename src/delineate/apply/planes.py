@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 TRIALS = 200
+FACING = 0.7
+"""Cosine of the angle within which a plane is taken for the support."""
 SAMPLE = 4000
 """A plane is looked for among so many points, drawn evenly; all of them are tried against it."""
 
@@ -120,23 +122,32 @@ def find_planes(
 
 
 def support_of(
-    planes: list[Plane], objects: list[NDArray[np.floating]], tolerance: float = 0.01
+    planes: list[Plane],
+    objects: list[NDArray[np.floating]],
+    up: Floats | None = None,
+    tolerance: float = 0.01,
 ) -> Plane | None:
     """The plane that objects stand on: none of them is behind it and it is nearest below most of them.
 
     Args:
         planes: what was found in the background.
         objects: points of each object.
+        up: (3,) its normal as far as it is known; None: it faces the camera, as from above a bin. The walls
+            of a shelf, seen from the front, do not.
         tolerance: metres that points may lie behind it.
 
     Returns:
-        None where no plane has all but a twentieth of the objects' points on the camera's side.
+        None where no plane of that direction has all but a twentieth of the objects' points on the camera's
+        side.
     """
     clouds = [cloud for cloud in objects if len(cloud)]
     if not clouds or not planes:
         return None
+    wanted = np.array([0, 0, -1.0]) if up is None else up / np.linalg.norm(up)
     best, score = None, 0.0
     for plane in planes:
+        if plane.normal @ wanted < FACING:
+            continue
         heights = [plane.height(cloud) for cloud in clouds]
         if np.mean(np.concatenate(heights) > -tolerance) < 0.95:
             continue

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from delineate.core.errors import InputError
 from delineate.core.masks import Masks
 
-from .planes import Plane, find_planes, support_of
+from .planes import FACING, Plane, find_planes, support_of
 from .point_cloud import back_project, check_frame, main_part, smoothed
 
 Floats = NDArray[np.float64]
@@ -52,17 +52,22 @@ class SceneCloud:
 
     @property
     def approach(self) -> Floats:
-        """(3,) unit vector: into the support, else straight ahead."""
-        return np.array([0, 0, 1.0]) if self.support is None else -self.support.normal
+        """(3,) unit vector: into the support where that faces the camera, else straight ahead."""
+        if self.support is None or -self.support.normal[2] < FACING:
+            return np.array([0, 0, 1.0])
+        return -self.support.normal
 
 
-def scene_cloud(depth: ArrayLike, camera: ArrayLike, masks: Masks, seed: int = 0) -> SceneCloud:
+def scene_cloud(
+    depth: ArrayLike, camera: ArrayLike, masks: Masks, up: Floats | None = None, seed: int = 0
+) -> SceneCloud:
     """Smooths the depth, finds the support and cuts each object's points free of what is behind and below.
 
     Args:
         depth: (H, W) metres; 0, NaN or infinity for none.
         camera: (3, 3) intrinsics.
         masks: N objects on the same pixels; where they overlap the later one counts.
+        up: (3,) away from the support, where it is known; None: the support faces the camera.
         seed: of the search for planes.
 
     Raises:
@@ -83,7 +88,7 @@ def scene_cloud(depth: ArrayLike, camera: ArrayLike, masks: Masks, seed: int = 0
         assert not (owner[rows[own], columns[own]] != i + 1).any()
     planes = tuple(find_planes(_background(points, masks), seed=seed))
     clouds = [points[rows[own], columns[own]] for rows, columns, own, _ in parts]
-    support = support_of(list(planes), clouds)
+    support = support_of(list(planes), clouds, up)
     kept = np.array([own.mean() if len(own) else 0.0 for _, _, own, _ in parts])
     if support is not None:
         for i, (rows, columns, own, _) in enumerate(parts):
