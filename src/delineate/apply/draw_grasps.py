@@ -99,7 +99,7 @@ def _cup_lines(one: Grasp, cup: SuctionCup | None) -> list[Floats]:
     sizes = cup or SuctionCup()
     turn = np.linspace(0, 2 * np.pi, 33)
     ring = sizes.radius * np.column_stack([np.cos(turn), np.sin(turn), np.zeros(33)])
-    return [_placed(one.pose, ring), _placed(one.pose, [[0, 0, 0], [0, 0, -0.04]])]
+    return [_placed(one.pose, ring), _placed(one.pose, np.array([[0.0, 0, 0], [0, 0, -0.04]]))]
 
 
 def _placed(pose: Floats, points: ArrayLike) -> Floats:
