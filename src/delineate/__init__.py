@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .engine.comparison import compare_reports as compare_reports
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
+    from .engine.large import predict_large as predict_large
     from .engine.geo_map import map_image as map_image
     from .engine.grasp import grasp as grasp
     from .engine.load import load as load
@@ -35,6 +36,7 @@ _HOME = {
     "Masks": ("core.masks", "Masks"),
     "Polygon": ("core.polygons", "Polygon"),
     "open_dataset": ("data.dataset", "open_dataset"),
+    "predict_large": ("engine.large", "predict_large"),
     "read": ("data.images", "read"),
     "compare": ("engine.compare_models", "compare"),
     "compare_reports": ("engine.comparison", "compare_reports"),
@@ -74,6 +76,7 @@ __all__ = [
     "map_image",
     "measure",
     "open_dataset",
+    "predict_large",
     "read",
     "track",
     "train",

@@ -67,6 +67,9 @@ class Seams:
     Args:
         size: (height, width) of the whole image.
 
+    Attributes:
+        final: no object that is yet to be given out reaches above this row.
+
     Example:
         >>> from delineate.core.masks import Masks
         >>> left = Instances((4, 6), masks=Masks.from_label_image(np.array([[0, 0, 0, 0, 1, 1]] * 4)))
@@ -81,6 +84,7 @@ class Seams:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
+        self.final = 0
         self._tiles: list[Tile] = []
         self._waiting: Results | None = None
 
@@ -98,7 +102,8 @@ class Seams:
             The row at which the frame of the objects begins, and the objects in that frame, which is as wide
             as the image; by descending score. No object is given out twice.
         """
-        if not self._tiles:
+        if not self._tiles and self._waiting is None:
+            self.final = below
             return 0, Instances.empty((1, self.size[1]))
         tiles = self._tiles
         seen, raw = _gather(tiles, self.size), _matches(tiles)
@@ -117,8 +122,11 @@ class Seams:
             _only(t, ~done[a:b]) for t, (a, b) in zip(tiles, pairwise(seen.first.tolist()), strict=True)
         ]
         out, self._waiting = settle(self._waiting, found, open_ones, frame, top)
-        lowest = min((seen.boxes[~done, 1].min(initial=np.inf), below))
+        lowest = min(seen.boxes[~done, 1].min(initial=np.inf), below)
         self._tiles = [t for t in open_ones if t.window[3] > lowest]
+        if self._waiting is not None:
+            lowest = min(lowest, self._waiting.found.boxes[:, 1].min() + top)
+        self.final = int(lowest)
         return top, out
 
     def _frame(self) -> tuple[int, tuple[int, int]]:
@@ -150,7 +158,9 @@ def placed(found: Instances, top: int, size: tuple[int, int]) -> Instances:
     if found.size == size and not top:
         return found
     masks = None if found.masks is None else found.masks.shift(0, top, size)
-    return found.replace(size=size, boxes=found.boxes + np.float32([0, top, 0, top]), masks=masks)
+    return found.replace(
+        size=size, boxes=found.boxes + np.array([0, top, 0, top], dtype=np.float32), masks=masks
+    )
 
 
 def _only(tile: Tile, chosen: NDArray[np.bool_]) -> Tile:

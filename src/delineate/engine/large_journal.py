@@ -1,0 +1,139 @@
+"""What was found in each tile so far, on disk tile by tile, so that a run that was killed can go on."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from delineate.core.errors import InputError
+from delineate.core.instances import Instances
+from delineate.core.labels import Labels
+from delineate.core.masks import Masks
+from delineate.core.runs import Runs
+
+FORM = "delineate predict_large 1"
+HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
+
+
+class TileJournal:
+    """One record for the run, then one for each tile in the order in which they are done; a context manager.
+
+    Every record has its length and check sum. One that was half written when the run was killed is cut off.
+
+    Args:
+        path: the file; its folder must exist.
+        what: the settings that the tiles' results depend on, as plain values: notes of others are refused.
+        resume: go on with the file, where it is there.
+
+    Raises:
+        InputError: an unfinished run without ``resume``, or one of other settings.
+    """
+
+    def __init__(self, path: Path, what: Mapping[str, Any], resume: bool = False) -> None:
+        self.path = path
+        self._places: list[int] = []
+        head = json.dumps({"form": FORM, **what}, sort_keys=True).encode()
+        there = path.is_file() and path.stat().st_size > 0
+        if there and not resume:
+            raise InputError(
+                f"{path}: expected no unfinished run here, got one; go on with it by --resume, or delete "
+                "this file to begin anew"
+            )
+        try:
+            self._file: IO[bytes] = path.open("r+b" if there else "w+b")
+        except OSError as error:
+            raise InputError(
+                f"{path}: expected to write here, got {error.strerror or error}; choose another place"
+            ) from None
+        if there:
+            self._read(head)
+        if not self._file.tell():
+            self._add(head)
+
+    def __enter__(self) -> TileJournal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, index: int) -> tuple[dict[str, Any], Instances | None]:
+        """The notes on tile ``index``, and what was found; None where it was not looked at."""
+        end = self._file.tell()
+        self._file.seek(self._places[index])
+        payload = _record(self._file)
+        self._file.seek(end)
+        assert payload is not None
+        with np.load(io.BytesIO(zlib.decompress(payload)), allow_pickle=False) as arrays:
+            note = json.loads(arrays["note"].tobytes())
+            return note, _instances(arrays, note) if "boxes" in arrays else None
+
+    def add(self, note: Mapping[str, Any], found: Instances | None) -> None:
+        """Notes the next tile."""
+        own: dict[str, Any] = {}
+        if found is not None:
+            own = {"size": list(found.size), "classes": found.classes.to_dict()}
+        text = json.dumps({**note, **own}).encode()
+        arrays: dict[str, Any] = {"note": np.frombuffer(text, np.uint8)}
+        if found is not None:
+            arrays |= {"boxes": found.boxes, "labels": found.labels, "scores": found.scores}
+            if found.masks is not None:
+                arrays |= dict(zip(Runs._fields, found.masks.runs, strict=True))
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        self._places.append(self._file.tell())
+        self._add(zlib.compress(buffer.getvalue(), 1))
+
+    def finish(self) -> None:
+        """Ends a run that is complete: its files are written."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _add(self, payload: bytes) -> None:
+        self._file.write(HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _read(self, head: bytes) -> None:
+        first, whole = True, 0
+        while (payload := _record(self._file)) is not None:
+            if first and payload != head:
+                self._file.close()
+                raise InputError(
+                    f"{self.path}: expected an unfinished run with these settings, got one with others; give "
+                    "the same image, model and settings, or delete this file to begin anew"
+                )
+            if not first:
+                self._places.append(whole)
+            first, whole = False, self._file.tell()
+        self._file.seek(whole)
+        self._file.truncate()
+
+
+def _record(file: IO[bytes]) -> bytes | None:
+    """The next whole record; None at the end, or where it was cut off."""
+    head = file.read(HEAD.size)
+    if len(head) < HEAD.size:
+        return None
+    length, check = HEAD.unpack(head)
+    payload = file.read(length)
+    return payload if len(payload) == length and zlib.crc32(payload) == check else None
+
+
+def _instances(arrays: Any, note: Mapping[str, Any]) -> Instances:
+    size = (note["size"][0], note["size"][1])
+    masks = None
+    if "offsets" in arrays:
+        masks = Masks(size, Runs(*(arrays[name] for name in Runs._fields)))
+    classes = Labels.from_dict(note["classes"])
+    return Instances(size, arrays["boxes"], arrays["labels"], arrays["scores"], masks=masks, classes=classes)
