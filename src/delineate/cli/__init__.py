@@ -31,6 +31,8 @@ from .fruit import EPILOG as FRUIT_EPILOG
 from .fruit import fruit_command
 from .grasp import EPILOG as GRASP_EPILOG
 from .grasp import grasp_command
+from .leaves import EPILOG as LEAVES_EPILOG
+from .leaves import leaves_command
 from .lineage import EPILOG as LINEAGE_EPILOG
 from .lineage import lineage_command
 from .map import EPILOG as MAP_EPILOG
@@ -96,6 +98,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.command("predict", epilog=PREDICT_EPILOG, no_args_is_help=True)(predict_command)
 app.command("measure", epilog=MEASURE_EPILOG, no_args_is_help=True)(measure_command)
 app.command("fruit", epilog=FRUIT_EPILOG, no_args_is_help=True)(fruit_command)
+app.command("leaves", epilog=LEAVES_EPILOG, no_args_is_help=True)(leaves_command)
 app.command("map", epilog=MAP_EPILOG, no_args_is_help=True)(map_command)
 app.command("map-change", epilog=MAP_CHANGE_EPILOG, no_args_is_help=True)(map_change_command)
 app.command("map-score", epilog=MAP_SCORE_EPILOG, no_args_is_help=True)(map_score_command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 
 def crops_items(
-    images: Sequence[str], model: str, labels: str, confidence: float, split: str, device: str
+    images: Sequence[str],
+    model: str,
+    labels: str,
+    confidence: float,
+    split: str,
+    device: str,
+    skip_invalid: bool = False,
 ) -> list[Item]:
     """The images to look at and what finds their objects: a model, labels of them, or their own labels."""
     from delineate.core.errors import InputError
-    from delineate.engine.measure_sources import Choice, items_of, model_items
+    from delineate.engine.measure_sources import Choice, dataset_items, items_of, model_items, own_names
 
     if model and labels:
         raise InputError("expected --model or --labels, got both; leave one out")
@@ -29,8 +35,16 @@ def crops_items(
         return model_items(
             images, lambda pixels: net.predict(pixels, confidence=confidence), Choice(split=split or None)
         )
+    choice = Choice(split=split or None)
+    if skip_invalid:
+        from .written import open_labels
+
+        sources = [labels] if labels else images
+        folder = Path(images[0]) if labels else None
+        found = [open_labels(path, split, folder, skip_invalid=True) for path in sources]
+        return own_names([item for data in found for item in dataset_items(data, choice)])
     if not labels:
-        return items_of(images, Choice(split=split or None))
+        return items_of(images, choice)
     if len(images) != 1 or not Path(images[0]).is_dir():
         raise InputError(
             f"--labels: expected one folder of the photographs, got {' '.join(images)}; give the folder"
@@ -53,9 +67,21 @@ class CropsRun:
         self.command, self.items, self.out = command, items, out
         self.quiet, self.as_json = quiet, as_json
 
-    def go(self, settings: Any, what: Mapping[str, Any], resume: bool) -> None:
-        """Look, write, tell; raises typer.Exit with the command's code."""
-        from delineate.engine.crops_fruit import fruit_items
+    def go(
+        self,
+        work: Callable[..., Any],
+        line: Callable[[Mapping[str, Any]], str],
+        what: Mapping[str, Any],
+        resume: bool,
+    ) -> None:
+        """Look, write, tell; raises typer.Exit with the command's code.
+
+        Args:
+            work: given a journal and what to call after each image; returns a ``CropsResult``.
+            line: an image's row in words.
+            what: the settings, for the journal.
+            resume: go on with a run that was cut off.
+        """
         from delineate.engine.measure_journal import MeasureJournal
 
         from .bars import bar
@@ -75,9 +101,9 @@ class CropsRun:
                 if row.get("warning"):
                     say(f"warning: {name}: {row['warning']}")
                 if not (self.quiet or self.as_json):
-                    tell(f"{name}: {fruit_line(row)}")
+                    tell(f"{name}: {line(row)}")
 
-            done = fruit_items(self.items, settings, journal, told)
+            done = work(journal, told)
             if len(done.failed) == len(self.items):
                 journal.remove()
                 raise typer.Exit(2)
@@ -132,6 +158,16 @@ def fruit_line(row: Mapping[str, Any]) -> str:
     return ", ".join(parts) + (f"; {', '.join(grades)}" if grades else "")
 
 
+def leaf_line(row: Mapping[str, Any]) -> str:
+    """``2 leaves, 14 lesions, 3.2 % diseased``."""
+    leaves, lesions = row["leaves"], row["lesions"]
+    text = f"{leaves} lea{'f' if leaves == 1 else 'ves'}, {lesions} lesion{'s'[: lesions != 1]}"
+    part = row.get("diseased_fraction")
+    text += "" if part is None else f", {100 * part:.3g} % diseased"
+    loose = row["loose_lesions"]
+    return text + (f"; {loose} on no leaf" if loose else "")
+
+
 def _document(done: Any, written: list[Path]) -> dict[str, Any]:
     from delineate import __version__
     from delineate.engine.crops_run import plain
@@ -145,4 +181,4 @@ def _document(done: Any, written: list[Path]) -> dict[str, Any]:
     return {"delineate": __version__, **tables, "objects": objects, "files": [*map(str, written)]}
 
 
-__all__ = ["CropsRun", "crops_items", "fruit_line"]
+__all__ = ["CropsRun", "crops_items", "fruit_line", "leaf_line"]

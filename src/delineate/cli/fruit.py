@@ -67,12 +67,12 @@ def fruit_command(
     quiet: Quiet = False,
 ) -> None:
     """Count fruit, measure each in millimetres with its error, grade it by colour."""
-    from delineate.engine.crops_fruit import FruitSettings
+    from delineate.engine.crops_fruit import FruitSettings, fruit_items
     from delineate.engine.crops_grades import grades_of
     from delineate.engine.crops_scale import parse_scale
     from delineate.engine.measure_tables import check_ending
 
-    from .crops_run import CropsRun, crops_items
+    from .crops_run import CropsRun, crops_items, fruit_line
     from .messages import only_errors
 
     if quiet:
@@ -89,4 +89,5 @@ def fruit_command(
     items = crops_items(images, model, labels, confidence, split, device)
     what: dict[str, Any] = {"command": "fruit", "images": images, "model": model, "labels": labels}
     what |= {"confidence": confidence, "split": split, "settings": settings.plain()}
-    CropsRun("fruit", items, out, quiet, as_json).go(settings, what, resume)
+    run = CropsRun("fruit", items, out, quiet, as_json)
+    run.go(lambda journal, tell: fruit_items(items, settings, journal, tell), fruit_line, what, resume)
