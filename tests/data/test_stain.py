@@ -134,4 +134,4 @@ def test_a_real_slide_stays_itself_by_its_own_stains(method: str, data_dir: Path
         own = fit(image, method)
         assert own is not None
         found = Normaliser(method, own)(image)[0]
-        assert np.abs(found.astype(int) - image).mean() < 8  # what two directions cannot hold
+        assert np.abs(found.astype(int) - image).mean() < 12  # what two directions cannot hold

@@ -152,7 +152,9 @@ def _plane(
         check_size(raster.size, str(path), reading.max_pixels, samples=raster.channels)
         height, width = raster.size
         pixels = raster.window(0, 0, width, height)
-        notes = raster.notes
+        notes = tuple(
+            note for note in raster.notes if not (note.startswith("one of") and note.endswith("times"))
+        )
         size, slices = raster.pixel_size, raster.slices
     if isinstance(z, str):
         notes = (*notes, f"{z} of {slices} slices" if slices > 1 else "one slice, nothing to project")
