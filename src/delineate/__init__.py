@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from .engine.comparison import compare_reports as compare_reports
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
-    from .engine.large import predict_large as predict_large
     from .engine.geo_map import map_image as map_image
     from .engine.grasp import grasp as grasp
+    from .engine.large import predict_large as predict_large
     from .engine.load import load as load
     from .engine.measure import measure as measure
     from .engine.track import track as track

@@ -28,6 +28,10 @@ delineate predict slides/ --stain macenko --stain-reference good.png --save qupa
 
 delineate predict '**/*.png' --weights runs/mine/best.safetensors --confidence 0.3
 
+delineate predict slide.svs --out results --save overlay,qupath,parquet
+
+delineate predict plane.ome.zarr --out results --region 20000,15000,8000,6000 --save zarr,csv
+
 delineate predict clip.mp4 --out results
 
 delineate predict street.jpg --task panoptic --weights panoptic.safetensors
@@ -100,6 +104,22 @@ def predict_command(
         bool, typer.Option("--plate", help="Wells A01 to P24 from the file names: a table and a heat map.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    region: Annotated[
+        str,
+        typer.Option(help="Look at x,y,width,height in pixels alone. This and the next three: by windows."),
+    ] = "",
+    tissue: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--tissue/--no-tissue", help="Skip glass. Default: in slides in colour that have some."),
+    ] = None,
+    overlap: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Pixels that windows share. Default: what the model needs, for nuclei 384."),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Threads that read windows ahead of the model. Default: 2."),
+    ] = None,
     device: Device = "",
     max_pixels: Annotated[int, typer.Option(help="Refuse larger images.")] = 200_000_000,
     as_json: Json = False,
@@ -110,6 +130,7 @@ def predict_command(
     from delineate.engine.batch_sources import Reading
     from delineate.measurements.units import check_pixel_size
 
+    from .large import LargeOptions, LargeRun, parse_region
     from .outputs import Outputs, parse_kinds
     from .segments import SegmentOutputs, kinds_of, parse_task
 
@@ -128,9 +149,12 @@ def predict_command(
     finding: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det, "tile": _tile(tile)}
     normaliser = _normaliser(stain, stain_reference)
     run = PredictRun(reading, finding, quiet=quiet, as_json=as_json, task=task, stain=normaliser)
+    large = LargeOptions(overlap, workers, parse_region(region), tissue)
     paths = run.find(inputs, out)
     if not paths:
         run.finish({}, 2)
+    by_windows = large.among(paths, reading) if not whole and normaliser is None else []
+    paths = [path for path in paths if path not in by_windows]
     from delineate.engine.batch import open_journal, sources_of
     from delineate.engine.load import load
     from delineate.engine.predict import check_settings
@@ -148,6 +172,8 @@ def predict_command(
     written: dict[str, str] = {}
     try:
         run.all(sources, outputs, journal)
+        settings: dict[str, Any] = {"save": kinds, "resume": resume, "pixel_size": pixel_size}
+        LargeRun(run, large, reading, out, **settings).all(by_windows)
     finally:  # an interrupt keeps what is done
         if journal is not None:
             stamps = {source.path: source.stamp for source in sources}

@@ -83,7 +83,7 @@ def predict_large(
         path, channels=chosen.channels, series=chosen.series, time=chosen.time, z=chosen.z
     ) as raster:
         plan = make_plan(model, raster, chosen)
-        stem = path.name.split(".")[0] or "image"
+        stem = chosen.stem or path.name.split(".")[0] or "image"
         whole = Whole(path.name, raster.size, chosen.pixel_size or raster.pixel_size)
         run = _Run(plan, chosen, folder, stem, whole)
         with TileJournal(folder / f".{stem}.tiles.journal", plan.what, resume) as journal:
@@ -116,7 +116,7 @@ class _Run:
         self.folder, self.stem, self.whole = folder, stem, whole
         self.outputs: LargeOutputs | None = None
         self.seams = Seams(plan.region.size)
-        self.done = self.blank = self.resumed = 0
+        self.done = self.read = self.blank = self.resumed = 0
         self.damaged: list[tuple[int, int, int, str]] = []
 
     @property
@@ -136,13 +136,18 @@ class _Run:
         )
 
     def all(self, journal: TileJournal, progress: Progress | None) -> dict[str, Path]:
-        """Looks at every window; returns the files by kind."""
+        """Looks at every window; returns the files by kind.
+
+        Raises:
+            InputError: nothing of the image can be read.
+        """
         rows, height = self.plan.rows, self.plan.region.size[0]
         tiles = self._tiles(journal)
         for row, below in zip(rows, [*(r[0][1] for r in rows[1:]), height], strict=True):
             for window in row:
                 if window in self.plan.looked_at:
                     found = next(tiles)
+                    self.read += found is not None
                     if found is not None:
                         self.seams.add(Tile(window, found))
                         self._open(found.classes)
@@ -153,6 +158,8 @@ class _Run:
             if self.outputs is not None:
                 self.outputs.add(top, finished)
                 self.outputs.paint(self.seams.final)
+        if self.damaged and not self.read:
+            raise InputError(self.damaged[0][3])
         outputs = self._open(Labels(("object",)))
         outputs.paint(height)
         return outputs.close()

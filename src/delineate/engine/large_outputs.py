@@ -21,13 +21,13 @@ from .large_pictures import Canvas, FullPicture, LabelCanvas, Painter, SmallPict
 from .large_tables import CsvSink, GeoJsonSink, ParquetSink, Piece, Sink, Whole, measured_rows
 from .large_windows import Region, cells
 
-KINDS = ("overlay", "pyramid", "labels", "zarr", "csv", "parquet", "geojson", "qupath")
+KINDS = ("overlay", "numbers", "labels", "zarr", "csv", "parquet", "geojson", "qupath")
 SAVED = ("overlay", "labels", "csv", "geojson")
 ENDINGS = {
     "overlay": ".overlay.png",
-    "pyramid": ".overlay.ome.tif",
+    "numbers": ".numbers.ome.tif",
     "labels": ".labels.ome.tif",
-    "zarr": ".labels.ome.zarr",
+    "zarr": ".objects.ome.zarr",
     "csv": ".measurements.csv",
     "parquet": ".measurements.parquet",
     "geojson": ".geojson",
@@ -103,7 +103,7 @@ class LargeOutputs:
                 paths["zarr"], size, dtype=np.uint32, labels="objects", pixel_size=side, overwrite=True
             )
             canvases.append(LabelCanvas(zarr, region))
-        if "overlay" in paths or "pyramid" in paths:
+        if "overlay" in paths or "numbers" in paths:
             self._open_pictures(canvases)
 
     def _open_pictures(self, canvases: list[Canvas]) -> None:
@@ -112,9 +112,9 @@ class LargeOutputs:
         tints: NDArray[np.uint8] | None = self.classes.colors if len(self.classes) > 1 else None
         if "overlay" in paths:
             canvases.append(SmallPicture(paths["overlay"], region, tints, shown))
-        if "pyramid" in paths:
+        if "numbers" in paths:
             writer = OmeTiffWriter(
-                paths["pyramid"], region.size, channels=3, pixel_size=self.whole.pixel_size
+                paths["numbers"], region.size, channels=3, pixel_size=self.whole.pixel_size
             )
             canvases.append(FullPicture(writer, region, tints, shown))
 

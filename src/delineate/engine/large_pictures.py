@@ -121,7 +121,7 @@ class Drawing(Canvas):
         if len(block.numbers):
             own = self.tints[block.labels] if self.tints is not None else self._own[block.numbers % 255]
             draw_masks(canvas, block.masks, own, 1)
-            canvas = _numbered(canvas, block)
+            return _numbered(canvas, block)
         return canvas
 
     def inner(self, block: Block) -> tuple[Window, NDArray[Any]]:

@@ -32,6 +32,7 @@ class LargeSettings:
         series: which image of the file.
         time: which time point.
         z: which slice, or "max", "mean" or "focus".
+        stem: what the files are called, without ending; None: as the image.
     """
 
     tile: int | None = None
@@ -48,6 +49,7 @@ class LargeSettings:
     series: int = 0
     time: int = 0
     z: int | str | None = None
+    stem: str | None = None
 
     def __post_init__(self) -> None:
         check_kinds(self.save)
@@ -61,7 +63,7 @@ class LargeSettings:
     def found_with(self) -> dict[str, Any]:
         """What the windows' results depend on; a run may be resumed with other outputs and workers."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in ("workers", "save", "pixel_size"):
+        for name in ("workers", "save", "pixel_size", "stem"):
             del chosen[name]
         return chosen
 

@@ -15,6 +15,10 @@ LONGEST = 2048
 """Longer side of the small picture that tissue is looked for in."""
 BRIGHT = 0.75
 """Glass is at least so bright, in every channel, as a part of the picture's white (its 99th percentile)."""
+PALE = 38
+"""And no more saturated than this, of 255: a pale background of stain is not glass."""
+DIMMEST = 160
+"""Glass of a slide is never darker than three quarters of this."""
 MARGIN = 64
 """Pixels of the image around tissue that count as tissue."""
 LITTLE = 0.05
@@ -82,8 +86,8 @@ def tissue_mask(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     saturation = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[:, :, 1]
     level, _ = cv2.threshold(saturation, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     darkest = picture.min(axis=2)
-    white = float(np.percentile(darkest, 99))
-    glass = (saturation <= level) & (darkest >= BRIGHT * white)
+    white = max(DIMMEST, float(np.percentile(darkest, 99)))
+    glass = (saturation <= min(level, PALE)) & (darkest >= BRIGHT * white)
     _, parts, stats, _ = cv2.connectedComponentsWithStats((~glass).astype(np.uint8), connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= 4
     large[0] = False

@@ -1,0 +1,251 @@
+"""Large images of `delineate predict`: by windows, whatever their size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .messages import say, tell
+
+if TYPE_CHECKING:
+    from delineate.engine.batch_sources import Reading
+    from delineate.engine.large_settings import LargeResult
+
+    from .predict_run import PredictRun
+
+LARGE = 50_000_000
+"""Images of more pixels than this are looked at by windows."""
+
+
+@dataclass(frozen=True)
+class LargeOptions:
+    """What the command line says of large images.
+
+    Attributes:
+        overlap: pixels that windows share; None: as the model needs.
+        workers: threads that read ahead; None: two.
+        region: x, y, width, height; None: everything.
+        tissue: skip glass; None: where there is some.
+    """
+
+    overlap: int | None = None
+    workers: int | None = None
+    region: tuple[int, int, int, int] | None = None
+    tissue: bool | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether one is given: then every image is looked at by windows."""
+        return self != LargeOptions()
+
+    def among(self, paths: Sequence[str], reading: Reading) -> list[str]:
+        """Which of the files are large; one whose size cannot be told is not."""
+        return [p for p in paths if p != "-" and (self.given or _pixels(p, reading) > LARGE) and _image(p)]
+
+
+def parse_region(text: str) -> tuple[int, int, int, int] | None:
+    """``x,y,width,height`` in pixels.
+
+    Raises:
+        InputError: anything else.
+    """
+    from delineate.core.errors import InputError
+
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 4 and all(re.fullmatch(r"\d{1,9}", part) for part in parts):
+        x, y, width, height = map(int, parts)
+        if width and height:
+            return x, y, width, height
+    raise InputError(
+        f"--region: expected x,y,width,height in pixels, got {text!r}; give for example 0,0,5000,4000"
+    )
+
+
+def _image(path: str) -> bool:
+    from delineate.data.video import is_video
+
+    return Path(path).is_dir() or not is_video(path)
+
+
+def _pixels(path: str, reading: Reading) -> int:
+    """How many pixels an image has, from its header; 0 where that cannot be told."""
+    from delineate.core.errors import DelineateError
+    from delineate.data.images import read_size
+    from delineate.data.rasters import open_raster
+
+    try:
+        if Path(path).is_dir() or Path(path).suffix.lower() not in (".tif", ".tiff", ".png", ".jpg", ".jpeg"):
+            with open_raster(path, channels="all", max_pixels=reading.max_pixels) as raster:
+                return raster.size[0] * raster.size[1]
+        height, width = read_size(path)
+    except DelineateError:
+        return 0  # whoever reads it tells why
+    return height * width
+
+
+class LargeRun:
+    """The large images of a run of `delineate predict`.
+
+    Args:
+        run: counts what is done and what failed.
+        options: what the command line says of them.
+        reading: channels, page and z.
+        out: folder for the results.
+        save: the kinds of files that are asked for.
+        resume: go on with what was cut off.
+        pixel_size: µm, as given.
+    """
+
+    def __init__(
+        self,
+        run: PredictRun,
+        options: LargeOptions,
+        reading: Reading,
+        out: Path,
+        *,
+        save: Sequence[str],
+        resume: bool,
+        pixel_size: float | None,
+    ) -> None:
+        from delineate.engine.large_outputs import KINDS
+
+        self.run, self.options, self.reading, self.out = run, options, reading, out
+        self.save = tuple(k for k in save if k in KINDS)
+        self.left_out = [k for k in save if k not in KINDS]
+        self.resume, self.pixel_size = resume, pixel_size
+        self.stems: set[str] = set()
+
+    def all(self, paths: Sequence[str]) -> None:
+        """Every image; what goes wrong with one is told, and the next one's turn comes."""
+        if paths and self.left_out and not self.run.quiet:
+            say(f"warning: large images have no {', '.join(self.left_out)}; left out for them")
+        for path in paths:
+            try:
+                for place in self._places(path):
+                    self._one(path, place)
+            except Exception as error:
+                self.run.fail(path, error)
+
+    def _places(self, path: str) -> list[dict[str, Any]]:
+        """The images of a file: times, and slices where they are not projected."""
+        from delineate.data.rasters import open_raster
+
+        z, page = self.reading.z, self.reading.page
+        with open_raster(path, channels="all", max_pixels=self.reading.max_pixels) as raster:
+            times = range(raster.times)
+            slices: Any = range(raster.slices) if z is None else [z]
+        if page is not None:
+            times, slices = range(1), [page]
+        places = [{"time": t, "z": s or None} for t in times for s in slices]
+        stem = self._stem(path)
+        for number, place in enumerate(places):
+            letter = "t" if z is not None else "page"
+            place["stem"] = f"{stem}.{letter}{number}" if len(places) > 1 else stem
+        return places
+
+    def _stem(self, path: str) -> str:
+        """A name of its own for an image's files."""
+        base = re.sub(r"(\.ome)?(\.zarr\.zip|\.[^.]*)$", "", Path(path).name) or "image"
+        name, count = base, 1
+        while name.casefold() in self.stems:
+            count += 1
+            name = f"{base}-{count}"
+        self.stems.add(name.casefold())
+        return name
+
+    def _one(self, path: str, place: dict[str, Any]) -> None:
+        from delineate.data.channel_names import chosen_channels
+        from delineate.engine.large import predict_large
+
+        run, finding = self.run, self.run.finding
+        channels = self.reading.channels
+        settings: dict[str, Any] = {
+            "overlap": self.options.overlap,
+            "region": self.options.region,
+            "tissue": self.options.tissue,
+            "workers": 2 if self.options.workers is None else self.options.workers,
+            "tile": finding["tile"] if isinstance(finding["tile"], int) else None,
+            "confidence": finding["confidence"],
+            "iou": finding["iou"],
+            "max_det": finding["max_det"],
+            "save": self.save,
+            "pixel_size": self.pixel_size,
+            "channels": chosen_channels(channels, Path(path)) if channels is not None else None,
+        }
+        assert run.model is not None
+        with _bar(run.quiet) as tick:
+            done = predict_large(
+                run.model, path, self.out, resume=self.resume, progress=tick, **settings, **place
+            )
+        self._tell(path, done)
+
+    def _tell(self, path: str, done: LargeResult) -> None:
+        run = self.run
+        run.done += 1
+        run.objects += done.count
+        run.places |= {str(p.parent) for p in done.files.values()}
+        if run.as_json:
+            run.images.append(_record(path, done))
+        elif not run.quiet:
+            tell(_line(path, done))
+        if done.damaged:
+            blocks = sum(max(1, one[2]) for one in done.damaged)
+            x, y, _, reason = done.damaged[0]
+            said = f"{len(done.damaged)} of {done.tiles} windows are damaged ({blocks} blocks)"
+            run.fail(
+                path,
+                f"{said}, the first at x {x}, y {y}: {reason.removeprefix(f'{path}: ')}; the rest is done",
+            )
+
+
+def _record(path: str, done: LargeResult) -> dict[str, Any]:
+    """What is told of an image as JSON."""
+    return {
+        "file": path,
+        "page": None,
+        "height": done.size[0],
+        "width": done.size[1],
+        "count": done.count,
+        "classes": done.classes,
+        "files": {kind: str(p) for kind, p in done.files.items()},
+        "windows": {"all": done.tiles, "glass": done.glass, "blank": done.blank, "resumed": done.resumed},
+        "damaged": [dict(zip(("x", "y", "blocks", "reason"), one, strict=True)) for one in done.damaged],
+        "notes": list(done.notes),
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def _line(path: str, done: LargeResult) -> str:
+    counts = ", ".join(f"{n} × {name}" for name, n in done.classes.items()) or "0 objects"
+    windows = [f"{done.tiles} windows"]
+    windows += [f"{done.glass} of glass skipped"] if done.glass else []
+    windows += [f"{done.blank} blank"] if done.blank else []
+    windows += [f"{done.resumed} known"] if done.resumed else []
+    notes = f"  [{'; '.join(done.notes)}]" if done.notes else ""
+    size = f"{done.size[1]} x {done.size[0]}"
+    return f"{path}: {counts} on {size} in {', '.join(windows)} ({done.seconds:.1f} s){notes}"
+
+
+def _bar(quiet: bool) -> Any:
+    """Windows done, and the time left, on a terminal's stderr."""
+    import contextlib
+    import sys
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextlib.contextmanager
+    def shown() -> Iterator[Callable[[int, int], object]]:
+        console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+        columns = (TextColumn("windows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+            task = bar.add_task("windows", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    return shown()

@@ -1,0 +1,105 @@
+"""`delineate predict` on large images: by windows, against kills, and with damaged files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from delineate.cli import main
+
+KINDS = "csv,geojson,qupath,parquet"
+
+
+@pytest.fixture(scope="module")
+def nuclei(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mosaic of real nuclei, larger than one window, as a tiled TIFF."""
+    import delineate as dl
+
+    files = sorted((data_dir / "dsb2018" / "images").glob("*.png"))
+    tiles = [p for p in (dl.read(f).pixels for f in files[:60]) if p.shape == (256, 256)][:4]
+    mosaic = np.concatenate([np.concatenate(tiles[k : k + 2], axis=1) for k in (0, 2)])
+    path = tmp_path_factory.mktemp("large") / "nuclei.tif"
+    tifffile.imwrite(path, mosaic, tile=(128, 128), compression="zlib", metadata=None)
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(
+    nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--tile", "256", "--workers", "1", "--save", KINDS]
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    code, out, _ = run(capsys, "predict", str(nuclei), "--out", str(once), *options)
+    assert code == 0 and "windows" in out
+    command = [sys.executable, "-m", "delineate.cli", "predict", str(nuclei), "--out", str(twice), *options]
+    journal = twice / ".nuclei.tiles.journal"
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while process.poll() is None and not (journal.is_file() and journal.stat().st_size > 1500):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert journal.is_file(), "the run was over before it was killed"
+    assert not [p for p in twice.iterdir() if not p.name.startswith(".")]
+
+    code, _, err = run(capsys, "predict", str(nuclei), "--out", str(twice), *options)
+    assert code == 2 and "--resume" in err
+    code, out, _ = run(capsys, "predict", str(nuclei), "--out", str(twice), *options, "--resume", "--json")
+    document = json.loads(out)
+    assert code == 0 and document["images"][0]["windows"]["resumed"] >= 1
+    names = sorted(p.name for p in once.iterdir())
+    assert names == sorted(p.name for p in twice.iterdir() if not p.name.endswith(".part"))
+    for name in names:
+        assert (once / name).read_bytes() == (twice / name).read_bytes(), name
+
+
+def test_a_region_as_json(nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(
+        capsys, "predict", str(nuclei), "--out", str(tmp_path), "--region", "100,150,300,200", "--json"
+    )
+    image = json.loads(out)["images"][0]
+    assert code == 0 and (image["height"], image["width"]) == (200, 300)
+    assert image["count"] == sum(image["classes"].values()) > 0
+    assert set(image["files"]) == {"overlay", "labels", "csv"}
+
+
+def test_one_bad_file_is_told_and_the_rest_is_done(
+    nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.tif"
+    bad.write_bytes(nuclei.read_bytes()[:1000])
+    code, out, err = run(
+        capsys, "predict", str(bad), str(nuclei), "--out", str(tmp_path / "o"), "--region", "0,0,99,99"
+    )
+    assert code == 1 and "1 image" in out and "1 failed" in out
+    assert err.count("\n") == 2 and "bad.tif" in err and "no coco" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--region", "1,2,3"), "--region: expected x,y,width,height"),
+        (("--region", "5000,0,10,10"), "region: expected x, y inside 512 x 512"),
+        (("--overlap", "0"), "overlap: expected 1 or more"),
+        (("--workers", "0"), "workers: expected 1 or more"),
+        (("--tissue",), "use --no-tissue"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    option: tuple[str, ...], said: str, nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "predict", str(nuclei), "--out", str(tmp_path), "--save", "csv", *option)
+    assert code == 2 and said in err and err.count("\n") == 1
