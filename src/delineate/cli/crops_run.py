@@ -52,6 +52,39 @@ def crops_items(
     return items_of([labels], Choice(images=Path(images[0]), split=split or None))
 
 
+def one_video(images: Sequence[str]) -> bool:
+    """Whether the images are one video file."""
+    from delineate.data.video import is_video
+
+    return len(images) == 1 and Path(images[0]).is_file() and is_video(images[0])
+
+
+def fruit_video(
+    images: Sequence[str], model: str, labels: str, settings: Any, confidence: float, run: CropsRun
+) -> None:
+    """Counts the fruit of one video; raises typer.Exit with the command's code."""
+    from delineate.core.errors import InputError
+    from delineate.engine.crops_video import fruit_of_video
+
+    from .bars import bar
+    from .messages import say, tell
+
+    if not model or labels or len(images) != 1:
+        raise InputError("fruit of a video: expected one video and --model, got others; name a model")
+    if settings.plots is not None or settings.overlapping:
+        raise InputError("fruit of a video: expected no --plots or --overlapping; these are for photographs")
+    run.items = [Path(images[0])]
+    run.make_room()
+    with bar("frames", 0, run.quiet) as tick:
+        done = fruit_of_video(images[0], model, settings, confidence, tick)
+    row = done.images.iloc[0].to_dict()
+    if row["warning"]:
+        say(f"warning: {row['image']}: {row['warning']}")
+    if not (run.quiet or run.as_json):
+        tell(f"{row['image']}: {row['frames']} frames, {row['count']} fruit, each counted once")
+    run.end(done)
+
+
 class CropsRun:
     """One run of a command: goes through the images, writes the tables, tells.
 
@@ -63,7 +96,7 @@ class CropsRun:
         as_json: print one JSON document.
     """
 
-    def __init__(self, command: str, items: list[Item], out: Path, quiet: bool, as_json: bool) -> None:
+    def __init__(self, command: str, items: list[Any], out: Path, quiet: bool, as_json: bool) -> None:
         self.command, self.items, self.out = command, items, out
         self.quiet, self.as_json = quiet, as_json
 
@@ -87,7 +120,7 @@ class CropsRun:
         from .bars import bar
         from .messages import say, tell
 
-        place = self._journal_place()
+        place = self.make_room()
         with (
             MeasureJournal(place, what, resume) as journal,
             bar("images", len(self.items), self.quiet) as tick,
@@ -107,12 +140,10 @@ class CropsRun:
             if len(done.failed) == len(self.items):
                 journal.remove()
                 raise typer.Exit(2)
-            written = self._write(done)
-            if not done.failed:
-                journal.remove()
-        self._end(done, written)
+            self.end(done, journal.remove if not done.failed else None)
 
-    def _journal_place(self) -> Path:
+    def make_room(self) -> Path:
+        """Makes the folder; where a journal may lie in it."""
         from delineate.core.errors import InputError
 
         folder = self.out.parent if self.out.suffix else self.out
@@ -130,15 +161,23 @@ class CropsRun:
 
         return write_tables(self.out, {**done.tables, "columns": described(done.tables)})
 
-    def _end(self, done: Any, written: list[Path]) -> None:
+    def end(self, done: Any, written_all: Callable[[], object] | None = None) -> None:
+        """Write the tables and tell; raises typer.Exit with the command's code."""
         from .messages import tell
+
+        written = self._write(done)
+        if written_all is not None:
+            written_all()
 
         if self.as_json:
             typer.echo(json.dumps(_document(done, written), indent=1, allow_nan=False))
         elif not self.quiet:
             bad = f", {len(done.failed)} failed (mend them and give --resume)" if done.failed else ""
             images, objects = len(self.items), len(done.tables["objects"])
-            tell(f"{images} image{'s'[: images != 1]}, {objects} object{'s'[: objects != 1]}{bad}")
+            once = ""
+            if "counted" in done.tables["objects"]:
+                once = f", {int(done.tables['objects']['counted'].sum())} fruit counted once"
+            tell(f"{images} image{'s'[: images != 1]}, {objects} object{'s'[: objects != 1]}{once}{bad}")
             tell("wrote " + ", ".join(map(str, written)))
         raise typer.Exit(1 if done.failed else 0)
 

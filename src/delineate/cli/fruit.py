@@ -54,6 +54,19 @@ def fruit_command(
     ] = "",
     classes: Annotated[str, typer.Option(help="Count these classes alone, as apple,pear.")] = "",
     confidence: Annotated[float, typer.Option(help="Keep objects with a score above it, 0..1.")] = 0.5,
+    overlapping: Annotated[
+        bool, typer.Option("--overlapping", help="Photographs overlap: count each fruit once.")
+    ] = False,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="IMAGES is one folder with a video's frames.")
+    ] = False,
+    plots: Annotated[
+        str, typer.Option(help="Yield by plot from EXIF GPS: a GeoJSON of plots, or a grid's metres.")
+    ] = "",
+    density: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Of the fruit in g/cm3: the table of plots then has masses."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Of a dataset only this split, such as val.")] = "",
     out: Annotated[Path, typer.Option(help="A folder, or a file ending in .csv, .parquet or .xlsx.")] = Path(
         "delineate-fruit"
@@ -69,10 +82,11 @@ def fruit_command(
     """Count fruit, measure each in millimetres with its error, grade it by colour."""
     from delineate.engine.crops_fruit import FruitSettings, fruit_items
     from delineate.engine.crops_grades import grades_of
+    from delineate.engine.crops_plots import plots_of
     from delineate.engine.crops_scale import parse_scale
     from delineate.engine.measure_tables import check_ending
 
-    from .crops_run import CropsRun, crops_items, fruit_line
+    from .crops_run import CropsRun, crops_items, fruit_line, fruit_video, one_video
     from .messages import only_errors
 
     if quiet:
@@ -85,7 +99,12 @@ def fruit_command(
         grades_of(grades),
         tuple(name.strip() for name in classes.split(",") if name.strip()),
         out if pictures and not out.suffix else None,
+        overlapping,
+        plots_of(plots),
+        density,
     )
+    if frames or one_video(images):
+        fruit_video(images, model, labels, settings, confidence, CropsRun("fruit", [], out, quiet, as_json))
     items = crops_items(images, model, labels, confidence, split, device)
     what: dict[str, Any] = {"command": "fruit", "images": images, "model": model, "labels": labels}
     what |= {"confidence": confidence, "split": split, "settings": settings.plain()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from delineate.core.instances import Instances
 from delineate.data.images import write_png
 
 from .crops_columns import annotated
+from .crops_overlap import Seen, mark_counted, number_fruit, seen
+from .crops_plots import Plots, put_into_plots, yield_table
 from .crops_run import CropsResult, Told, each_item, plain, table_of
 from .crops_scale import ScaleChoice, scale_of_photo
 from .crops_tags import photo_tags
@@ -50,9 +52,12 @@ class FruitSettings:
         grades: by colour, or None.
         classes: these alone; none: all.
         pictures: folder for the numbered overlays, or None.
+        overlapping: photographs overlap, and a fruit in several of them counts once.
+        plots: of the field, or None.
+        density: g/cm3, for masses, or None.
 
     Raises:
-        InputError: an unknown diameter, or an edge that is negative.
+        InputError: an unknown diameter, an edge that is negative, or a density that is not positive.
     """
 
     scale: ScaleChoice = field(default_factory=ScaleChoice)
@@ -61,20 +66,30 @@ class FruitSettings:
     grades: Grades | None = None
     classes: tuple[str, ...] = ()
     pictures: Path | None = None
+    overlapping: bool = False
+    plots: Plots | None = None
+    density: float | None = None
 
     def __post_init__(self) -> None:
         check_kind(self.diameter)
         if not 0 <= self.edge <= 100:
             raise InputError(f"--edge-error: expected 0 to 100 pixels, got {self.edge:g}; try 0.5")
+        if self.density is not None and not 0 < self.density < 30:
+            raise InputError(f"--density: expected g/cm3 above 0, got {self.density:g}; water has 1")
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain values, for journal and tables."""
-        return {**asdict(self), "pictures": self.pictures is not None}
+        plain_ones = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("plots", "grades")
+        }
+        scale, grades = asdict(self.scale), None if self.grades is None else asdict(self.grades)
+        return {**plain_ones, "scale": scale, "grades": grades, "pictures": self.pictures is not None}
 
     def told(self) -> dict[str, Any]:
         """What the tables' metadata say."""
         grades = {} if self.grades is None else {"grades": self.grades.told()}
-        return {"diameter": self.diameter, "edge_error_px": self.edge, "scale": self.scale.kind, **grades}
+        told = {"diameter": self.diameter, "edge_error_px": self.edge, "scale": self.scale.kind, **grades}
+        return told if self.density is None else {**told, "density_g_per_cm3": self.density}
 
 
 def fruit_items(
@@ -91,8 +106,31 @@ def fruit_items(
         journal: what is done already is taken from it.
         tell: called with each item's name and its row.
     """
-    records, failed = each_item(items, lambda item: fruit_of(item, settings), journal, tell)
+    photos: list[Seen] = []
+    keep = photos.append if settings.overlapping else None
+    journal = None if settings.overlapping else journal  # outlines, which overlaps need, are not kept in it
+    records, failed = each_item(items, lambda item: fruit_of(item, settings, keep), journal, tell)
+    if settings.overlapping:
+        _number(records, photos)
     return joined(records, failed, settings)
+
+
+def _number(records: Sequence[dict[str, Any]], photos: list[Seen]) -> None:
+    """Writes into the rows of all photographs which of them are one fruit."""
+    numbers, pairs = number_fruit(photos)
+    by_name = {photo.name: mine for photo, mine in zip(photos, numbers, strict=True)}
+    rows = []
+    for record in records:
+        mine = record.get("objects", [])
+        for row, number in zip(mine, by_name.get(record["image"]["image"], ()), strict=True):
+            row["fruit"] = int(number)
+        rows += mine
+        name = record["image"]["image"]
+        record["image"]["overlaps"] = "; ".join(b if a == name else a for a, b, _ in pairs if name in (a, b))
+    mark_counted(rows)
+    for record in records:
+        if "objects" in record:
+            record["image"]["counted"] = sum(row["counted"] for row in record["objects"])
 
 
 def joined(
@@ -101,15 +139,25 @@ def joined(
     """The tables of all images' records."""
     objects = table_of(records, "objects", [*dict.fromkeys((*FIRST, *fruit_columns(settings)))])
     images = pd.DataFrame([record["image"] for record in records])
-    annotated(objects, [images], settings.told())
-    return CropsResult({"objects": objects, "images": images}, images, failed)
+    tables = {"objects": objects, "images": images}
+    if settings.plots is not None:
+        put_into_plots(images, objects, settings.plots)
+        tables["plots"] = yield_table(images, objects, settings.plots, settings.density)
+    annotated(objects, list(tables.values())[1:], settings.told())
+    return CropsResult(tables, images, failed)
 
 
-def fruit_of(item: Item, settings: FruitSettings) -> dict[str, Any]:
-    """The record of one photograph: its rows and its line, as plain values."""
+def fruit_of(
+    item: Item, settings: FruitSettings, keep: Callable[[Seen], object] | None = None
+) -> dict[str, Any]:
+    """The record of one photograph: its rows and its line, as plain values; ``keep`` gets its features."""
     found = item.look()
     path = item.files[0] if item.files else None
     objects = _chosen(found, settings)
+    if keep is not None:
+        if found.image is None:
+            raise InputError("--overlapping: expected the photographs, got labels alone; give them too")
+        keep(seen(item.name, found.image, objects))
     scale, warning = _scale(found, objects, path, settings)
     frame = fruit_table(objects, found.image, scale, settings)
     numbers = np.arange(1, len(objects) + 1) if found.ids is None else found.ids
