@@ -26,6 +26,9 @@ ToPlane = Callable[[Points], Points]
 CRUMB = 2.0
 """Parts and holes smaller than the square of so many tolerances are left out when outlines are simplified."""
 
+STEP = 3.0
+"""Edges between walls that are shorter than so many tolerances are closed: simplifying makes such corners."""
+
 
 @dataclass(frozen=True, eq=False)
 class Footprints:
@@ -120,7 +123,7 @@ def _drawn(exact: Geometries, simplify: float, regularise: bool) -> Footprints:
     shapes = simplified(exact, simplify)
     done, direction = np.zeros(len(exact), np.bool_), np.full(len(exact), np.nan)
     if regularise and len(exact):
-        squared = square(shapes, exact, 2 * simplify)
+        squared = square(shapes, exact, STEP * simplify)
         shapes, done, direction = squared.shapes, squared.done, squared.direction
     fit = np.ones(len(exact))
     if len(exact) and (simplify > 0 or regularise):

@@ -59,7 +59,7 @@ def square(shapes: Geometries, exact: Geometries, step: float) -> Squared:
     Args:
         shapes: (N,) simplified outlines, a coverage, in metres (or any plane unit with square axes).
         exact: (N,) the outlines they stand for, to which the fit is measured.
-        step: edges shorter than this between walls are closed; about twice the tolerance of simplifying.
+        step: edges shorter than this between walls are closed; three tolerances of simplifying are enough.
 
     Example:
         >>> rough = to_shapely([[Polygon([[0, 0], [10, 0.4], [10.2, 5], [0.2, 5.2]])]])
@@ -108,7 +108,7 @@ def _best(
     if not len(graph.points):
         return None
     best: tuple[float, Geometries, float] | None = None
-    for angle, short in product(_directions(graph), (step, step / 2)):
+    for angle, short in product(_directions(graph, step), (step, step / 2)):
         made = graph.squared(angle, short)
         if made is None:
             continue
@@ -152,11 +152,34 @@ def direction_of(edges: Points) -> float:
     return float(np.angle((weight * np.exp(4j * angle)).sum()) / 4)
 
 
-def _directions(graph: _Graph) -> list[float]:
-    """The mean of all edges, and the longest edge's own."""
+def _directions(graph: _Graph, step: float) -> list[float]:
+    """The mean of all edges, as it is and turned to fit the walls it makes; the longest edge's, turned so."""
     edges = graph.points[graph.edges[:, 1]] - graph.points[graph.edges[:, 0]]
     longest = edges[[int(np.square(edges).sum(axis=1).argmax())]]
-    return [direction_of(edges), direction_of(longest)]
+    mean = direction_of(edges)
+    found = (mean, graph.refined(mean, step / 3), graph.refined(direction_of(longest), step / 3))
+    return list({round(angle, 4): angle for angle in found}.values())
+
+
+@dataclass(frozen=True, eq=False)
+class _Walls:
+    """Points in the frame of the walls.
+
+    Attributes:
+        turn: (2, 2) from the plane to the frame, for rows of points.
+        at: (P, 2) the points in the frame.
+        length: (E,) of the edges.
+        short: (E,) bool, edges that are closed.
+        level: (E,) bool, edges of walls along x.
+        upright: (E,) bool, edges of walls along y.
+    """
+
+    turn: Points
+    at: Points
+    length: Points
+    short: NDArray[np.bool_]
+    level: NDArray[np.bool_]
+    upright: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,22 +209,49 @@ class _Graph:
         pairs = np.concatenate([np.stack((r, np.roll(r, -1)), axis=1) for r in flat])
         return cls(points, np.unique(np.sort(pairs, axis=1), axis=0), rings)
 
-    def squared(self, angle: float, step: float) -> list[list[Polygon]] | None:
-        """The outlines with walls along ``angle`` and across it; None where one collapses."""
+    def _turned(self, angle: float, step: float) -> _Walls:
+        """The points with walls of this direction along the axes, and what each edge is then."""
         cosine, sine = np.cos(angle), np.sin(angle)
         turn = np.array([[cosine, -sine], [sine, cosine]])
-        at = self.points @ turn  # walls now lie along the axes
+        at = self.points @ turn
         across = np.abs(at[self.edges[:, 1]] - at[self.edges[:, 0]])
         length = np.hypot(across[:, 0], across[:, 1])
         slant = np.arctan2(across.min(axis=1), across.max(axis=1)) > WALL
-        short = length < step
+        short = length < np.where(slant, 2 * step, step)  # corners cut off are slanted
         level = (across[:, 0] >= across[:, 1]) & ~slant  # runs along x: its points share y
         upright = (across[:, 0] < across[:, 1]) & ~slant
-        x, x_wall = self._walls(at[:, 0], upright | short, upright & ~short, length)
-        y, y_wall = self._walls(at[:, 1], level | short, level & ~short, length)
-        placed = np.stack((x[x_wall], y[y_wall]), axis=1)
+        return _Walls(turn, at, length, short, level, upright)
+
+    def refined(self, angle: float, step: float) -> float:
+        """The direction that fits all walls best, each a straight line through its edges (least squares).
+
+        An edge alone is swayed by the steps of pixels; a wall of several edges tells its direction better.
+        """
+        w = self._turned(angle, step)
+        slope = weight = 0.0
+        for along, own, sign in ((0, w.level, 1.0), (1, w.upright, -1.0)):
+            told = own & ~w.short
+            _, wall = self._walls(w.at[:, 1 - along], own | w.short, told, w.length)
+            ends = w.at[self.edges[told]]
+            size, owner = w.length[told], wall[self.edges[told, 0]]
+            total = np.bincount(owner, size)
+            middle = ends.mean(axis=1)
+            mean = np.stack([np.bincount(owner, size * middle[:, k]) for k in (0, 1)], axis=1)
+            off = middle - mean[owner] / total[owner, None]
+            half = (ends[:, 1] - ends[:, 0]) / 2
+            both = size[:, None] * (off * off[:, ::-1] + half * half[:, ::-1] / 3)
+            square = size * (off[:, along] ** 2 + half[:, along] ** 2 / 3)
+            slope += sign * float(both[:, 0].sum())
+            weight += float(square.sum())
+        return angle + float(np.arctan2(slope, weight)) if weight > 0 else angle
+
+    def squared(self, angle: float, step: float) -> list[list[Polygon]] | None:
+        """The outlines with walls along ``angle`` and across it; None where one collapses."""
+        w = self._turned(angle, step)
+        x, x_wall = self._walls(w.at[:, 0], w.upright | w.short, w.upright & ~w.short, w.length)
+        y, y_wall = self._walls(w.at[:, 1], w.level | w.short, w.level & ~w.short, w.length)
         key = x_wall * len(self.points) + y_wall
-        back = placed @ turn.T
+        back = np.stack((x[x_wall], y[y_wall]), axis=1) @ w.turn.T
         degree = self._degree(key)
         made = [
             [[_without_repeats(ring, key, x_wall, y_wall, degree) for ring in part] for part in parts]

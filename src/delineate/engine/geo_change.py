@@ -13,6 +13,7 @@ from delineate.core.convert.shapely import to_shapely
 from delineate.core.errors import InputError
 from delineate.data.georeference import Georeference
 from delineate.data.vectors import read_layer
+from delineate.data.vectors.crs import crs_of
 from delineate.data.vectors.layer import Layer, Parts, with_points
 
 from .geo_plane import Plane, plane_of
@@ -113,10 +114,16 @@ def _common_plane(shapes: tuple[Parts, ...], epsg: int | None) -> tuple[Plane, t
     low, high = every.min(axis=0), every.max(axis=0)
     if epsg is None:
         return Plane(None, (0.0, 0.0), "px", 1.0), (int(high[1]) + 2, int(high[0]) + 2)
-    extent = float(max((high - low).max() * 1.1, 1e-6))
     middle = (low + high) / 2
-    unit = extent / 1000
-    place = Georeference((unit, 0.0, middle[0] - extent / 2, 0.0, -unit, middle[1] + extent / 2), epsg)
+    degrees = bool(crs_of(epsg).is_geographic)
+    wide = (
+        max(np.cos(np.radians(middle[1])), 0.01) if degrees else 1.0
+    )  # a degree east is shorter than one north
+    extent = float(max(((high - low) * [wide, 1.0]).max() * 1.1, 1e-6))
+    across, up = extent / wide, extent
+    place = Georeference(
+        (across / 1000, 0.0, middle[0] - across / 2, 0.0, -up / 1000, middle[1] + up / 2), epsg
+    )
     return plane_of(place, (1000, 1000)), (1000, 1000)
 
 
