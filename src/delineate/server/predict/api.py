@@ -189,7 +189,7 @@ async def predict(
 ) -> Response:
     """The objects of one image."""
     kind = choose(asked.format, request.headers.get("accept"))
-    if (refusal := service.busy()) is not None:  # before its body is read
+    if (refusal := service.closed()) is not None:  # before its body is read
         raise refusal
     begin = time.monotonic()
     (sent,), asked = await receive(request, asked, service.fetcher)

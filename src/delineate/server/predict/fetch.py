@@ -157,10 +157,10 @@ class Fetcher:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             connection.request("GET", target, headers={"Accept": "image/*", "User-Agent": "delineate"})
-            answer = connection.getresponse()
-            if answer.status in (301, 302, 303, 307, 308):
-                return answer.status, answer.getheader("Location") or "", b""
-            return answer.status, None, self._body(answer, connection, end)
+            with connection.getresponse() as answer:
+                if answer.status in (301, 302, 303, 307, 308):
+                    return answer.status, answer.getheader("Location") or "", b""
+                return answer.status, None, self._body(answer, connection, end)
         except (OSError, http.client.HTTPException) as error:
             raise RefusedError(
                 422, f"image_url: expected an answer, got {type(error).__name__}; ask again", "url"

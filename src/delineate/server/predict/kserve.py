@@ -170,7 +170,7 @@ async def infer(
 ) -> Response:
     """The objects of one image or of several."""
     shown = _shown(service, name, version)
-    if (refusal := service.busy()) is not None:
+    if (refusal := service.closed()) is not None:
         raise refusal
     given = await run_in_threadpool(_read, await request.body())
     wanted = _wanted(given)

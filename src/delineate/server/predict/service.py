@@ -68,8 +68,6 @@ class Service:
 
     def busy(self, count: int = 1) -> RefusedError | None:
         """Why further images would be refused now; None where it would not."""
-        if self.draining:
-            return RefusedError(503, "server: it is ending; ask another one", "drain", 1.0)
         wait = self.inside * self.line.seconds
         if self.inside + count > self.limits.queue or wait > self.limits.deadline:
             return RefusedError(
@@ -79,6 +77,12 @@ class Service:
                 wait,
             )
         return None
+
+    def closed(self) -> RefusedError | None:
+        """Why a new request would be refused now; one that has begun is answered though the server ends."""
+        if self.draining:
+            return RefusedError(503, "server: it is ending; ask another one", "drain", 1.0)
+        return self.busy()
 
     @contextmanager
     def admitted(self, client: str, count: int = 1) -> Iterator[None]:

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from .asked import Asked, JsonImage, over
@@ -90,7 +90,20 @@ async def _form(request: Request, body: bytes, asked: Asked, most: int) -> tuple
         raise RefusedError(
             400, f"form: expected parts image and settings, got: {reason}; send it again"
         ) from None
-    sent, fields = [], {}
+    try:
+        sent, fields = await _parts(form)
+    finally:
+        await form.close()
+    if not sent:
+        raise RefusedError(
+            400, "form: expected a file in a part named image, got none; send curl -F image=@FILE"
+        )
+    return sent, _checked(asked, fields)
+
+
+async def _parts(form: FormData) -> tuple[list[Sent], dict[str, Any]]:
+    sent: list[Sent] = []
+    fields: dict[str, Any] = {}
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
             if key != "image":
@@ -98,14 +111,9 @@ async def _form(request: Request, body: bytes, asked: Asked, most: int) -> tuple
                     422, f"form: expected files in parts named image, got {_plain(key)!r}; rename it"
                 )
             sent.append(Sent(base_name(value.filename), await value.read()))
-            await value.close()
         else:
             fields[key] = value
-    if not sent:
-        raise RefusedError(
-            400, "form: expected a file in a part named image, got none; send curl -F image=@FILE"
-        )
-    return sent, _checked(asked, fields)
+    return sent, fields
 
 
 async def _json(body: bytes, asked: Asked, fetcher: Fetcher) -> tuple[list[Sent], Asked]:

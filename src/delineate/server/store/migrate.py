@@ -72,6 +72,6 @@ def upgrade(connection: Connection, scheme: Scheme = STUDIO) -> None:
         environment.run_migrations()
     except CommandError:
         raise InputError(
-            f"database: expected one of this program or an older one, got step {current(connection, scheme)}, "
+            f"database: expected one of this program or older, got step {current(connection, scheme)}, "
             "which is newer; update delineate"
         ) from None
