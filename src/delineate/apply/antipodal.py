@@ -276,15 +276,18 @@ def spread_out(pairs: Pairs, most: int, near: float = 0.008, turn: float = 0.26)
         near: metres between tips, below which they are alike.
         turn: radians between closing directions, likewise.
     """
-    keep: list[int] = []
     place, x = pairs.poses[:, :3, 3], pairs.poses[:, :3, 0]
+    square = (place**2).sum(axis=1)
+    apart = square[:, None] + square - 2 * place @ place.T
+    alike = (apart < near**2) & (np.abs(x @ x.T) > np.cos(turn))
+    taken = np.zeros(len(pairs), np.bool_)
+    keep: list[int] = []
     for k in range(len(pairs)):
         if len(keep) >= most:
             break
-        close = np.linalg.norm(place[keep] - place[k], axis=1) < near
-        alike = np.abs(x[keep] @ x[k]) > np.cos(turn)
-        if not (close & alike).any():
+        if not taken[k]:
             keep.append(k)
+            taken |= alike[k]
     return pairs.take(np.array(keep, np.int64))
 
 

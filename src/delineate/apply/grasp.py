@@ -213,6 +213,7 @@ class _Search:
         if given is not None:
             return [np.asarray(given, np.float64) / np.linalg.norm(given)]
         cloud = self.scene.clouds[i].astype(np.float64)
+        cloud = cloud[:: max(1, len(cloud) // 1000)]
         middle = cloud.mean(axis=0)
         flat = np.linalg.eigh(np.cov((cloud - middle).T))[1][:, 0]
         flat = flat if flat @ middle > 0 else -flat
@@ -232,7 +233,7 @@ class _Search:
         self.tried[i] += len(some)
         boxes = np.array([gripper.boxes(opening) for opening in some.openings])
         hit = struck(boxes, some.poses, self._points(i))
-        local = np.stack([np.concatenate([grid(*box, (3, 3, 5)) for box in volume]) for volume in boxes])  # type: ignore[call-arg]
+        local = grid(boxes[:, :, 0], boxes[:, :, 1], (3, 3, 5)).reshape(len(some), -1, 3)
         places = np.einsum("cij,csj->csi", some.poses[:, :3, :3], local) + some.poses[:, None, :3, 3]
         others, own = hidden(self.scene, places, i)
         for k in np.flatnonzero((hit <= FEW) & (others <= UNSEEN)):
@@ -265,7 +266,7 @@ class _Search:
             cloud = self.scene.clouds[i].astype(np.float64)
             middle = cloud.mean(axis=0)
             reach = float(np.abs(cloud - middle).max()) + 0.12
-            self.near[i] = near_points(self.scene, middle, reach)[0]
+            self.near[i] = near_points(self.scene, middle, reach)
         return self.near[i]
 
     def _standing(self, i: int) -> float:

@@ -91,19 +91,17 @@ def _sides(
     depth: NDArray[np.float32], whole: NDArray[np.int32], ring: NDArray[np.int64], own: int
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """At each point of the outline: depth inside, the nearest depth outside in reach, and whose that is."""
-    inner, outer = np.full(len(ring), -np.inf), np.full(len(ring), np.inf)
-    who = np.zeros(len(ring), np.int64)
     height, width = depth.shape
-    for dy in range(-REACH, REACH + 1):
-        for dx in range(-REACH, REACH + 1):
-            x = np.clip(ring[:, 0] + dx, 0, width - 1)
-            y = np.clip(ring[:, 1] + dy, 0, height - 1)
-            mine, value = whole[y, x] == own, depth[y, x]
-            known = np.isfinite(value)
-            inner = np.where(mine & known & (value > inner), value, inner)
-            near = known & ~mine & (value < outer)
-            outer, who = np.where(near, value, outer), np.where(near, whole[y, x], who)
-    return np.where(np.isfinite(inner), inner, np.nan), outer, who
+    step = np.arange(-REACH, REACH + 1)
+    x = np.clip(ring[:, :1] + np.repeat(step, len(step)), 0, width - 1)
+    y = np.clip(ring[:, 1:] + np.tile(step, len(step)), 0, height - 1)
+    mine, value = whole[y, x] == own, depth[y, x]
+    known = np.isfinite(value)
+    inner = np.where(mine & known, value, -np.inf).max(axis=1)
+    outside = np.where(known & ~mine, value, np.inf)
+    rows, nearest = np.arange(len(ring)), outside.argmin(axis=1)
+    who = whole[y[rows, nearest], x[rows, nearest]].astype(np.int64)
+    return np.where(np.isfinite(inner), inner, np.nan), outside[rows, nearest], who
 
 
 def _visible(

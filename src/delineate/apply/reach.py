@@ -19,15 +19,15 @@ NEAR = 6000
 """At most so many points around the object are tried, drawn evenly."""
 
 
-def near_points(scene: SceneCloud, center: Floats, reach: float) -> tuple[Floats, NDArray[np.int32]]:
-    """The points (P, 3) within ``reach`` metres of ``center``, and whose they are (P,)."""
-    step = 2
-    points, owner = scene.points[::step, ::step], scene.owner[::step, ::step]
+def near_points(scene: SceneCloud, center: Floats, reach: float) -> Floats:
+    """The points (P, 3) of every second row and column within ``reach`` metres of ``center`` on each axis."""
+    points = scene.points[::2, ::2].reshape(-1, 3)
+    close = np.ones(len(points), np.bool_)
     with np.errstate(invalid="ignore"):
-        close = (np.abs(points - center.astype(np.float32)) < reach).all(axis=2)
-    some, whose = points[close].astype(np.float64), owner[close]
-    every = max(1, len(some) // NEAR)
-    return some[::every], whose[::every]
+        for axis in (2, 0, 1):
+            close &= np.abs(points[:, axis] - np.float32(center[axis])) < reach
+    some = points[close].astype(np.float64)
+    return some[:: max(1, len(some) // NEAR)]
 
 
 def struck(boxes: Floats, poses: Floats, points: Floats, margin: float = MARGIN) -> NDArray[np.int64]:
@@ -41,19 +41,24 @@ def struck(boxes: Floats, poses: Floats, points: Floats, margin: float = MARGIN)
     """
     found = np.zeros(len(poses), np.int64)
     for k, (pose, volume) in enumerate(zip(poses, boxes, strict=True)):
-        local = (points - pose[:3, 3]) @ pose[:3, :3]
+        x, y, z = ((points - pose[:3, 3]) @ pose[:3, :3]).T
         low, high = volume[:, 0] - margin, volume[:, 1] + margin
-        around = ((local > low.min(axis=0)) & (local < high.max(axis=0))).all(axis=1)
-        near = local[around]
-        inside = ((near[:, None] > low) & (near[:, None] < high)).all(axis=2).any(axis=1)
+        (x0, y0, z0), (x1, y1, z1) = low.min(axis=0), high.max(axis=0)
+        around = (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
+        x, y, z = x[around], y[around], z[around]
+        inside = np.zeros(len(x), np.bool_)
+        for (x0, y0, z0), (x1, y1, z1) in zip(low, high, strict=True):
+            inside |= (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
         found[k] = int(inside.sum())
     return found
 
 
 def grid(low: Floats, high: Floats, counts: tuple[int, int, int]) -> Floats:
-    """(X * Y * Z, 3) places evenly spread over a box, its faces included."""
-    axes = [np.linspace(low[k], high[k], counts[k]) for k in range(3)]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    """(..., X * Y * Z, 3) places evenly spread over boxes (..., 3), their faces included."""
+    axes = [np.linspace(0, 1, count) for count in counts]
+    unit = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    spread: Floats = low[..., None, :] + unit * (high - low)[..., None, :]
+    return spread
 
 
 def hidden(scene: SceneCloud, places: Floats, target: int) -> tuple[Floats, Floats]:
@@ -68,11 +73,10 @@ def hidden(scene: SceneCloud, places: Floats, target: int) -> tuple[Floats, Floa
         (C,) and (C,), each 0..1. A place outside the picture or without depth counts as free.
     """
     height, width = scene.depth.shape
-    with np.errstate(invalid="ignore"):
-        at = np.nan_to_num(np.rint(project(places, scene.camera)), nan=-1.0)
-    inside = ((at >= 0) & (at < (width, height))).all(axis=-1)
-    u = np.where(inside, at[..., 0], 0).astype(np.int64)
-    v = np.where(inside, at[..., 1], 0).astype(np.int64)
+    at = np.rint(np.nan_to_num(project(places, scene.camera), nan=-1.0))
+    u, v = at[..., 0], at[..., 1]
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    u, v = np.where(inside, u, 0).astype(np.int64), np.where(inside, v, 0).astype(np.int64)
     with np.errstate(invalid="ignore"):
         behind = inside & (places[..., 2] > scene.depth[v, u] + BEHIND)
     own = scene.owner[v, u] == target + 1

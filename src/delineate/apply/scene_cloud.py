@@ -18,7 +18,9 @@ Single = NDArray[np.float32]
 LEAST_POINTS = 30
 ON_TABLE = 0.004
 """Metres above the support below which a point of a mask counts as the support's own."""
-BACKGROUND = 40_000
+MARGIN = 24
+"""Pixels around all masks in which the depth is smoothed."""
+BACKGROUND = 12_000
 """Planes are looked for among so many points of the background."""
 
 
@@ -30,7 +32,7 @@ class SceneCloud:
         camera: (3, 3) intrinsics in pixels.
         depth: (H, W) float32 metres, smoothed, NaN for none.
         points: (H, W, 3) of it.
-        owner: (H, W) int32: i + 1 where the point is object i's, 0 elsewhere.
+        owner: (H, W) int32: i + 1 where the pixel is object i's, with a depth or without; 0 elsewhere.
         masks: the N objects as given.
         clouds: the points of each object, (P, 3).
         support: the plane that objects stand on, or None.
@@ -80,7 +82,10 @@ def scene_cloud(
             f"{raw.shape[0]} x {raw.shape[1]}; register the depth to the colour image first"
         )
     owner = masks.to_label_image()
-    clean = smoothed(raw, owner)
+    clean = raw.copy()
+    if len(masks) and (owner > 0).any():
+        window = _around(masks)
+        clean[window] = smoothed(raw[window], owner[window])
     points = back_project(clean, matrix)
     parts = [_part(owner, clean, raw, masks, i) for i in range(len(masks))]
     for i, (rows, columns, own, _) in enumerate(parts):
@@ -101,6 +106,14 @@ def scene_cloud(
     return SceneCloud(
         matrix, clean, points, owner, masks, tuple(clouds), support, planes, measured, kept.astype(np.float64)
     )
+
+
+def _around(masks: Masks) -> tuple[slice, slice]:
+    """Rows and columns of all masks, and a little more."""
+    boxes = masks.boxes[masks.area > 0].astype(int)
+    left, top = np.maximum(boxes[:, :2].min(axis=0) - MARGIN, 0).tolist()
+    right, bottom = (boxes[:, 2:].max(axis=0) + MARGIN).tolist()
+    return slice(top, bottom), slice(left, right)
 
 
 def _part(

@@ -36,6 +36,8 @@ def write_ply(
         raise InputError(
             f"{path}: expected (N, 3) points and as many colours, got {points.shape}; correct them"
         )
+    if not np.isfinite(points).all():
+        raise InputError(f"{path}: expected finite points, got NaN or infinity; leave those out")
     names = _NAMES if colors is not None else _NAMES[:3]
     rows = np.zeros(len(points), np.dtype(list(names)))
     for k, axis in enumerate("xyz"):

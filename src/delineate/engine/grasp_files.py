@@ -195,7 +195,7 @@ def _frame_files(
         colors = display(pixels)
         owner = found.found.scene.owner
         for i, number in enumerate(found.numbers.tolist()):
-            own = owner == i + 1
+            own = (owner == i + 1) & np.isfinite(found.found.scene.depth)
             path = place / f"{number}.ply"
             write_ply(
                 path, found.found.scene.points[own], colors[own], f"{frame.name}, object {number}, metres"

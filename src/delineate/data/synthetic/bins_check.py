@@ -5,7 +5,7 @@ when the open gripper is inside nothing, each pad meets the body before it meets
 between the two contacts lies in both friction cones (V.-D. Nguyen, 1988). A cup holds when every ray of its
 rim, sent along its axis, meets the body first, at distances that differ by no more than the rim can bend, at
 no more than 25 degrees from its axis, and cup and stem are inside nothing. Weight and inertia are not part of
-it.
+it; a box that lies askew between the pads counts as slipping, though a real one may turn and settle.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from .bins_solids import Solid
 
 Floats = NDArray[np.float64]
-TOUCH = 0.0005
-"""Metres: what a pad meets within this of its first contact is the contact."""
+TOUCH = 0.001
+"""Metres that a pad gives way: what it meets within this of its first contact is the contact."""
 STEP = 0.003
 """Metres between the places of a gripper that are tried."""
 RIM_RAYS = 48
