@@ -138,7 +138,7 @@ class TiffPlane:
         kept: NDArray[Any] | None = self._kept.get((self._name, index))
         if kept is not None:
             return kept
-        if index >= len(self._offsets):
+        if index >= min(len(self._offsets), len(self._counts)):
             raise self._cut_off()
         offset, count = int(self._offsets[index]), int(self._counts[index])
         if not count:
@@ -148,14 +148,14 @@ class TiffPlane:
             raise self._cut_off()
         try:
             found, _, shape = self._decode(data, index, jpegtables=self._tables)
+            if found is None:
+                return None
+            part = np.asarray(found).reshape(found.shape[-3:])[: shape[1], : shape[2]]
         except Exception as error:  # codecs raise whatever they like on damaged data
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"{self._where}: expected a whole TIFF file, got a damaged one: {reason}; save it again"
             ) from None
-        if found is None:
-            return None
-        part = np.asarray(found).reshape(found.shape[-3:])[: shape[1], : shape[2]]
         part = np.ascontiguousarray(part.astype(self.dtype, copy=False))
         self._kept.put((self._name, index), part, part.nbytes)
         return part
