@@ -17,8 +17,9 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
-from delineate.engine.agreement import components
-from delineate.engine.tile import predict_tiled, starts
+from delineate.engine.agreement import Tile, components
+from delineate.engine.seams import Seams, mend, placed
+from delineate.engine.tile import predict_tiled, starts, windows
 
 
 def separate(labels: np.ndarray) -> np.ndarray:
@@ -211,6 +212,58 @@ def test_windows_cover_the_side_and_share_the_overlap(length: int, tile: int, ov
     found = starts(length, tile, overlap)
     assert found[0] == 0 and found[-1] == max(0, length - tile)
     assert all(0 < b - a <= tile - overlap for a, b in pairwise(found))
+
+
+@given(st.integers(1, 500), st.integers(40, 120), st.integers(1, 60), st.sampled_from([8, 16, 32]))
+def test_aligned_windows_cover_the_side_and_share_the_overlap(
+    length: int, tile: int, overlap: int, align: int
+) -> None:
+    overlap = min(overlap, tile - 1)
+    found = starts(length, tile, overlap, align)
+    unit = align if tile - overlap >= align else 1
+    assert found[0] == 0 and all(at % unit == 0 for at in found)
+    assert found[-1] + tile >= length > found[-1]
+    assert all(0 < b - a <= tile - overlap for a, b in pairwise(found))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10_000), st.integers(30, 60), st.integers(4, 20))
+def test_row_by_row_is_as_all_at_once(seed: int, tile: int, overlap: int) -> None:
+    """What :class:`Seams` gives out early is what it gives out at the end, whatever the tiles report."""
+    random = np.random.default_rng(seed)
+    labels = blobs(seed, (100, 80), 20, 7.0)
+    size = (int(labels.shape[0]), int(labels.shape[1]))
+    rows = windows(size, tile, min(overlap, tile - 1))
+    tiles = []
+    for row in rows:
+        for x0, y0, x1, y1 in row:
+            found = jittered(labels[y0:y1, x0:x1])
+            found = found[random.random(len(found)) < 0.9]  # and misses some
+            tiles.append(Tile((x0, y0, x1, y1), found))
+    whole = mend(tiles, size)
+    seams, parts, given_out = Seams(size), [], 0
+    for row, below in zip(rows, [*(r[0][1] for r in rows[1:]), size[0]], strict=True):
+        for tile_seen in tiles[given_out : given_out + len(row)]:
+            seams.add(tile_seen)
+        given_out += len(row)
+        before = seams.final
+        top, found = seams.finished(below)
+        assert not len(found) or found.boxes[:, 1].min() + top >= before  # nothing above what was final
+        parts.append(placed(found, top, size))
+    joined = Instances.concatenate(parts)
+    assert as_set(joined) == as_set(whole) and len(joined) == len(whole)
+
+
+def test_what_the_best_view_does_not_see_is_left_out() -> None:
+    """A ghost near a tile's border, where the neighbour looks from further inside and sees nothing."""
+
+    def haunted(window: np.ndarray) -> Instances:
+        masks = np.zeros((1, *window.shape), dtype=bool)
+        masks[0, 5:10, 26:36] = True  # four pixels from the right border of a window of 40
+        return Instances(window.shape, masks=Masks.from_dense(masks[:, :, : window.shape[1]]))
+
+    tiled = predict_tiled(haunted, np.zeros((20, 70)), tile=40, overlap=20)
+    assert tiled.boxes[:, 0].tolist() == [56.0]  # the last window's own, which nobody sees better
 
 
 @settings(max_examples=50, deadline=None)

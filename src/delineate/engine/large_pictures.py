@@ -29,6 +29,8 @@ MARGIN = 24
 """Pixels around a block that are painted with it, so that outlines and numbers go on in the next."""
 LONGEST = 3072
 """Longer side of the small picture."""
+LEGIBLE = 2
+"""In pictures reduced by more than this no numbers are written."""
 SMALLEST_TEXT, LARGEST_TEXT = 7, 13
 SHADE = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
@@ -58,6 +60,7 @@ class Canvas(ABC):
     """Something that is painted block by block."""
 
     margin = 0
+    numbered = False
 
     @abstractmethod
     def paint(self, block: Block) -> None:
@@ -107,6 +110,7 @@ class Drawing(Canvas):
     """
 
     margin = MARGIN
+    numbered = True
 
     def __init__(
         self, region: Region, tints: NDArray[np.uint8] | None, brightness: Brightness | None
@@ -117,12 +121,11 @@ class Drawing(Canvas):
     def drawn(self, block: Block) -> NDArray[Any]:
         """(h, w, 3) the block with its margin."""
         picture = to_rgb_float(self.region.pixels(block.window), "range", self.brightness)
-        canvas = np.rint(picture * np.float32(255)).astype(np.uint8)
+        canvas: NDArray[Any] = np.rint(picture * np.float32(255)).astype(np.uint8)
         if len(block.numbers):
             own = self.tints[block.labels] if self.tints is not None else self._own[block.numbers % 255]
             draw_masks(canvas, block.masks, own, 1)
-            return _numbered(canvas, block)
-        return canvas
+        return _numbered(canvas, block) if len(block.numbers) and self.numbered else canvas
 
     def inner(self, block: Block) -> tuple[Window, NDArray[Any]]:
         """The block without its margin, and its place in the region."""
@@ -142,6 +145,7 @@ class SmallPicture(Drawing):
     ) -> None:
         super().__init__(region, tints, brightness)
         self.path, self.factor = path, reduction(region.size)
+        self.numbered = self.factor <= LEGIBLE
         small = tuple(-(-n // self.factor) for n in region.size)
         self._canvas = np.zeros((*small, 3), np.uint8)
 
@@ -211,7 +215,10 @@ class Painter:
     def add(self, piece: Piece) -> None:
         """Some more objects."""
         if self.canvases and len(piece.found) and piece.found.masks is not None:
-            self._pieces.append((piece, _places(piece.found.masks, piece.first)))
+            masks = piece.found.masks
+            written = any(canvas.numbered for canvas in self.canvases)
+            places = _places(masks, piece.first) if written else np.zeros((len(masks), 3))
+            self._pieces.append((piece, places))
 
     def paint(self, final: int) -> None:
         """Paints what lies above row ``final`` of the region, where no object is to come any more."""

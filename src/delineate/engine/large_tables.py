@@ -231,7 +231,7 @@ class GeoJsonSink(TextSink):
         tints = found.classes.colors
         columns = {} if self._measures is None else self._measures(piece.rows)
         offset = np.array([piece.x, piece.y], dtype=np.float64)
-        area = found.masks.area.tolist()
+        area, names = found.masks.area.tolist(), found.names
         for i, parts in enumerate(found.masks.to_polygons()):
             if not parts:
                 continue
@@ -240,8 +240,8 @@ class GeoJsonSink(TextSink):
             properties: dict[str, Any] = {
                 "objectType": "detection",
                 "name": str(number),
-                "classification": {"name": found.names[i], "color": tints[int(found.labels[i])].tolist()},
-                "class": found.names[i],
+                "classification": {"name": names[i], "color": tints[int(found.labels[i])].tolist()},
+                "class": names[i],
                 "score": score,
                 "area": area[i],
                 "label": number,
