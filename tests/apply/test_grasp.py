@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from delineate.apply.antipodal import outline_of, pairs_of, spread_out
+from delineate.apply.antipodal import pairs_of, spread_out
 from delineate.apply.draw_grasps import depth_picture, draw_grasps
 from delineate.apply.grasp import CUP, FINGERS, GraspSettings, find_grasps
+from delineate.apply.grasp_outline import outline_of
 from delineate.apply.gripper import Gripper, SuctionCup, cup_of, gripper_of, parse_sizes
 from delineate.apply.pick_order import pick_order
 from delineate.apply.scene_cloud import scene_cloud

@@ -16,15 +16,13 @@ from delineate import __version__
 from delineate.apply.draw import display
 from delineate.apply.draw_grasps import depth_picture, draw_grasps
 from delineate.apply.grasp import CUP, FINGERS, Grasp, GraspSettings
-from delineate.apply.point_cloud import oriented_box
-from delineate.apply.scene_cloud import LEAST_POINTS
 from delineate.core.errors import DelineateError, InputError
-from delineate.data.bop_scene import BopResult, write_results
 from delineate.data.ply import write_ply
 from delineate.data.rgbd import Depth, read_depth
 from delineate.data.write import atomic, write_png
 
 from .grasp import GraspResult, grasp
+from .grasp_bop import write_bop
 from .grasp_sources import Frame, pixels_of_frame
 from .grasp_tables import FRAMES, GRASPS, OBJECTS, columns_table, described, frame_row, joined
 from .measure_tables import write_tables
@@ -266,41 +264,6 @@ def _write(done: GraspRunDone, run: GraspRun) -> None:
         done.written += write_bop(done.bop, run.out)
     if done.pages:
         done.written.append(write_index(run.out / "pages" / "index.html", done.pages, "Grasps"))
-
-
-def write_bop(found: Sequence[tuple[Frame, GraspResult]], out: Path) -> list[Path]:
-    """BOP's results: masks as ``bop_masks.json`` (its COCO form), boxes' poses as ``bop_boxes.csv``.
-
-    No model of an object is fitted: R and t are those of the box around what shows of it, its longest side
-    along x. They are no estimate of the pose of BOP's models.
-    """
-    masks: list[dict[str, Any]] = []
-    boxes: list[BopResult] = []
-    for number, (frame, one) in enumerate(found):
-        scene, image = (frame.bop.scene_id, frame.bop.im_id) if frame.bop is not None else (0, number)
-        seconds = one.found.seconds["total"]
-        rows = one.instances.to_coco(image_id=image)
-        plane = one.found.scene.support
-        for i, row in enumerate(rows):
-            masks.append(
-                {
-                    "scene_id": scene,
-                    "image_id": image,
-                    "category_id": row["category_id"],
-                    "score": float(one.instances.scores[i]),
-                    "bbox": row["bbox"],
-                    "segmentation": row["segmentation"],
-                    "time": seconds,
-                }
-            )
-            cloud = one.found.scene.clouds[i]
-            box = oriented_box(cloud, None if plane is None else plane.normal)
-            if box is not None and len(cloud) >= LEAST_POINTS:
-                score = float(one.instances.scores[i])
-                boxes.append(BopResult(scene, image, row["category_id"], score, box.pose, seconds))
-    with atomic(out / "bop_masks.json") as temporary:
-        temporary.write_text(json.dumps(masks), encoding="utf-8")
-    return [out / "bop_masks.json", write_results(out / "bop_boxes.csv", boxes)]
 
 
 def summary(row: dict[str, Any], grasps: pd.DataFrame | None = None) -> str:
