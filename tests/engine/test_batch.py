@@ -213,11 +213,10 @@ def test_notes_that_were_cut_off_anywhere_are_as_many_as_are_whole(tmp_path_fact
 def test_tables_of_different_columns_are_joined(tmp_path: Path) -> None:
     first = pd.DataFrame({"n": [1, 2], "name": ["=x", "y"], "v": [0.1, np.nan]})
     second = pd.DataFrame({"n": [3], "name": ["z"], "w": [True]})
-    first.attrs = {"units": {"v": "px"}, "sources": {"v": "somebody"}}
     tables = [packed(first), packed(first.iloc[:0]), packed(second)]
     again = unpacked(json.loads(json.dumps(tables[0])))
     pd.testing.assert_frame_equal(again, first, check_dtype=False)
-    schema = Schema(tables)
+    schema = Schema(tables, lambda name: ("px", "somebody") if name == "v" else ("", ""))
     assert schema.kinds == {"n": "i", "name": "O", "v": "f", "w": "B"}
     write_csv(tmp_path / "a.csv", tables, schema)
     with (tmp_path / "a.csv").open(newline="") as file:

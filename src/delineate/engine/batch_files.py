@@ -93,7 +93,8 @@ def _overlay(path: Path, picture: Picture) -> None:
 
 
 def _numbers(path: Path, picture: Picture) -> None:
-    frame = picture.measured
+    frame = picture.measured.copy(deep=False)
+    frame.attrs = {}
     marked = frame[[name for name in MARKS[1:] if name in frame]].fillna(False).any(axis=1).to_numpy(bool)
     numbers = frame["label"].to_numpy(np.int64)
     write_png(path, np.asarray(numbered_overlay(picture.found, picture.image.pixels, numbers, marked)))
@@ -145,6 +146,8 @@ def _qupath(path: Path, picture: Picture) -> None:
 def _measures(frame: pd.DataFrame) -> dict[str, Any]:
     """Columns for QuPath, named as it names them: ``Area px^2``."""
     units = frame.attrs.get("units", {})
+    frame = frame.copy(deep=False)
+    frame.attrs = {}  # pandas copies them for every column that it hands out
     found = {}
     for name in frame.columns:
         stem = re.sub(r"_um2?$", "", str(name))

@@ -24,8 +24,8 @@ from delineate.measurements import distributions, measured_table, summary
 
 from .batch_files import ENDINGS, NEED_MASKS, Picture, write_kind
 from .batch_journal import BatchJournal
-from .batch_tables import Schema, packed, write_coco, write_csv, write_parquet, write_table
-from .batch_totals import explain_statistic, totals_table, wells_table, write_plate
+from .batch_tables import Schema, packed, packed_row, write_coco, write_csv, write_parquet, write_table
+from .batch_totals import explain_statistic, explain_total, totals_table, wells_table, write_plate
 from .measure_tables import check_ending
 from .plate_map import well_of
 
@@ -113,15 +113,24 @@ class Outputs:
         files = {kind: self.folder / (stem + ENDINGS[kind]) for kind in kinds}
         for kind, path in files.items():
             write_kind(kind, path, Picture(image, found, measured, size))
-        line = {str(k): _plain(v) for k, v in summary(measured).iloc[0].items()}
+        for key in ("units", "sources"):  # pandas copies them with every column; they are told at the end
+            measured.attrs.pop(key, None)
+        line = {str(k): float(v) for k, v in summary(measured).iloc[0].items()}
         told: dict[str, Any] = {"count": len(found), "classes": dict(Counter(found.names).most_common())}
-        told |= {"files": {k: str(p) for k, p in files.items()}, "summary": line}
-        return {"told": told, **self._rows(image, stem, name, found, measured)}
+        told |= {"files": {k: str(p) for k, p in files.items()}}
+        told["summary"] = {k: _plain(v) for k, v in line.items()}
+        return {"told": told, **self._rows(image, (stem, name), found, measured, line)}
 
     def _rows(
-        self, image: ImageFile, stem: str, name: str, found: Instances, measured: pd.DataFrame
+        self,
+        image: ImageFile,
+        names: tuple[str, str],
+        found: Instances,
+        measured: pd.DataFrame,
+        line: Mapping[str, Any],
     ) -> dict[str, Any]:
         """What the run's files take up of an image."""
+        stem, name = names
         height, width = found.size
         page = {"page": image.page} if image.pages > 1 else {}
         rows: dict[str, Any] = {
@@ -133,12 +142,13 @@ class Outputs:
         if "coco" in self.kinds:
             rows["annotations"] = found.to_coco()
         if self.tables:
-            rows["line"] = packed(_image_line(image, stem, name, found, measured, rows["well"]))
+            head = {"image": name, "page": image.page} | ({"well": rows["well"]} if self.plate else {})
+            head |= {"stem": stem, "status": "done", "reason": ""}
+            rows["line"] = packed_row(head | _image_line(image, found, measured, line))
             measured.insert(0, "image", pd.Series([name] * len(measured), dtype=object))
             measured.insert(1, "page", image.page)
             if self.plate:
                 measured.insert(2, "well", pd.Series([rows["well"]] * len(measured), dtype=object))
-            measured.attrs["sources"] |= {n: _TOLD[n][1] for n in ("image", "page", "well") if n in measured}
             rows["table"] = packed(measured)
         return rows
 
@@ -182,7 +192,7 @@ class Outputs:
     def _write_tables(
         self, entries: Any, failed: Sequence[Mapping[str, Any]], wells: pd.DataFrame | None
     ) -> dict[str, Path]:
-        schema = Schema(entry["table"] for entry in entries())
+        schema = Schema((entry["table"] for entry in entries()), _explain)
         written: dict[str, Path] = {}
         if "csv" in self.kinds:
             written["csv"] = self.folder / TABLE_FILE
@@ -197,16 +207,16 @@ class Outputs:
             yield from lines
 
         written["images"] = self.folder / IMAGES_FILE
-        of_images = Schema(all_lines())
+        of_images = Schema(all_lines(), _explain)
         write_csv(written["images"], all_lines(), of_images)
         written["totals"] = self.folder / TOTALS_FILE
         totals = totals_table(entries(), len(failed))
         write_table(written["totals"], totals)
         written["columns"] = self.folder / COLUMNS_FILE
         parts = {"measurements": schema.described(), "images": of_images.described()}
-        parts["totals"] = Schema([packed(totals)]).described()
+        parts["totals"] = Schema([packed(totals)], explain_total).described()
         if wells is not None:
-            parts["wells"] = Schema([packed(wells)]).described()
+            parts["wells"] = Schema([packed(wells)], explain_statistic).described()
         described = pd.concat([p.assign(table=name) for name, p in parts.items()], ignore_index=True)
         write_table(written["columns"], described[["table", "column", "unit", "source"]])
         return written
@@ -240,24 +250,18 @@ class Outputs:
 
 
 def _image_line(
-    image: ImageFile, stem: str, name: str, found: Instances, measured: pd.DataFrame, well: str
-) -> pd.DataFrame:
-    """One row: which image, how many objects of which class, how they are spread."""
+    image: ImageFile, found: Instances, measured: pd.DataFrame, line: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What an image's row tells: how many objects of which class, how they are spread."""
     height, width = found.size
-    head: dict[str, Any] = {"image": name, "page": image.page} | ({"well": well} if well else {})
-    head |= {"stem": stem, "status": "done", "reason": "", "height": height, "width": width}
+    classes: dict[str, int] = {}
     if len(found.classes) > 1:
         counts = Counter(found.names)
         classes = {f"count {c}": counts[c] for c in found.classes.names if counts[c]}
-    else:
-        classes = {}
-    spread = distributions(measured) | classes
-    more = {str(k): v for k, v in summary(measured).iloc[0].items() if k not in ("count", "area_median")}
+    more = {k: v for k, v in line.items() if k not in ("count", "area_median")}
     size = measured.attrs.get("pixel_size")
     tail = {"pixel_size": np.nan if size is None else float(size), "notes": "; ".join(image.notes)}
-    row = pd.DataFrame([head | spread | more | tail])
-    row.attrs |= _explained(row)
-    return row
+    return {"height": height, "width": width} | distributions(measured) | classes | more | tail
 
 
 def _failed_lines(failed: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -276,13 +280,9 @@ _TOLD = {
 }
 
 
-def _explained(row: pd.DataFrame) -> dict[str, Any]:
-    """Unit and source of the columns of the table of images."""
-    told = {n: _TOLD[n] if n in _TOLD else explain_statistic(str(n)) for n in row.columns}
-    return {
-        "units": {n: u for n, (u, _) in told.items() if u},
-        "sources": {n: s for n, (_, s) in told.items()},
-    }
+def _explain(name: str) -> tuple[str, str]:
+    """Unit and source of a column of the tables of objects and images."""
+    return _TOLD[name] if name in _TOLD else explain_statistic(name)
 
 
 def _plain(value: Any) -> float | int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,35 +19,44 @@ from .measure_tables import plain_text
 
 Entries = Callable[[], Iterator[Mapping[str, Any]]]
 """Gives what was noted of each image, in order, from the beginning whenever it is called."""
+Explain = Callable[[str], tuple[str, str]]
+"""From a column's name to its unit and its source."""
 Kinds = dict[str, str]
-ROW_GROUP = 50_000
+ROW_GROUP = 20_000
 """Rows of a Parquet file that are written at once."""
 _WIDER = {("i", "f"): "f", ("f", "i"): "f"}
 _WITH_GAPS = {"i": "f", "f": "f", "b": "B", "B": "B", "O": "O"}
 
 
 def packed(frame: pd.DataFrame) -> dict[str, Any]:
-    """A table as plain values, for the notes: columns, the kind of each (b, i, f, O), units, sources."""
-    kinds = {str(n): k if (k := frame[n].dtype.kind) in "bif" else "O" for n in frame.columns}
+    """A table as plain values, for the notes: columns, and the kind of each (b, i, f, O)."""
+    plain = frame.copy(deep=False)
+    plain.attrs = {}  # pandas copies them for every column that it hands out
+    kinds, columns = {}, {}
+    for name, column in plain.items():
+        kind = column.dtype.kind
+        kinds[str(name)] = kind if kind in "bif" else "O"
+        columns[str(name)] = column.tolist()
+    return {"columns": columns, "kinds": kinds}
+
+
+def packed_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of one row of plain values."""
+    kinds = {bool: "b", int: "i", float: "f"}
     return {
-        "columns": {str(name): frame[name].tolist() for name in frame.columns},
-        "kinds": kinds,
-        "units": frame.attrs.get("units", {}),
-        "sources": frame.attrs.get("sources", {}),
+        "columns": {n: [v] for n, v in row.items()},
+        "kinds": {n: kinds.get(type(v), "O") for n, v in row.items()},
     }
 
 
 def unpacked(table: Mapping[str, Any]) -> pd.DataFrame:
-    """The inverse of :func:`packed`; ``attrs`` has units and sources."""
+    """The inverse of :func:`packed`."""
     kinds = table["kinds"]
-    columns = {name: _array(values, kinds[name]) for name, values in table["columns"].items()}
-    frame = pd.DataFrame(columns)
-    frame.attrs = {"units": table["units"], "sources": table["sources"]}
-    return frame
+    return pd.DataFrame({name: _array(values, kinds[name]) for name, values in table["columns"].items()})
 
 
 def _array(values: list[Any], kind: str) -> Any:
-    if kind in "OB":
+    if kind == "O":
         return pd.Series(values, dtype=object)
     return np.array(values, dtype={"b": np.bool_, "i": np.int64, "f": np.float64}[kind])
 
@@ -57,14 +67,16 @@ class Schema:
     Attributes:
         kinds: per column b, i, f or O, wide enough for every image; a column that some images do not have is
             f (with NaN), O or B (texts or truth values, with None).
-        units: per column.
+        units: per column that has one.
         sources: per column.
+
+    Args:
+        tables: as :func:`packed` gives them, read once.
+        explain: gives a column's unit and source.
     """
 
-    def __init__(self, tables: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, tables: Iterable[Mapping[str, Any]], explain: Explain) -> None:
         self.kinds: Kinds = {}
-        self.units: dict[str, str] = {}
-        self.sources: dict[str, str] = {}
         seen: dict[str, int] = {}
         count = 0
         for table in tables:
@@ -76,24 +88,23 @@ class Schema:
                 before = self.kinds.get(name, kind)
                 self.kinds[name] = before if before == kind else _WIDER.get((before, kind), "O")
                 seen[name] = seen.get(name, 0) + 1
-            self.units |= table["units"]
-            self.sources |= table["sources"]
         for name, times in seen.items():
             if times < count:
                 self.kinds[name] = _WITH_GAPS[self.kinds[name]]
+        told = {name: explain(name) for name in self.kinds}
+        self.units = {name: unit for name, (unit, _) in told.items() if unit}
+        self.sources = {name: source for name, (_, source) in told.items() if source}
 
-    def fitted(self, table: Mapping[str, Any]) -> pd.DataFrame:
-        """One image's rows with all the columns."""
+    def columns(self, table: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+        """Kind and values of each column of one image's rows, those that it lacks filled up."""
         rows = len(next(iter(table["columns"].values()), ()))
-        columns = {}
         for name, kind in self.kinds.items():
             values = table["columns"].get(name)
             if values is None:
-                values = [np.nan if kind == "f" else None] * rows
+                values = [None] * rows
             elif kind == "f" and table["kinds"][name] != "f":
-                values = [np.nan if v is None else float(v) for v in values]
-            columns[name] = _array(values, kind)
-        return pd.DataFrame(columns)
+                values = [None if v is None else float(v) for v in values]
+            yield kind, values
 
     def described(self) -> pd.DataFrame:
         """One row per column: its name, unit and source."""
@@ -105,27 +116,31 @@ def write_csv(path: Path, tables: Iterable[Mapping[str, Any]], schema: Schema) -
     """All rows as one CSV file, image by image, atomically; no text can become a formula."""
 
     def save(file: IO[bytes]) -> None:
-        text = pd.DataFrame(columns=list(schema.kinds)).to_csv(index=False, lineterminator="\n")
-        file.write(text.encode("utf-8", "backslashreplace"))
+        out = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow([plain_text(name) for name in schema.kinds])
         for table in tables:
-            file.write(_lines(schema.fitted(table)))
+            columns = [_texts(kind, values) for kind, values in schema.columns(table)]
+            writer.writerows(zip(*columns, strict=True))
+        out.flush()
+        out.detach()
 
     write_atomically(path, save)
 
 
-def _lines(frame: pd.DataFrame) -> bytes:
-    if not len(frame):
-        return b""
-    texts = {n: frame[n].map(plain_text) for n in frame.columns if frame[n].dtype.kind not in "biuf"}
-    text = frame.assign(**texts).to_csv(index=False, header=False, lineterminator="\n")
-    return text.encode("utf-8", "backslashreplace")
+def _texts(kind: str, values: list[Any]) -> list[str]:
+    """As pandas writes them: floats with the fewest digits that give them back, nothing for NaN and None."""
+    if kind == "f":
+        return ["" if v is None or v != v else repr(v) for v in values]
+    if kind == "O":
+        return ["" if v is None or v != v else str(plain_text(v)) for v in values]
+    return ["" if v is None else str(v) for v in values]
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """A small table as CSV, atomically; no text can become a formula."""
-    head = pd.DataFrame(columns=[plain_text(n) for n in frame.columns])
-    text = head.to_csv(index=False, lineterminator="\n").encode("utf-8", "backslashreplace")
-    write_atomically(path, lambda file: file.write(text + _lines(frame)))
+    table = packed(frame)
+    write_csv(path, [table], Schema([table], lambda _: ("", "")))
 
 
 def write_parquet(path: Path, tables: Iterable[Mapping[str, Any]], schema: Schema) -> None:
@@ -133,7 +148,13 @@ def write_parquet(path: Path, tables: Iterable[Mapping[str, Any]], schema: Schem
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"b": pa.bool_(), "B": pa.bool_(), "i": pa.int64(), "f": pa.float64(), "O": pa.string()}
+    types: dict[str, Any] = {
+        "b": pa.bool_(),
+        "B": pa.bool_(),
+        "i": pa.int64(),
+        "f": pa.float64(),
+        "O": pa.string(),
+    }
     fields = []
     for name, kind in schema.kinds.items():
         told = {"unit": schema.units.get(name, ""), "source": schema.sources.get(name, "")}
@@ -144,30 +165,24 @@ def write_parquet(path: Path, tables: Iterable[Mapping[str, Any]], schema: Schem
 
     def save(file: IO[bytes]) -> None:
         with pq.ParquetWriter(file, form) as writer:
-            held: list[pd.DataFrame] = []
-            rows = 0
+            held: list[Any] = []
             for table in tables:
-                frame = schema.fitted(table)
-                held.append(frame)
-                rows += len(frame)
-                if rows >= ROW_GROUP:
-                    writer.write_table(_arrow(held, form))
-                    held, rows = [], 0
-            if rows:
-                writer.write_table(_arrow(held, form))
+                held.append(_arrow(table, schema, form))
+                if sum(len(part) for part in held) >= ROW_GROUP:
+                    writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
+                    held = []
+            if held:
+                writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
 
     write_atomically(path, save)
 
 
-def _arrow(frames: list[pd.DataFrame], form: Any) -> Any:
+def _arrow(table: Mapping[str, Any], schema: Schema, form: Any) -> Any:
     import pyarrow as pa
 
     columns = []
-    for field in form:
-        values: list[Any] = []
-        for frame in frames:
-            values += frame[field.name].tolist()
-        if field.type == pa.string():
+    for (kind, values), field in zip(schema.columns(table), form, strict=True):
+        if kind == "O":
             values = [value if value is None else str(value) for value in values]
         columns.append(pa.array(values, type=field.type, from_pandas=True))
     return pa.Table.from_arrays(columns, schema=form)

@@ -34,7 +34,7 @@ def totals_table(entries: Iterable[Mapping[str, Any]], failed: int = 0) -> pd.Da
         ``class``, ``images`` (done), ``images_failed``, ``images_with_objects``, ``count``,
         ``per_image_mean``, ``_median``, ``_min``, ``_max``; of the objects ``score_mean`` and the mean and
         quantiles of ``area`` (with a pixel size in µm^2 too, where every image has one) and ``sphericity``.
-        ``attrs`` has units and sources. Of each object three numbers are held meanwhile.
+        Of each object three numbers are held meanwhile.
     """
     counts: dict[str, array[int]] = {}
     values: dict[str, dict[str, array[float]]] = {}
@@ -62,13 +62,7 @@ def totals_table(entries: Iterable[Mapping[str, Any]], failed: int = 0) -> pd.Da
             for c in sorted(columns)
         }
         rows.append(_row(EVERY, np.asarray(whole, dtype=np.int64), failed, joined))
-    frame = pd.DataFrame(rows)
-    told = {name: _explain_total(str(name)) for name in frame.columns}
-    frame.attrs = {
-        "units": {n: unit for n, (unit, _) in told.items() if unit},
-        "sources": {n: source for n, (_, source) in told.items()},
-    }
-    return frame
+    return pd.DataFrame(rows)
 
 
 def _row(name: str, counts: Any, failed: int, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +89,8 @@ def _row(name: str, counts: Any, failed: int, values: Mapping[str, Any]) -> dict
     return row
 
 
-def _explain_total(name: str) -> tuple[str, str]:
+def explain_total(name: str) -> tuple[str, str]:
+    """Unit and source of a column of the table of totals."""
     told = {
         "class": "the objects' class",
         "images": "images done",
@@ -132,7 +127,7 @@ def wells_table(journal: BatchJournal, sources: Mapping[str, str]) -> pd.DataFra
         sources: stamp by source.
 
     Returns:
-        the table, with units and sources in ``attrs``; None where no image's name tells a well.
+        the table; None where no image's name tells a well.
     """
     members: dict[str, list[tuple[str, int]]] = {}
     for source, unit, entry in journal.entries(sources):
@@ -141,13 +136,7 @@ def wells_table(journal: BatchJournal, sources: Mapping[str, str]) -> pd.DataFra
     if not members:
         return None
     rows = [_well(name, _of(journal, sources, members[name])) for name in sorted(members)]
-    frame = pd.concat(rows, ignore_index=True)
-    told = {name: explain_statistic(str(name)) for name in frame.columns}
-    frame.attrs = {
-        "units": {n: unit for n, (unit, _) in told.items() if unit},
-        "sources": {n: source for n, (_, source) in told.items()},
-    }
-    return frame
+    return pd.concat(rows, ignore_index=True)
 
 
 def write_plate(path: Path, wells: pd.DataFrame) -> None:
