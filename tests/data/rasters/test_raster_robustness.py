@@ -78,6 +78,31 @@ def test_gdal_reads_the_same(bands: int, kind: str, tmp_path: Path) -> None:
         assert np.array_equal(np.moveaxis(found, 2, 0), want)
 
 
+@pytest.mark.parametrize("how", ["mask", "alpha"])
+def test_where_gdal_says_there_is_nothing(how: str, tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    pixels = RNG.integers(1, 255, (3 if how == "mask" else 4, 300, 400), np.uint8)
+    known = np.full((300, 400), 255, np.uint8)
+    known[50:120, 200:333] = 0
+    profile = {"driver": "GTiff", "height": 300, "width": 400, "count": len(pixels), "dtype": "uint8"}
+    place = rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)
+    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64, "photometric": "rgb"}
+    path = tmp_path / "a.tif"
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, "w", crs="EPSG:32616", transform=place, **tiles, **profile) as out,
+    ):
+        if how == "mask":
+            out.write(pixels)
+            out.write_mask(known)
+        else:
+            pixels[3] = known
+            out.write(pixels)
+    raster = open_raster(path)
+    assert raster.channels == 3 and np.array_equal(raster.valid(0, 0, 400, 300), known > 0)
+    assert np.array_equal(raster.valid(190, 40, 260, 90), known[40:90, 190:260] > 0)
+
+
 def test_bad_files_are_told_or_equal_the_whole(bad_inputs: Path) -> None:
     from delineate.data.images import read
 

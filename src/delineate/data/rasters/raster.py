@@ -76,7 +76,9 @@ class Raster(ABC):
         return self._filled(self._checked(x0, y0, x1, y1, level))
 
     def valid(self, x0: int, y0: int, x1: int, y1: int, level: int = 0) -> NDArray[np.bool_]:
-        """(h, w) where a window holds measurements: finite in every channel, and not ``nodata`` in all.
+        """(h, w) where a window holds measurements.
+
+        Every channel is finite there, not all are ``nodata``, alpha is above 0, a TIFF's own mask is set.
 
         Raises:
             InputError: as :meth:`window`.
@@ -86,7 +88,12 @@ class Raster(ABC):
         known = np.isfinite(flat).all(axis=2) if flat.dtype.kind == "f" else np.ones(flat.shape[:2], bool)
         if self.nodata is not None and np.isfinite(self.nodata):
             known &= (flat != self.nodata).any(axis=2)
-        return np.asarray(known)
+        told = self._told_valid((x0, y0, x1, y1), level)
+        return np.asarray(known if told is None else known & told)
+
+    def _told_valid(self, box: Box, level: int) -> NDArray[np.bool_] | None:
+        """(h, w) where the file says by itself that there are measurements; None where it says nothing."""
+        return None
 
     def _checked(self, x0: int, y0: int, x1: int, y1: int, level: int) -> NDArray[Any]:
         if not 0 <= level < len(self.levels):

@@ -26,6 +26,7 @@ from .values import plain_values, stored_box, upright_size
 KEPT_BYTES = 64 << 20
 """Decoded tiles and strips that are kept."""
 _NODATA_TAG = 42113  # GDAL's
+_MASK = 4
 
 
 class TiffRaster(Raster):
@@ -103,6 +104,7 @@ class TiffRaster(Raster):
         stored = [next(iter(planes.values())).size for planes in self._planes]
         self.levels = tuple(upright_size(size, self._orientation) for size in stored)
         self.size = self.levels[0]
+        self._masks = [self._plane(level, 0) for level in _mask_levels(file, top)][: len(self.levels)]
         self._tell(file, z, where)
 
     def _choose(self, layout: TiffLayout, channels: Channels, where: str) -> None:
@@ -148,6 +150,7 @@ class TiffRaster(Raster):
         self.channels = 1 if probe.ndim == 2 else int(probe.shape[2])
         if self._plain and self.channels not in (1, 3):
             raise too_many_channels(self.channels, where)
+        self._alpha = self._plain and self.channels < len(self._order)
         self.colour = self._plain and self.channels == 3 and int(self._key.photometric) not in (0, 1)
         self.pixel_size = tiff_pixel_size(file)
         self.nodata = _nodata(self._key)
@@ -164,6 +167,17 @@ class TiffRaster(Raster):
             return upright(self._slice(stored, level, k), self._orientation)
 
         return np.ascontiguousarray(self._slices.read(one, box, self.levels[level]))
+
+    def _told_valid(self, box: Box, level: int) -> NDArray[np.bool_] | None:
+        stored = stored_box(box, self.levels[level], self._orientation)
+        if level < len(self._masks):
+            told = self._masks[level].window(stored, [0])[:, :, 0] > 0
+        elif self._alpha:
+            alpha = self._planes[level][self._slices.numbers[0], self._groups[0][0]]
+            told = alpha.window(stored, [alpha.samples - 1])[:, :, 0] > 0
+        else:
+            return None
+        return np.ascontiguousarray(upright(told, self._orientation))
 
     def _slice(self, box: Box, level: int, k: int) -> NDArray[Any]:
         found = [self._planes[level][k, number].window(box, samples) for number, samples in self._groups]
@@ -203,6 +217,17 @@ def _levels(top: Any) -> list[Any]:
         and s.keyframe.photometric == top.keyframe.photometric
     ]  # fmt: skip
     return alike or [top]
+
+
+def _mask_levels(file: Any, top: Any) -> list[Any]:
+    """The series of a transparency mask (TIFF 6.0, photometric 4), each level as large as the image's."""
+    sizes = [(level.keyframe.imagelength, level.keyframe.imagewidth) for level in _levels(top)]
+    for series in file.series:
+        if int(series.keyframe.photometric) == _MASK:
+            found = [(level.keyframe.imagelength, level.keyframe.imagewidth) for level in series.levels]
+            count = next((k for k, (a, b) in enumerate(zip(found, sizes, strict=False)) if a != b), None)
+            return list(series.levels[:count])
+    return []
 
 
 def _nodata(key: Any) -> float | None:
