@@ -69,35 +69,55 @@ def noded(outlines: Sequence[Sequence[Polygon]]) -> list[list[Polygon]]:
     rings = [ring for parts in outlines for part in parts for ring in part.rings]
     if not rings:
         return [list(parts) for parts in outlines]
-    points = np.unique(np.concatenate(rings).astype(np.int64), axis=0)
-    wide = int(points.max()) + 2
-    by_row = np.sort(points[:, 1] * wide + points[:, 0])
-    by_column = np.sort(points[:, 0] * wide + points[:, 1])
-
-    def with_nodes(ring: Ring) -> Ring:
-        at = ring.astype(np.int64)
-        after = np.roll(at, -1, axis=0)
-        level = at[:, 1] == after[:, 1]
-        line = np.where(level, at[:, 1], at[:, 0]) * wide
-        begin, end = np.where(level, at[:, 0], at[:, 1]), np.where(level, after[:, 0], after[:, 1])
-        low, high = line + np.minimum(begin, end), line + np.maximum(begin, end)
-        keys = [by_row if k else by_column for k in level.tolist()]
-        found: list[Ring] = []
-        for k, key in enumerate(keys):
-            first, last = np.searchsorted(key, (low[k], high[k]), ("right"))
-            inner = key[first : last - 1] - line[k] if last - first > 1 else key[:0]
-            inner = inner if begin[k] < end[k] else inner[::-1]
-            found.append(at[k : k + 1].astype(np.float64))
-            if len(inner):
-                fixed = np.full(len(inner), line[k] // wide)
-                pair = (inner, fixed) if level[k] else (fixed, inner)
-                found.append(np.stack(pair, axis=1).astype(np.float64))
-        return np.concatenate(found)
-
+    lengths = np.array([len(ring) for ring in rings])
+    at = np.concatenate(rings).astype(np.int64)
+    more, count = _between(at, at[_following(lengths)])
+    starts = np.cumsum(1 + count) - (1 + count)  # where each old point stands in the new rings
+    every = np.empty((len(at) + len(more), 2))
+    every[starts] = at
+    every[np.setdiff1d(np.arange(len(every)), starts, assume_unique=True)] = more
+    ends = np.cumsum(np.add.reduceat(1 + count, np.cumsum(lengths) - lengths))[:-1]
+    made = iter(np.split(every, ends))
     return [
-        [Polygon(with_nodes(p.exterior), tuple(with_nodes(h) for h in p.holes)) for p in parts]
-        for parts in outlines
+        [Polygon(next(made), tuple(next(made) for _ in part.holes)) for part in parts] for parts in outlines
     ]
+
+
+def _following(lengths: Ints) -> Ints:
+    """The next point of each point on its ring."""
+    ends = np.cumsum(lengths)
+    after = np.arange(1, int(ends[-1]) + 1)
+    after[ends - 1] = ends - lengths
+    return after
+
+
+def _between(at: Ints, after: Ints) -> tuple[Ints, Ints]:
+    """All points of ``at`` that lie inside edges, edge by edge in their direction; and how many on each edge.
+
+    Args:
+        at: (E, 2) where each edge begins.
+        after: (E, 2) where it ends, in the same row or column.
+    """
+    points = np.unique(at, axis=0)
+    wide = int(points.max()) + 2
+    level = at[:, 1] == after[:, 1]
+    first, last = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)
+    keys = (np.sort(points[:, 1] * wide + points[:, 0]), np.sort(points[:, 0] * wide + points[:, 1]))
+    across = np.where(level, at[:, 1], at[:, 0])
+    begin, end = np.where(level, at[:, 0], at[:, 1]), np.where(level, after[:, 0], after[:, 1])
+    for key, own in zip(keys, (level, ~level), strict=True):
+        line = across[own] * wide
+        first[own] = np.searchsorted(key, line + np.minimum(begin, end)[own], "right")
+        last[own] = np.searchsorted(key, line + np.maximum(begin, end)[own], "left")
+    count = np.maximum(last - first, 0)
+    edge = np.repeat(np.arange(len(at)), count)
+    step = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)
+    place = np.where(begin[edge] < end[edge], first[edge] + step, last[edge] - 1 - step)
+    along = np.where(level[edge], keys[0][place], keys[1][place])
+    along = along - across[edge] * wide
+    x = np.where(level[edge], along, across[edge])
+    y = np.where(level[edge], across[edge], along)
+    return np.stack((x, y), axis=1), count
 
 
 def simplified(shapes: Geometries, tolerance: float) -> Geometries:

@@ -211,12 +211,12 @@ def _with_heights(
 def _notes(drawn: Footprints, settings: MapSettings) -> tuple[str, ...]:
     told = []
     if drawn.contested:
-        told.append(f"{drawn.contested} pixels were claimed by several objects; the surest has them")
+        told.append(f"pixels that several objects claimed, which the surest has: {drawn.contested}")
     if drawn.empty:
-        told.append(f"{drawn.empty} objects without a pixel of their own left out")
+        told.append(f"objects without a pixel of their own, left out: {drawn.empty}")
     if drawn.small:
-        told.append(f"{drawn.small} objects under the least area left out")
+        told.append(f"objects under the least area, left out: {drawn.small}")
     kept = int(np.count_nonzero(~drawn.squared))
     if settings.regularise and kept:
-        told.append(f"{kept} of {len(drawn)} outlines stayed as they were: right angles did not fit them")
+        told.append(f"outlines that right angles did not fit, left as they were: {kept} of {len(drawn)}")
     return tuple(told)
