@@ -147,9 +147,7 @@ def change() -> None:
         seen = {int(b): s for b, s in zip(found.before, found.state, strict=True) if b >= 0}
         right += sum(seen[k] == state[k] for k in state)
         total += len(state)
-    print(
-        f"change: {right} of {total} objects in their true state; shift off by {np.mean(off):.2f} m on average"
-    )
+    print(f"change: {right} of {total} objects in their true state; shift off by {np.mean(off):.2f} m (mean)")
 
 
 def tables() -> None:
@@ -178,7 +176,7 @@ def halves(out: Path) -> None:
 
 
 def end_to_end(weights: list[Path], picture: Path | None, confidence: float) -> None:
-    """Each half mapped by the model that has not seen it; SpaceNet's F1 of the polygons against the labels."""
+    """Each half mapped by the model that has not seen it; SpaceNet's F1 of the polygons."""
     from delineate.engine.load import load
 
     models = dict(zip(("west", "east"), [load(weights=path) for path in weights], strict=True))

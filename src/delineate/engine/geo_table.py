@@ -88,7 +88,8 @@ def map_table(
         perimeter = package.length(drawn) / scale if len(drawn) else np.zeros(0)
         sides = sides / scale
     kept = found.kept
-    names = [objects.names[int(k)] for k in kept]
+    every = objects.names
+    names = [every[k] for k in kept.tolist()]
     columns: dict[str, Any] = {"number": np.arange(1, len(kept) + 1)}
     if ids is not None:
         columns["label"] = ids[kept]
