@@ -54,6 +54,23 @@ def test_windows_of_a_projection_are_those_of_the_whole(how: str, tmp_path: Path
         assert np.array_equal(raster.window(x0, y0, x1, y1), whole[y0:y1, x0:x1])
 
 
+@pytest.mark.parametrize("options", [{"tile": (32, 48)}, {"rowsperstrip": 16}, {}])
+@pytest.mark.parametrize("multiple", [1, 7, 1000])
+def test_blocks_cover_everything_once(
+    options: dict[str, Any], multiple: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delineate.data.rasters.raster.BLOCK_BYTES", 30_000)
+    tifffile.imwrite(tmp_path / "a.tif", GREY, photometric="minisblack", **options)
+    raster, seen = open_raster(tmp_path / "a.tif"), np.zeros(GREY.shape, int)
+    for x0, y0, x1, y1 in raster.blocks(0, multiple):
+        seen[y0:y1, x0:x1] += 1
+        assert x0 % multiple == y0 % multiple == 0
+        assert (x1 - x0) * (y1 - y0) * 2 <= 30_000 or multiple == 1000
+    assert (seen == 1).all()
+    want = GREY.reshape(40, 10, 50, 10).mean(axis=(1, 3))
+    assert np.abs(raster.overview(50) - want).max() <= 0.5
+
+
 @pytest.mark.parametrize(("bands", "kind"), [(1, "uint16"), (3, "uint8"), (4, "uint16"), (1, "float32")])
 def test_gdal_reads_the_same(bands: int, kind: str, tmp_path: Path) -> None:
     """A Cloud Optimized GeoTIFF: every level, nodata and place as rasterio tells them."""

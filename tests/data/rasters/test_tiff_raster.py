@@ -217,6 +217,13 @@ def test_gaps_in_measurements(tmp_path: Path) -> None:
     assert [tuple(at) for at in np.argwhere(gaps).tolist()] == [(3, 4), (5, 6), (7, 8)]
 
 
+def test_a_closed_raster(tmp_path: Path) -> None:
+    with open_raster(written(tmp_path / "a.tif", GREY, tile=(32, 32))) as raster:
+        raster.window(0, 0, 9, 9)
+    with pytest.raises(ValueError, match="closed"):
+        raster.window(0, 0, 9, 9)
+
+
 def test_other_processes_open_it_themselves(tmp_path: Path) -> None:
     path = written(tmp_path / "image.tif", FIVE[0], **FIVE[1])
     again = pickle.loads(pickle.dumps(open_raster(path, channels=(2, 0))))

@@ -95,6 +95,9 @@ class OmeZarrRaster(Raster):
 
         return np.ascontiguousarray(self._slices.read(one, box, self.levels[level]))
 
+    def _stored_width(self, level: int) -> int:
+        return int(self._arrays[level].chunks[-1])
+
     def _slice(self, box: Box, level: int, k: int) -> NDArray[Any]:
         """Stored numbers of a slice, (h, w, channels), put together from chunks."""
         x0, y0, x1, y1 = box
@@ -167,5 +170,6 @@ class OmeZarrRaster(Raster):
         return plain_values(pixels)
 
     def close(self) -> None:
-        """Closes the store."""
+        """Closes the store; what is decoded is given back."""
+        self._kept.clear()
         self._root.store.close()

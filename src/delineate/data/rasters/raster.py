@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +20,8 @@ from delineate.data.georeference import Georeference
 from .slices import Box
 
 Channels = int | Sequence[int] | Literal["all"] | None
-BAND_BYTES = 64 << 20
-"""Memory for one band of rows while an overview is made."""
+BLOCK_BYTES = 64 << 20
+"""Memory for one part while all of an image is read."""
 
 
 class Raster(ABC):
@@ -118,11 +119,9 @@ class Raster(ABC):
     @cached_property
     def _extremes(self) -> tuple[float, float]:
         """The lowest and highest finite value of the coarsest level; 0, 0 where there is none."""
-        height, width = self.levels[-1]
-        rows = max(1, BAND_BYTES // (width * self.channels * self.dtype.itemsize))
         low, high = np.inf, -np.inf
-        for top in range(0, height, rows):
-            part = self._part((0, top, width, min(top + rows, height)), len(self.levels) - 1)
+        for box in self.blocks(len(self.levels) - 1):
+            part = self._part(box, len(self.levels) - 1)
             finite = part[np.isfinite(part)]
             if finite.size:
                 low, high = min(low, float(finite.min())), max(high, float(finite.max()))
@@ -131,7 +130,7 @@ class Raster(ABC):
     def overview(self, longest: int = 1024) -> NDArray[Any]:
         """The whole image, its longer side at most ``longest``; averages, or for labels the nearest values.
 
-        It is made from the coarsest level that suffices, in bands of at most 64 MB. Without stored levels
+        It is made from the coarsest level that suffices, in parts of at most 64 MB. Without stored levels
         this reads the whole file once.
 
         Returns:
@@ -145,18 +144,42 @@ class Raster(ABC):
         )
         height, width = self.levels[level]
         factor = max(1, max(height, width) // longest)
-        rows = BAND_BYTES // max(1, width * self.channels * self.dtype.itemsize)
-        band = max(1, rows // factor) * factor
-        parts = [
-            reduced(self.window(0, top, width, min(top + band, height), level), factor, self.labels)
-            for top in range(0, height, band)
-        ]
-        whole = np.concatenate(parts)
+        small = (-(-height // factor), -(-width // factor))
+        whole = np.empty(small if self.channels == 1 else (*small, self.channels), self.dtype)
+        for x0, y0, x1, y1 in self.blocks(level, factor):
+            part = reduced(self.window(x0, y0, x1, y1, level), factor, self.labels)
+            top, left = y0 // factor, x0 // factor
+            whole[top : top + part.shape[0], left : left + part.shape[1]] = part
         scale = min(1.0, longest / max(self.size))
         wanted = (max(1, round(self.size[1] * scale)), max(1, round(self.size[0] * scale)))
         if wanted == (whole.shape[1], whole.shape[0]):
             return whole
         return resized(whole, wanted, self.labels)
+
+    def blocks(self, level: int = 0, multiple: int = 1) -> Iterator[Box]:
+        """Boxes that cover a level, each of about 64 MB or less, so that little is decoded twice.
+
+        Args:
+            level: which.
+            multiple: corners are multiples of it.
+
+        Yields:
+            x0, y0, x1, y1, row after row: bands of whole rows where the file stores rows, else squares.
+        """
+        height, width = self.levels[level]
+        pixel = self.channels * self.dtype.itemsize
+        if self._stored_width(level) >= width:
+            wide, tall = width, BLOCK_BYTES // (width * pixel)
+        else:
+            wide = tall = math.isqrt(BLOCK_BYTES // pixel) // multiple * multiple
+        wide, tall = max(wide, multiple), max(tall // multiple, 1) * multiple
+        for top in range(0, height, tall):
+            for left in range(0, width, wide):
+                yield left, top, min(left + wide, width), min(top + tall, height)
+
+    def _stored_width(self, level: int) -> int:
+        """How wide the pieces are that the file decodes by themselves."""
+        return self.levels[level][1]
 
     def close(self) -> None:  # noqa: B027 - what is held whole has nothing to close
         """Gives back what is held open; the raster cannot be read any more."""

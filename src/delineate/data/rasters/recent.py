@@ -34,6 +34,12 @@ class Recent:
             self._kept.move_to_end(key)
             return self._kept[key][0]
 
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._kept.clear()
+            self._weight = 0
+
     def put(self, key: Any, value: Any, weight: int) -> None:
         """Keep something that weighs so much; the newest is kept whatever it weighs."""
         with self._lock:

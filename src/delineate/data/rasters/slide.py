@@ -83,6 +83,9 @@ class SlideRaster(Raster):
         found = mixed.astype(np.uint8)[:, :, self._chosen]
         return np.ascontiguousarray(found[:, :, 0] if self.channels == 1 else found)
 
+    def _stored_width(self, level: int) -> int:
+        return 512  # tiles of about this size in all its formats
+
     def close(self) -> None:
         """Closes the slide."""
         self._slide.close()

@@ -168,6 +168,9 @@ class TiffRaster(Raster):
 
         return np.ascontiguousarray(self._slices.read(one, box, self.levels[level]))
 
+    def _stored_width(self, level: int) -> int:
+        return next(iter(self._planes[level].values())).piece[self._orientation < 5]
+
     def _told_valid(self, box: Box, level: int) -> NDArray[np.bool_] | None:
         stored = stored_box(box, self.levels[level], self._orientation)
         if level < len(self._masks):
@@ -184,6 +187,11 @@ class TiffRaster(Raster):
         if len(found) == 1:
             return self._finish(found[0])
         return self._finish(np.concatenate(found, axis=2)[:, :, self._order])
+
+    def close(self) -> None:
+        """Closes the file; what is decoded is given back."""
+        self._parts.close()
+        self._kept.clear()
 
     def _finish(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Stored numbers (h, w, n) as a window gives them."""

@@ -40,6 +40,7 @@ class TiffPlane:
         size: (height, width).
         samples: numbers per pixel.
         dtype: of the numbers as decoded, in the machine's byte order.
+        piece: (height, width) of what is decoded by itself, a tile or strip.
 
     Raises:
         NotInPartsError: one compressed block that is too large.
@@ -56,6 +57,7 @@ class TiffPlane:
         self.dtype = np.dtype(key.dtype).newbyteorder("=")
         self._stored = np.dtype(key.parent.byteorder + key.dtype.char)
         self._start = start
+        self.piece = (int(key.chunks[0]), int(key.chunks[1]))
         if start is None and page.is_final and sum(page.databytecounts) >= page.nbytes:
             self._start = int(page.dataoffsets[0])  # row after row, without a gap
         if self._start is None:
