@@ -12,7 +12,7 @@ COVERAGE :=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs clean
+.PHONY: help demo test check lint docs contract clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -20,6 +20,7 @@ help:
 	@echo "make demo    install into $(VENV), segment the sample images, write results to demo-output/"
 	@echo "make test    install what tests need, run all tests"
 	@echo "make check   what CI runs: lint, types, layers, docs, tests with coverage"
+	@echo "make contract   ask delineate serve thousands of things that its OpenAPI description allows"
 	@echo "make lint | docs | clean"
 
 # -- environment: each stamp says that an install of these extras has succeeded -----------------------
@@ -77,6 +78,12 @@ lint: $(VENV)/.check
 
 docs: $(VENV)/.check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+
+# Schemathesis brings thirty packages, so it has an environment of its own.
+contract: $(VENV)/.test
+	$(PYTHON) -m venv $(VENV)/contract
+	$(VENV)/contract/bin/python -m pip install --quiet "schemathesis>=4.32,<5"
+	$(BIN)/python benchmarks/serve_contract.py $(CURDIR)/$(VENV)/contract/bin/schemathesis
 
 clean:
 	rm -rf $(VENV) demo-output site dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \

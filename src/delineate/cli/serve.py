@@ -50,7 +50,7 @@ def serve_command(
     db: Annotated[
         str,
         typer.Option(
-            help="Where jobs are kept: a path, or a URL of PostgreSQL. Without it there are no jobs."
+            help="Keep jobs here: a path, a URL of PostgreSQL, or @FILE that holds it. Default: no jobs."
         ),
     ] = "",
     allow_urls: Annotated[

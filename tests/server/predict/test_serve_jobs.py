@@ -188,6 +188,12 @@ def test_a_job_gives_what_asking_at_once_gives(desk: TestClient, kit: SimpleName
     assert desk.get(f"/api/jobs/{job}").status_code == 404
 
 
+def test_an_address_names_all_its_methods(desk: TestClient) -> None:
+    for path, want in (("/api/jobs", "GET, POST"), (f"/api/jobs/{'0' * 24}", "DELETE, GET")):
+        answer = desk.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, want)
+
+
 def test_asking_for_a_job_twice(desk: TestClient, kit: SimpleNamespace) -> None:
     key = {"Idempotency-Key": "one"}
     job = submit(desk, kit.picture(), headers=key)

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from delineate import __version__
 from delineate.core.errors import DelineateError, InputError
@@ -108,12 +109,24 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         return refused(RefusedError(422, f"{place}: {first['msg']}; see /openapi.json"), service)
 
     @app.exception_handler(HTTPException)
-    async def framework(_: Request, error: HTTPException) -> Response:
-        return as_json({"error": str(error.detail)}, error.status_code, dict(error.headers or {}))
+    async def framework(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the framework names the methods of one route; an address may have more
+            headers["Allow"] = ", ".join(_methods(app, request))
+        return as_json({"error": str(error.detail)}, error.status_code, headers)
 
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> Response:
         return as_json({"error": f"the server failed ({type(error).__name__}); its log tells more"}, 500)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """What may be asked of an address."""
+    found: set[str] = set()
+    for route in app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 def _describe(app: FastAPI) -> None:

@@ -13,6 +13,8 @@ from typing import IO, Any
 
 from delineate.core.errors import DelineateError
 
+READY = b"ready\n"
+
 
 def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """What the parent is told of one file, and its pixels."""
@@ -43,7 +45,9 @@ def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:
-    """Answers until the parent closes the pipe."""
+    """Says that it is ready, then answers until the parent closes the pipe."""
+    sink.write(READY)
+    sink.flush()
     while line := source.readline():
         request = json.loads(line)
         told, pixels = answer(request, source.read(request["length"]))

@@ -8,18 +8,21 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .decode_child import READY
 from .limits import RefusedError
 
 LOG = logging.getLogger("delineate.serve")
 MEMORY_MB = 4096  # address space of a decoder
-RETRY_SECONDS = 1.0
+START_SECONDS = 60.0  # that a decoder may take to begin
+BEGINNINGS = 4  # decoders tried until one begins
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,20 @@ class _Child:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "delineate.server.predict.decode_child", str(MEMORY_MB)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.ready = False
         self.overdue = False
+
+    def await_ready(self) -> None:
+        """Waits until it can decode.
+
+        Raises:
+            _DiedError: it ended, or took too long to begin.
+        """
+        if not self.ready:
+            with self._watched(START_SECONDS) as (_, source):
+                if source.readline() != READY:
+                    raise EOFError
+            self.ready = True
 
     def ask(self, request: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytearray]:
         """One image's answer.
@@ -57,23 +73,28 @@ class _Child:
         Raises:
             _DiedError: the process has ended, or had to be.
         """
-        assert self.process.stdin is not None and self.process.stdout is not None
+        with self._watched(seconds) as (sink, source):
+            sink.write(json.dumps({**request, "length": len(data)}).encode() + b"\n")
+            sink.write(data)
+            sink.flush()
+            told = json.loads(source.readline())
+            pixels = bytearray(told["length"])
+            if source.readinto(pixels) != len(pixels):
+                raise EOFError
+        return told, pixels
+
+    @contextmanager
+    def _watched(self, seconds: float) -> Iterator[tuple[Any, Any]]:
+        """Both pipes, while a clock runs that ends the process."""
         watch = threading.Timer(seconds, self._late)
         watch.daemon = True
         watch.start()
         try:
-            self.process.stdin.write(json.dumps({**request, "length": len(data)}).encode() + b"\n")
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
-            told = json.loads(self.process.stdout.readline())
-            pixels = bytearray(told["length"])
-            if self.process.stdout.readinto(pixels) != len(pixels):  # type: ignore[attr-defined]
-                raise EOFError
+            yield self.process.stdin, self.process.stdout
         except (OSError, ValueError, EOFError):
             raise _DiedError from None
         finally:
             watch.cancel()
-        return told, pixels
 
     def _late(self) -> None:
         self.overdue = True
@@ -124,11 +145,6 @@ class Decoders:
             self._all.add(child)
             return child
 
-    def _drop(self, child: _Child) -> None:
-        with self._lock:
-            self._all.discard(child)
-        child.close()
-
     def decode(self, data: bytes, channels: Sequence[int] | None = None, page: int | None = None) -> Picture:
         """The pixels of a file. Blocks the thread.
 
@@ -136,37 +152,51 @@ class Decoders:
         killed it; one that is too slow does not.
 
         Raises:
-            RefusedError: 422, not an image, damaged, too large, too slow, or deadly; 503, the server ends.
+            RefusedError: 422, not an image, damaged, too large, too slow, or deadly; 503, no decoder begins.
         """
         request = {"channels": channels, "page": page, "max_pixels": self.max_pixels}
         for _ in range(2):
-            if self._closed:
-                raise RefusedError(503, "server: it is ending; ask another one", "drain", RETRY_SECONDS)
-            child = self._free.get()
+            child = self._ready_child()
             try:
                 told, pixels = child.ask(request, data, self.seconds)
             except _DiedError:
-                overdue = child.overdue
-                self._drop(child)
-                child = self._new()
-                self._lost("killed" if overdue else "died")
-                if overdue:
+                self._free.put(self._instead(child))
+                if child.overdue:
                     raise RefusedError(
                         422,
                         f"image: expected one that decodes in {self.seconds:g} s, got a slow one; convert it",
                     ) from None
                 continue
-            finally:
-                self._free.put(child)
+            self._free.put(child)
             if "error" in told:
                 raise RefusedError(422, told["error"], "pixels" if "megapixels" in told["error"] else "image")
             array = np.frombuffer(pixels, np.dtype(told["dtype"])).reshape(told["shape"])
             return Picture(array, told["pixel_size"], told["pages"], tuple(told["notes"]))
         raise RefusedError(
-            422,
-            "image: expected one that can be decoded, got one that ends its decoder; save it again",
-            "image",
+            422, "image: expected one that can be decoded, got one that ends its decoder; save it again"
         )
+
+    def _ready_child(self) -> _Child:
+        """A process that has begun; one that ended before it saw an image is nobody's fault."""
+        child = self._free.get()
+        for _ in range(BEGINNINGS):
+            if self._closed:
+                break
+            try:
+                child.await_ready()
+                return child
+            except _DiedError:
+                child = self._instead(child)
+        self._free.put(child)
+        raise RefusedError(503, "server: expected a decoder that begins, got none; ask again", "decoder", 1.0)
+
+    def _instead(self, child: _Child) -> _Child:
+        """Another process for one that has ended."""
+        with self._lock:
+            self._all.discard(child)
+        child.close()
+        self._lost("killed" if child.overdue else "died")
+        return self._new()
 
     def close(self) -> None:
         """Ends all processes."""

@@ -48,7 +48,7 @@ class Settings:
         tokens: a file of tokens.
         open_to_all: ask nobody for a token though other machines can reach the server.
         hosts: host names that requests may ask for; empty: loopback names where it listens there, else any.
-        db: path or URL of the store of jobs; empty: no jobs.
+        db: path or URL of the store of jobs, or ``@FILE`` that holds it; empty: no jobs.
         allow_urls: places whose images may be fetched.
         allow_private: also from addresses that are not public.
         device: as for :func:`delineate.load`.
@@ -101,12 +101,22 @@ def open_service(settings: Settings) -> Service:
     service = Service(shelf, line, decoders, limits, tokens, fetcher, metrics)
     if settings.db:
         try:
-            store = JobStore(settings.db, limits.waiting_images, limits.keep_days)
+            store = JobStore(_address_in(settings.db), limits.waiting_images, limits.keep_days)
         except DelineateError:
             service.close()
             raise
         service.runner = Runner(store, service)
     return service
+
+
+def _address_in(db: str) -> str:
+    """The store's address, which may stand in a file, for it may hold a password."""
+    if not db.startswith("@"):
+        return db
+    try:
+        return Path(db[1:]).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--db {db}: expected a file with an address, got {error}; check the path") from None
 
 
 def serve(settings: Settings, say: Callable[[str], object]) -> None:

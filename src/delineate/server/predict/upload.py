@@ -47,6 +47,11 @@ class _Form(MultiPartParser):
 
     spool_max_size = 1 << 40
 
+    def close(self) -> None:
+        """Closes the files of parts that began, those that never ended too."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
 
 async def receive(
     request: Request, asked: Asked, fetcher: Fetcher, most: int = 1
@@ -81,19 +86,16 @@ async def _form(request: Request, body: bytes, asked: Asked, most: int) -> tuple
         yield body
         yield b""
 
+    parser = _Form(request.headers, stream(), max_files=most, max_fields=20, max_part_size=4096)
     try:
-        form = await _Form(
-            request.headers, stream(), max_files=most, max_fields=20, max_part_size=4096
-        ).parse()
+        sent, fields = await _parts(await parser.parse())
     except (MultiPartException, KeyError, ValueError) as error:
         reason = getattr(error, "message", None) or "a damaged form"
         raise RefusedError(
             400, f"form: expected parts image and settings, got: {reason}; send it again"
         ) from None
-    try:
-        sent, fields = await _parts(form)
     finally:
-        await form.close()
+        parser.close()
     if not sent:
         raise RefusedError(
             400, "form: expected a file in a part named image, got none; send curl -F image=@FILE"
