@@ -13,7 +13,7 @@ from .messages import only_errors
 from .options import Device, Json, Quiet
 from .predict_run import PredictRun
 
-SAVED = "overlay,coco,labels,csv"
+SAVED = "overlay,numbers,coco,labels,csv"
 EPILOG = """Examples:
 
 delineate predict image.tif

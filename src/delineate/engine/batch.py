@@ -200,9 +200,10 @@ class Batch:
             found = self.look(pixels)
         except Exception as error:
             return Step(source, error=error, page=_page(unit), last=unit.number == unit.count - 1)
-        return writer.submit(self._write, source, unit, found, begin)
+        return writer.submit(self._write, source, unit, found, time.monotonic() - begin)
 
-    def _write(self, source: Source, unit: Unit, found: Any, begin: float) -> Step:
+    def _write(self, source: Source, unit: Unit, found: Any, looked: float) -> Step:
+        begin = time.monotonic()
         last = unit.number == unit.count - 1
         try:
             stem = source.stem + unit.suffix
@@ -219,7 +220,8 @@ class Batch:
                 self.journal.add(source.path, unit.number, unit.count, source.stamp, entry)
         except Exception as error:
             return Step(source, error=error, page=_page(unit), last=last)
-        return Step(source, told | {"seconds": round(time.monotonic() - begin, 3)}, last=last)
+        seconds = round(looked + time.monotonic() - begin, 3)
+        return Step(source, told | {"seconds": seconds}, last=last)
 
 
 def _settled(step: Step | Future[Step]) -> Step:

@@ -24,7 +24,16 @@ from delineate.measurements import distributions, measured_table, summary
 
 from .batch_files import ENDINGS, NEED_MASKS, Picture, write_kind
 from .batch_journal import BatchJournal
-from .batch_tables import Schema, packed, packed_row, write_coco, write_csv, write_parquet, write_table
+from .batch_tables import (
+    Schema,
+    packed,
+    packed_row,
+    with_columns,
+    write_coco,
+    write_csv,
+    write_parquet,
+    write_table,
+)
 from .batch_totals import explain_statistic, explain_total, totals_table, wells_table, write_plate
 from .measure_tables import check_ending
 from .plate_map import well_of
@@ -35,6 +44,8 @@ KINDS = (
     *("overlay", "numbers", "page", "coco", "labels", "zarr", "csv", "parquet"),
     *("geojson", "qupath", "rois", "crops"),
 )
+LINKS = {"numbers": "overlay", "labels": "label_image", "page": "link"}
+"""The column that names an image's file of a kind."""
 PIXELS = ("csv", "parquet", "qupath", "page", "numbers")
 """Kinds that show or use the brightness of objects."""
 VIDEO_ENDINGS = {"overlay": ".overlay.mp4", "coco": ".frames.json"}
@@ -145,11 +156,11 @@ class Outputs:
             head = {"image": name, "page": image.page} | ({"well": rows["well"]} if self.plate else {})
             head |= {"stem": stem, "status": "done", "reason": ""}
             rows["line"] = packed_row(head | _image_line(image, found, measured, line))
-            measured.insert(0, "image", pd.Series([name] * len(measured), dtype=object))
-            measured.insert(1, "page", image.page)
-            if self.plate:
-                measured.insert(2, "well", pd.Series([rows["well"]] * len(measured), dtype=object))
-            rows["table"] = packed(measured)
+            first: dict[str, Any] = {"image": name, "page": image.page}
+            first |= {"well": rows["well"]} if self.plate else {}
+            if found.masks is not None:  # where the rows' labels stand
+                first |= {LINKS[k]: stem + ENDINGS[k] for k in LINKS if k in self.kinds}
+            rows["table"] = with_columns(packed(measured), first, len(measured))
         return rows
 
     def close(

@@ -49,6 +49,13 @@ def packed_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def with_columns(table: Mapping[str, Any], first: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """A packed table after columns that have one value, a text or a whole number, in all its rows."""
+    kinds = {name: "i" if isinstance(value, int) else "O" for name, value in first.items()}
+    columns = {name: [value] * rows for name, value in first.items()}
+    return {"columns": columns | table["columns"], "kinds": kinds | table["kinds"]}
+
+
 def unpacked(table: Mapping[str, Any]) -> pd.DataFrame:
     """The inverse of :func:`packed`."""
     kinds = table["kinds"]
