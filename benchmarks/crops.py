@@ -1,9 +1,9 @@
 """Fruit and leaves: counts, sizes and diseased parts against the truth, on real data and on rendered tables.
 
     export DELINEATE_DATA=...                       # the folder with segmush/, strawberry/, rice_leaf_via/
-    delineate train recipes/mushrooms.toml --out runs/mushrooms      # likewise strawberry, rice_leaf: see there
+    delineate train recipes/mushrooms.toml --out runs/mushrooms      # strawberry, rice_leaf: see there
     python benchmarks/crops.py scenes
-    python benchmarks/crops.py pans --weights runs/mushrooms/last.safetensors
+    python benchmarks/crops.py pans "$DELINEATE_DATA/segmush" --weights runs/mushrooms/last.safetensors
     python benchmarks/crops.py fruit "$DELINEATE_DATA/segmush" --weights runs/mushrooms/last.safetensors
     python benchmarks/crops.py fruit strawberry --weights runs/strawberry/last.safetensors
     python benchmarks/crops.py leaves rice_leaf --weights runs/rice_leaf/last.safetensors

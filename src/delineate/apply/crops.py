@@ -91,8 +91,8 @@ def check_kind(kind: str) -> None:
 def sizes(instances: Instances, scale: PlaneScale | None = None, edge: float = EDGE) -> Sizes:
     """Measures objects on a plane.
 
-    Without a scale, areas and axes equal scikit-image's ``regionprops`` (the axes are those of the pixels as
-    squares), and Feret diameters those of :func:`delineate.measure`.
+    Without a scale, areas and centroids are those of scikit-image's ``regionprops``. Axes are those of the
+    pixels as squares: the squares of scikit-image's, of the pixels' middles, are less by 4/3.
 
     Args:
         instances: N objects with masks.

@@ -94,8 +94,10 @@ def moved(objects: Instances, homography: Floats, size: tuple[int, int]) -> Mask
     """
     if objects.masks is None:
         raise InputError("same fruit: expected masks, got boxes only; use a model that predicts masks")
+    outside = Polygon(np.array([[-9.0, -9], [-8, -9], [-8, -8]]))  # of a mask of which nothing is left
     outlines = [
         [Polygon(transformed(homography, p.exterior)) for p in parts if _in_front(homography, p.exterior)]
+        or [outside]
         for parts in objects.masks.to_polygons()
     ]
     return Masks.from_polygons(outlines, size)

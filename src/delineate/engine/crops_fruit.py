@@ -23,7 +23,7 @@ from .crops_overlap import Seen, mark_counted, number_fruit, seen
 from .crops_plots import Plots, put_into_plots, yield_table
 from .crops_run import CropsResult, Told, each_item, plain, table_of
 from .crops_scale import ScaleChoice, scale_of_photo
-from .crops_tags import photo_tags
+from .crops_tags import photo_tags, photograph
 from .measure_journal import MeasureJournal
 from .measure_overlay import numbered_overlay
 from .measure_sources import Found, Item
@@ -152,7 +152,7 @@ def fruit_of(
 ) -> dict[str, Any]:
     """The record of one photograph: its rows and its line, as plain values; ``keep`` gets its features."""
     found = item.look()
-    path = item.files[0] if item.files else None
+    path = photograph(item.files)
     objects = _chosen(found, settings)
     if keep is not None:
         if found.image is None:

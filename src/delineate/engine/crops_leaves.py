@@ -23,6 +23,7 @@ from delineate.data.images import write_png
 from .crops_columns import annotated
 from .crops_run import CropsResult, Told, each_item, plain, table_of
 from .crops_scale import ScaleChoice, scale_of_photo
+from .crops_tags import photograph
 from .measure_journal import MeasureJournal
 from .measure_overlay import numbered_overlay
 from .measure_sources import Found, Item
@@ -87,7 +88,7 @@ def leaves_of(item: Item, settings: LeafSettings) -> dict[str, Any]:
     found = item.look()
     leaves, lesions, source = _parted(found, settings)
     joined = diseased(leaves, lesions)
-    path = item.files[0] if item.files else None
+    path = photograph(item.files)
     warning = list(found.notes)
     scale = None
     try:
@@ -138,6 +139,27 @@ def _parted(found: Found, settings: LeafSettings) -> tuple[Instances, Instances,
             "leaves: expected a colour image to find the leaves in, got none; name --leaves CLASS"
         )
     return leaves_by_colour(found.image, objects), objects, "colour"
+
+
+def leaf_table(
+    leaves: Instances,
+    lesions: Instances,
+    source: str,
+    settings: LeafSettings,
+    scale: PlaneScale | None = None,
+) -> pd.DataFrame:
+    """One row per leaf, without the image's columns.
+
+    Args:
+        leaves: N leaves with masks.
+        lesions: of the same image.
+        source: who says where the leaves are.
+        settings: the scale of scores.
+        scale: for areas in mm2.
+    """
+    rows = _leaf_rows({}, leaves, lesions, diseased(leaves, lesions), source, scale, settings)
+    columns = ["leaf", "leaf_source", "lesions", "diseased_area", "diseased_fraction", "severity"]
+    return pd.DataFrame(rows, columns=None if rows else columns)
 
 
 def _leaf_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def photo_tags(path: Path | None) -> PhotoTags:
     short = _number(camera.get(0xA405))
     focal = short * diagonal / FULL_FRAME if short else None
     return PhotoTags(latitude, longitude, altitude, focal)
+
+
+def photograph(files: Sequence[Path]) -> Path | None:
+    """The first of an item's files whose EXIF tells something: beside it lie labels, which tell nothing."""
+    images = [path for path in files if path.suffix.lower() not in (".json", ".csv", ".txt", ".xml")]
+    return next((path for path in images if photo_tags(path) != PhotoTags()), None)
 
 
 def _degrees(value: Any, side: Any, negative: str, most: float) -> float | None:

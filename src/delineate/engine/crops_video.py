@@ -31,14 +31,17 @@ FEWEST = 3
 """Frames in which a fruit must be seen to be counted; what flickers up once is none."""
 LARGER = 1.1
 """A later view replaces the best one where its outline is larger by this factor."""
+JUMP = 1.0
+"""Fruit do not walk: a track that jumps by so many diameters over the scene has taken up another fruit."""
 GAP = 125
 """Frames after which a fruit that comes back is a new one: the camera's path is not known for longer."""
 
 
 @dataclass(eq=False)
 class _Track:
-    """What is kept of one track."""
+    """What is kept of one track, as long as it stays at one place of the scene."""
 
+    identity: int
     first: int
     last: int
     frames: int = 0
@@ -46,6 +49,7 @@ class _Track:
     whole: bool = False
     best: int = -1
     place: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    latest: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     size: float = 0.0
     diameters: list[float] = field(default_factory=list)
 
@@ -60,7 +64,8 @@ class VideoFruit:
 
     def __init__(self, settings: FruitSettings, name: str) -> None:
         self.settings, self.name = settings, name
-        self.tracks: dict[int, _Track] = {}
+        self.tracks: list[_Track] = []
+        self.current: dict[int, _Track] = {}
         self.views: dict[int, tuple[Instances, pd.DataFrame]] = {}
         self.to_first = np.eye(3)
         self.frames, self.warning = 0, ""
@@ -78,27 +83,52 @@ class VideoFruit:
         height, width = objects.size
         x1, y1, x2, y2 = objects.boxes.T
         whole = (x1 > 0) & (y1 > 0) & (x2 < width) & (y2 < height)
+        wide = flat.equivalent_diameter_area * np.sqrt(abs(np.linalg.det(self.to_first[:2, :2])))
+        places = self._places(np.stack([flat.x, flat.y], axis=1), wide, objects.ids)
         wanted = False
         for i, identity in enumerate(objects.ids.tolist()):
-            one = self.tracks.setdefault(identity, _Track(number, number))
-            one.last, one.frames = number, one.frames + 1
+            if not np.isfinite(flat.area[i]):
+                continue
+            one = self._of(identity, number, places[i], float(wide[i]))
+            one.last, one.frames, one.latest = number, one.frames + 1, places[i]
             if whole[i]:
                 one.diameters.append(float(real[i]))
-            if (bool(whole[i]), float(flat.area[i])) > (one.whole, one.area * LARGER) and np.isfinite(
-                flat.area[i]
-            ):
+            if (bool(whole[i]), float(flat.area[i])) > (one.whole, one.area * LARGER):
                 one.whole, one.area, one.best = bool(whole[i]), float(flat.area[i]), number
-                one.place = transformed(self.to_first, [[flat.x[i], flat.y[i]]])[0]
-                one.size = float(flat.equivalent_diameter_area[i]) * float(
-                    np.sqrt(abs(np.linalg.det(self.to_first[:2, :2])))
-                )
-                wanted = True
+                one.place, one.size, wanted = places[i], float(wide[i]), True
         if wanted:
-            table = fruit_table(objects, pixels, scale, self.settings)
-            self.views[number] = (objects, table)
-            used = {one.best for one in self.tracks.values()}
+            self.views[number] = (objects, fruit_table(objects, pixels, scale, self.settings))
+            used = {one.best for one in self.tracks}
             for gone in [n for n in self.views if n not in used]:
                 del self.views[gone]
+
+    def _places(
+        self, points: NDArray[np.float64], wide: NDArray[np.float64], ids: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """(N, 2) where the objects lie in the first frame's pixels.
+
+        Where most of them seem to have moved together, the camera's step was missed, and is mended by them.
+        """
+        places = transformed(self.to_first, np.nan_to_num(points))
+        before = [self.current.get(identity) for identity in ids.tolist()]
+        known = [k for k, one in enumerate(before) if one is not None and np.isfinite(wide[k])]
+        if len(known) >= 3:
+            off = np.stack([places[k] - before[k].latest for k in known])  # type: ignore[union-attr]
+            step = np.median(off, axis=0)
+            alike = np.abs(off - step).max(axis=1) < 0.2 * wide[known]
+            if np.hypot(*step) > 0.3 * np.median(wide[known]) and alike.mean() > 0.5:
+                self.to_first[:2, 2] -= step
+                places = places - step
+        return places
+
+    def _of(self, identity: int, number: int, place: NDArray[np.float64], wide: float) -> _Track:
+        """The stretch of a track that goes on; a new one where it jumps to another place of the scene."""
+        one = self.current.get(identity)
+        if one is None or np.hypot(*(place - one.latest)) > JUMP * max(wide, one.size):
+            one = _Track(identity, number, number, latest=place)
+            self.tracks.append(one)
+            self.current[identity] = one
+        return one
 
     def _follow_camera(self, pixels: NDArray[Any]) -> None:
         step = np.eye(3)
@@ -115,10 +145,9 @@ class VideoFruit:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per fruit, numbered from 1 in the order of their first frames."""
-        known = {k: one for k, one in self.tracks.items() if one.frames >= FEWEST and one.best in self.views}
-        if not known:
+        kept = [one for one in self.tracks if one.best in self.views]
+        if not kept:
             return []
-        ids, kept = list(known), list(known.values())
         fruit = joined_tracks(
             np.stack([one.place for one in kept]),
             np.array([one.size for one in kept]),
@@ -126,14 +155,16 @@ class VideoFruit:
             np.array([one.last for one in kept]),
             GAP,
         )
-        rows = []
-        for number in range(int(fruit.max()) + 1):
-            mine = np.flatnonzero(fruit == number).tolist()
-            best = max(mine, key=lambda k: (kept[k].whole, kept[k].area))
-            rows.append(self._row(number + 1, ids[best], kept[best], [kept[k] for k in mine]))
+        rows: list[dict[str, Any]] = []
+        for place in range(int(fruit.max()) + 1):
+            mine = [kept[k] for k in np.flatnonzero(fruit == place).tolist()]
+            if sum(one.frames for one in mine) >= FEWEST:
+                rows.append(self._row(len(rows) + 1, mine))
         return rows
 
-    def _row(self, number: int, identity: int, best: _Track, all_of_it: list[_Track]) -> dict[str, Any]:
+    def _row(self, number: int, all_of_it: list[_Track]) -> dict[str, Any]:
+        best = max(all_of_it, key=lambda one: (one.whole, one.area))
+        identity = best.identity
         objects, table = self.views[best.best]
         assert objects.ids is not None
         i = int(np.flatnonzero(objects.ids == identity)[0])
