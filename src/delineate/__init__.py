@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .data.images import read as read
     from .engine.compare_models import compare as compare
     from .engine.comparison import compare_reports as compare_reports
+    from .engine.crops_calls import fruit as fruit
+    from .engine.crops_calls import leaves as leaves
     from .engine.evaluate import evaluate as evaluate
     from .engine.evaluate_tracks import evaluate_tracks as evaluate_tracks
     from .engine.geo_map import map_image as map_image
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .engine.large import predict_large as predict_large
     from .engine.load import load as load
     from .engine.measure import measure as measure
+    from .engine.predict_many import predict_many as predict_many
     from .engine.track import track as track
     from .engine.train import train as train
 
@@ -42,10 +45,13 @@ _HOME = {
     "compare_reports": ("engine.comparison", "compare_reports"),
     "evaluate": ("engine.evaluate", "evaluate"),
     "evaluate_tracks": ("engine.evaluate_tracks", "evaluate_tracks"),
+    "fruit": ("engine.crops_calls", "fruit"),
     "grasp": ("engine.grasp", "grasp"),
+    "leaves": ("engine.crops_calls", "leaves"),
     "load": ("engine.load", "load"),
     "map_image": ("engine.geo_map", "map_image"),
     "measure": ("engine.measure", "measure"),
+    "predict_many": ("engine.predict_many", "predict_many"),
     "track": ("engine.track", "track"),
     "train": ("engine.train", "train"),
 }
@@ -72,11 +78,14 @@ __all__ = [
     "compare_reports",
     "evaluate",
     "evaluate_tracks",
+    "fruit",
+    "leaves",
     "load",
     "map_image",
     "measure",
     "open_dataset",
     "predict_large",
+    "predict_many",
     "read",
     "track",
     "train",
