@@ -63,6 +63,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(
     names = sorted(p.name for p in once.iterdir())
     assert names == sorted(p.name for p in twice.iterdir() if not p.name.endswith(".part"))
     for name in names:
+        if name.endswith(".done.json"):  # which has the times
+            continue
         assert (once / name).read_bytes() == (twice / name).read_bytes(), name
 
 
@@ -73,7 +75,7 @@ def test_a_region_as_json(nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFi
     image = json.loads(out)["images"][0]
     assert code == 0 and (image["height"], image["width"]) == (200, 300)
     assert image["count"] == sum(image["classes"].values()) > 0
-    assert set(image["files"]) == {"overlay", "labels", "csv"}
+    assert set(image["files"]) == {"overlay", "labels", "csv", "geojson"}
 
 
 def test_one_bad_file_is_told_and_the_rest_is_done(
@@ -85,7 +87,7 @@ def test_one_bad_file_is_told_and_the_rest_is_done(
         capsys, "predict", str(bad), str(nuclei), "--out", str(tmp_path / "o"), "--region", "0,0,99,99"
     )
     assert code == 1 and "1 image" in out and "1 failed" in out
-    assert err.count("\n") == 2 and "bad.tif" in err and "no coco" in err
+    assert err.count("\n") == 1 and "bad.tif" in err
 
 
 @pytest.mark.parametrize(

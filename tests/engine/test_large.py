@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapely.geometry
 import tifffile
 from scipy import ndimage
 
+from delineate.core.batch import InputSpec
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
+from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.engine.large import predict_large
 from delineate.engine.large_outputs import KINDS
 from delineate.engine.large_windows import Region, brightness_by_windows, cells
+from delineate.models.base import Segmenter
 
 EVERYTHING = tuple(k for k in KINDS if k != "zarr")
 
@@ -78,7 +82,11 @@ def test_all_files_hold_the_objects_of_the_whole_image(picture: Path, tmp_path: 
         assert [f["properties"]["area"] for f in features] == found.area.tolist()
         x = np.array(features[-1]["geometry"]["coordinates"][0])
         np.testing.assert_array_equal([*x.min(axis=0), *x.max(axis=0)], found.boxes[-1])
-    assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+        shapes = [shapely.geometry.shape(f["geometry"]) for f in features]
+        assert all(shape.is_valid for shape in shapes)
+        assert [shape.area for shape in shapes] == found.area.tolist()
+    hidden = [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+    assert hidden == [".blobs.done.json"]
 
 
 def test_measures_are_those_of_the_whole_image(picture: Path, tmp_path: Path) -> None:
@@ -136,7 +144,8 @@ def test_a_region_is_looked_at_alone_and_keeps_its_place(picture: Path, tmp_path
 
 
 def test_a_run_that_breaks_off_goes_on_and_its_files_are_the_same(picture: Path, tmp_path: Path) -> None:
-    once = predict_large(eye, picture, tmp_path / "once", tile=128, overlap=32, save=EVERYTHING)
+    options: dict[str, Any] = {"tile": 128, "overlap": 32, "save": ("labels", "csv", "qupath", "overlay")}
+    once = predict_large(eye, picture, tmp_path / "once", **options)
     looked: list[int] = []
 
     def tired(window: np.ndarray) -> Instances:
@@ -145,7 +154,6 @@ def test_a_run_that_breaks_off_goes_on_and_its_files_are_the_same(picture: Path,
             raise KeyboardInterrupt
         return eye(window)
 
-    options: dict[str, Any] = {"tile": 128, "overlap": 32, "save": EVERYTHING}
     out = tmp_path / "twice"
     with pytest.raises(KeyboardInterrupt):
         predict_large(tired, picture, out, **options)
@@ -159,11 +167,86 @@ def test_a_run_that_breaks_off_goes_on_and_its_files_are_the_same(picture: Path,
     again = predict_large(tired, picture, out, resume=True, **options)
     assert again.resumed == 9 and len(looked) == 11 + again.tiles - 9
     for kind, path in once.files.items():
-        if kind not in ("labels", "numbers"):  # whose OME-XML has a UUID
+        if kind != "labels":  # whose OME-XML has a UUID
             assert again.files[kind].read_bytes() == path.read_bytes(), kind
     np.testing.assert_array_equal(
         tifffile.imread(again.files["labels"]), tifffile.imread(once.files["labels"])
     )
+
+
+def test_what_is_done_is_not_done_again_on_resuming(picture: Path, tmp_path: Path) -> None:
+    looked: list[int] = []
+
+    def counting(window: np.ndarray) -> Instances:
+        looked.append(1)
+        return eye(window)
+
+    options: dict[str, Any] = {"tile": 300, "overlap": 32, "save": ("csv",)}
+    first = predict_large(counting, picture, tmp_path / "out", **options)
+    again = predict_large(counting, picture, tmp_path / "out", resume=True, **options)
+    assert len(looked) == first.tiles and again.resumed == first.tiles
+    assert (again.count, again.files, again.size) == (first.count, first.files, first.size)
+    first.files["csv"].unlink()
+    predict_large(counting, picture, tmp_path / "out", resume=True, **options)
+    assert len(looked) == 2 * first.tiles and first.files["csv"].is_file()
+
+
+def test_sixteen_bits_without_measurement_in_part(tmp_path: Path) -> None:
+    """A map image: the value for no measurement moves neither the brightness nor what the model is shown."""
+    from delineate.engine.predict import predict
+
+    random = np.random.default_rng(3)
+    image = (random.normal(900, 30, (420, 500)) + 2000 * (blobs((420, 500)) > 0)).astype(np.uint16)
+    holed = image.copy()
+    holed[:, :130] = 65535
+    nodata = [(42113, "s", 0, "65535", True)]
+    tifffile.imwrite(tmp_path / "a.tif", holed, tile=(64, 64), extratags=nodata, metadata=None)
+    shown: list[float] = []
+
+    class Bright(Segmenter):
+        """Tells what it is shown and finds what is bright."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.classes = Labels(("blob",))
+            self.input = InputSpec(None, None, 32, (0, 0, 0), (1, 1, 1), "percentile", 128, 32)
+            self.settings, self.family = {}, "bright"
+
+        def forward(self, images: Any) -> Any:
+            shown.extend(images.flatten()[::97].tolist())
+            return images.mean(1)
+
+        def instances(self, outputs: Any, batch: Any, **_: Any) -> list[Instances]:
+            height, width = batch.originals[0]
+            labels, _ = ndimage.label(outputs[0, :height, :width].numpy() > 0.5)
+            masks = Masks.from_label_image(labels)
+            return [Instances((height, width), masks=masks, classes=self.classes)]
+
+    model = Bright()
+    done = predict_large(model, tmp_path / "a.tif", tmp_path / "out", save=("labels", "overlay"))
+    assert done.blank and done.blank < done.tiles and not done.damaged
+    labels = tifffile.imread(done.files["labels"])
+    assert not labels[:, :130].any()
+    expected = predict(model, image[:, 130:], tile=0)
+    assert done.count == len(expected) and (labels[:, 130:] > 0).sum() == expected.area.sum()
+    assert min(shown) >= 0 and max(shown) <= 1
+
+
+def test_ome_zarr_in_and_out(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    from delineate.data.rasters import OmeZarrWriter, open_raster
+
+    image = blobs((300, 340))
+    with OmeZarrWriter(tmp_path / "a.ome.zarr", image.shape, pixel_size=0.4) as writer:
+        writer.write(0, 0, image)
+    done = predict_large(
+        eye, tmp_path / "a.ome.zarr", tmp_path / "out", tile=128, overlap=32, save=("zarr", "csv")
+    )
+    with open_raster(done.files["zarr"], labels=True) as found:
+        np.testing.assert_array_equal(found.window(0, 0, 340, 300) > 0, image > 100)
+        assert found.pixel_size == pytest.approx(0.4)
+    rows = rows_of(done.files["csv"])
+    assert float(rows[0]["area_um2"]) == pytest.approx(0.16 * float(rows[0]["area"]))
 
 
 def test_a_damaged_tile_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ class LargeRun:
         options: what the command line says of them.
         reading: channels, page and z.
         out: folder for the results.
-        save: the kinds of files that are asked for.
+        save: the kinds of files that are asked for; None: those that large images have by default.
         resume: go on with what was cut off.
         pixel_size: µm, as given.
     """
@@ -108,13 +108,14 @@ class LargeRun:
         reading: Reading,
         out: Path,
         *,
-        save: Sequence[str],
+        save: Sequence[str] | None,
         resume: bool,
         pixel_size: float | None,
     ) -> None:
-        from delineate.engine.large_outputs import KINDS
+        from delineate.engine.large_outputs import KINDS, SAVED
 
         self.run, self.options, self.reading, self.out = run, options, reading, out
+        save = SAVED if save is None else save
         self.save = tuple(k for k in save if k in KINDS)
         self.left_out = [k for k in save if k not in KINDS]
         self.resume, self.pixel_size = resume, pixel_size
@@ -126,27 +127,28 @@ class LargeRun:
             say(f"warning: large images have no {', '.join(self.left_out)}; left out for them")
         for path in paths:
             try:
-                for place in self._places(path):
-                    self._one(path, place)
+                for part, place in self._places(path):
+                    self._one(path, part, place)
             except Exception as error:
                 self.run.fail(path, error)
 
-    def _places(self, path: str) -> list[dict[str, Any]]:
-        """The images of a file: times, and slices where they are not projected."""
+    def _places(self, path: str) -> list[tuple[str, dict[str, Any]]]:
+        """The images of a file (times; slices where they are not projected): name and place of each."""
+        from delineate.core.errors import InputError
         from delineate.data.rasters import open_raster
 
         z, page = self.reading.z, self.reading.page
         with open_raster(path, channels="all", max_pixels=self.reading.max_pixels) as raster:
             times = range(raster.times)
             slices: Any = range(raster.slices) if z is None else [z]
-        if page is not None:
-            times, slices = range(1), [page]
         places = [{"time": t, "z": s or None} for t in times for s in slices]
-        stem = self._stem(path)
-        for number, place in enumerate(places):
-            letter = "t" if z is not None else "page"
-            place["stem"] = f"{stem}.{letter}{number}" if len(places) > 1 else stem
-        return places
+        stem, word = self._stem(path), "page" if z is None else "t"
+        if len(places) == 1:
+            return [("", {**places[0], "stem": stem})]
+        chosen = range(len(places)) if page is None else [page]
+        if page is not None and page >= len(places):
+            raise InputError(f"{path}: expected a page in 0..{len(places) - 1}, got {page}; count from 0")
+        return [(f" {word} {k}", {**places[k], "stem": f"{stem}.{word}{k}"}) for k in chosen]
 
     def _stem(self, path: str) -> str:
         """A name of its own for an image's files."""
@@ -158,7 +160,7 @@ class LargeRun:
         self.stems.add(name.casefold())
         return name
 
-    def _one(self, path: str, place: dict[str, Any]) -> None:
+    def _one(self, path: str, part: str, place: dict[str, Any]) -> None:
         from delineate.data.channel_names import chosen_channels
         from delineate.engine.large import predict_large
 
@@ -182,17 +184,17 @@ class LargeRun:
             done = predict_large(
                 run.model, path, self.out, resume=self.resume, progress=tick, **settings, **place
             )
-        self._tell(path, done)
+        self._tell(path, part, done)
 
-    def _tell(self, path: str, done: LargeResult) -> None:
+    def _tell(self, path: str, part: str, done: LargeResult) -> None:
         run = self.run
         run.done += 1
         run.objects += done.count
         run.places |= {str(p.parent) for p in done.files.values()}
         if run.as_json:
-            run.images.append(_record(path, done))
+            run.images.append(_record(path + part, done))
         elif not run.quiet:
-            tell(_line(path, done))
+            tell(_line(path + part, done))
         if done.damaged:
             blocks = sum(max(1, one[2]) for one in done.damaged)
             x, y, _, reason = done.damaged[0]

@@ -172,7 +172,11 @@ def predict_command(
     written: dict[str, str] = {}
     try:
         run.all(sources, outputs, journal)
-        settings: dict[str, Any] = {"save": kinds, "resume": resume, "pixel_size": pixel_size}
+        settings: dict[str, Any] = {
+            "save": None if save == SAVED else kinds,
+            "resume": resume,
+            "pixel_size": pixel_size,
+        }
         LargeRun(run, large, reading, out, **settings).all(by_windows)
     finally:  # an interrupt keeps what is done
         if journal is not None:

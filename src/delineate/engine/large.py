@@ -17,7 +17,7 @@ from delineate.data.rasters import open_raster
 from delineate.models.base import Segmenter
 
 from .agreement import Tile
-from .large_journal import TileJournal
+from .large_journal import TileJournal, known_done, note_done
 from .large_outputs import LargeOutputs
 from .large_plan import Plan, make_plan
 from .large_settings import LargeResult, LargeSettings
@@ -85,6 +85,13 @@ def predict_large(
         plan = make_plan(model, raster, chosen)
         stem = chosen.stem or path.name.split(".")[0] or "image"
         whole = Whole(path.name, raster.size, chosen.pixel_size or raster.pixel_size)
+        all_of_it = plan.what | {"save": chosen.save, "pixel_size": whole.pixel_size}
+        before = folder / f".{stem}.done.json"
+        if resume and (told := known_done(before, all_of_it)) is not None:
+            known = LargeResult.of_plain(told, folder)
+            if all(file.exists() for file in known.files.values()):
+                return known
+        before.unlink(missing_ok=True)
         run = _Run(plan, chosen, folder, stem, whole)
         with TileJournal(folder / f".{stem}.tiles.journal", plan.what, resume) as journal:
             try:
@@ -92,10 +99,11 @@ def predict_large(
             except BaseException:
                 run.abort()
                 raise
+            notes = (*raster.notes, *plan.notes)
+            done = replace(run.result, files=files, notes=notes, seconds=time.monotonic() - began)
+            note_done(before, all_of_it, done.plain())
             journal.finish()
-        return replace(
-            run.result, files=files, notes=(*raster.notes, *plan.notes), seconds=time.monotonic() - began
-        )
+        return done
 
 
 def _folder(out: Path) -> Path:

@@ -19,6 +19,8 @@ from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.core.runs import Runs
 
+from .atomic import write_atomically
+
 FORM = "delineate predict_large 1"
 HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
 
@@ -118,6 +120,28 @@ class TileJournal:
             first, whole = False, self._file.tell()
         self._file.seek(whole)
         self._file.truncate()
+
+
+def note_done(path: Path, what: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    """Keeps beside the results that an image is done, for whoever resumes a run over several.
+
+    Args:
+        path: the file to write.
+        what: what the results depend on, as plain values.
+        told: what is to be told of them, as plain values.
+    """
+    text = json.dumps({"form": FORM, "what": what, "told": told}, sort_keys=True).encode()
+    write_atomically(path, lambda file: file.write(text))
+
+
+def known_done(path: Path, what: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What :func:`note_done` was told of the same image and settings; None where there is no such note."""
+    try:
+        noted = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    same = isinstance(noted, dict) and noted.get("what") == json.loads(json.dumps(what))
+    return noted["told"] if same and noted.get("form") == FORM else None
 
 
 def _record(file: IO[bytes]) -> bytes | None:

@@ -120,8 +120,7 @@ class Drawing(Canvas):
 
     def drawn(self, block: Block) -> NDArray[Any]:
         """(h, w, 3) the block with its margin."""
-        picture = to_rgb_float(self.region.pixels(block.window), "range", self.brightness)
-        canvas: NDArray[Any] = np.rint(picture * np.float32(255)).astype(np.uint8)
+        canvas = _in_bytes(self.region.pixels(block.window), self.brightness)
         if len(block.numbers):
             own = self.tints[block.labels] if self.tints is not None else self._own[block.numbers % 255]
             draw_masks(canvas, block.masks, own, 1)
@@ -269,6 +268,14 @@ class Painter:
         """Leaves nothing behind."""
         for canvas in self.canvases:
             canvas.abort()
+
+
+def _in_bytes(pixels: NDArray[Any], brightness: Brightness | None) -> NDArray[Any]:
+    """(h, w, 3) uint8 of any pixels; what is not of bytes is shown between two values."""
+    if pixels.dtype == np.uint8:
+        return np.repeat(pixels.reshape(*pixels.shape[:2], -1), 1 if pixels.ndim == 3 else 3, axis=2)
+    shown: NDArray[Any] = np.rint(to_rgb_float(pixels, "range", brightness) * np.float32(255))
+    return shown.astype(np.uint8)
 
 
 def _lowest(piece: Piece) -> float:

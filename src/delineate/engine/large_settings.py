@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,15 @@ class LargeResult:
     files: dict[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {**asdict(self), "files": {kind: path.name for kind, path in self.files.items()}}
+
+    @classmethod
+    def of_plain(cls, told: Mapping[str, Any], folder: Path) -> LargeResult:
+        """The inverse of :meth:`plain`, of files in ``folder``; every window is known."""
+        known: dict[str, Any] = {**told, "size": tuple(told["size"]), "notes": tuple(told["notes"])}
+        known["damaged"] = tuple(tuple(one) for one in told["damaged"])
+        known["files"] = {kind: folder / name for kind, name in told["files"].items()}
+        return cls(**(known | {"resumed": told["tiles"] - told["glass"]}))
