@@ -212,8 +212,8 @@ def order_errors(scenes: list[BinScene]) -> None:
         first = int(found.order.order[0])
         free, chosen = free + (scene.visible[first] > 0.999), chosen + 1
     print(
-        f"\nvisible fraction: mean error {np.mean(errors):.3f} over {len(errors)} objects (all taken for whole: "
-        f"{np.mean(naive):.3f}); {np.mean(hidden):.3f} over the {len(hidden)} that are partly hidden. "
+        f"\nvisible fraction: mean error {np.mean(errors):.3f} over {len(errors)} objects (all taken "
+        f"for whole: {np.mean(naive):.3f}); {np.mean(hidden):.3f} over the {len(hidden)} partly hidden ones. "
         f"First to be picked is wholly visible in {free} of {chosen} bins."
     )
 

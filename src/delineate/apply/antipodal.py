@@ -9,7 +9,7 @@ taken to run along the gripper's approach.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ INSERTION = 0.012
 """Metres that fingertips go below the edge of the object, where there is room."""
 CHOSEN = 300
 """At most so many pairs of one approach are looked at closely."""
+WIDEST = 0.01
+"""Metres below the tips down to which an outline tells how wide the object is beside the fingers."""
 FLOOR = 0.005
 """Metres that fingertips keep off the support."""
 SIDE = 0.5
@@ -62,6 +64,10 @@ class Pairs:
             )
         )
 
+    def weighted(self, weight: float) -> Pairs:
+        """The same with their scores times ``weight``, 0..1."""
+        return replace(self, scores=self.scores * weight)
+
     @classmethod
     def none(cls) -> Pairs:
         """No candidates."""
@@ -95,9 +101,10 @@ def pairs_of(scene: SceneCloud, i: int, outline: Outline, approach: Floats, grip
     line = span / width[:, None]
     angle = np.maximum(_angle(-normals[a], line), _angle(normals[b], line))
     held = angle <= gripper.friction_angle
-    a, b, line, width, angle = a[held], b[held], line[held], width[held], angle[held]
+    a, b, span = a[held], b[held], span[held]
     if not len(a):
         return Pairs.none()
+    line, width, angle = _squared(normals[a], normals[b], span)
     margin = 1 - angle / gripper.friction_angle
     return _posed(scene, i, (basis, approach), (flat, along), (a, b, line, width, margin), gripper)
 
@@ -118,6 +125,22 @@ def _flat_normals(outline: Outline, basis: Floats, approach: Floats, flat: Float
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     unit: Floats = np.where(length > 1e-9, normal / np.maximum(length, 1e-9), np.nan)
     return unit
+
+
+def _squared(one: Floats, two: Floats, span: Floats) -> tuple[Floats, Floats, Floats]:
+    """Closing directions square to both faces, so that pads lie flat on them, not on an edge.
+
+    Args:
+        one: (C, 2) normals at the first contacts.
+        two: (C, 2) normals at the second.
+        span: (C, 2) from the first to the second.
+
+    Returns:
+        (C, 2) directions, (C,) distances of the contacts along them, (C,) larger angles to the normals.
+    """
+    line = two - one
+    line = line / np.maximum(np.linalg.norm(line, axis=1, keepdims=True), 1e-9)
+    return line, (span * line).sum(axis=1), np.maximum(_angle(-one, line), _angle(two, line))
 
 
 def _angle(normal: Floats, line: Floats) -> Floats:
@@ -153,7 +176,7 @@ def _posed(
             floor = scene.support.height(_spatial(middle, np.zeros(len(middle)), basis, approach)) / lean
             tip = np.minimum(tip, floor - FLOOR)
     reached = tip - edge
-    keep = (tip - top > 0.004) & (reached > -0.003)
+    keep = (tip - top > 0.004) & (reached > -0.001)
     keep &= ~_inside_fingers(flat, along, (line, away, middle, width / 2 + gripper.clearance, tip), gripper)
     score = (0.3 + 0.7 * margin) * np.exp(-apart / 0.03) * np.clip(0.4 + reached / INSERTION * 0.6, 0.1, 1)
     order = np.flatnonzero(keep)[np.argsort(-score[keep], kind="stable")]
@@ -162,7 +185,8 @@ def _posed(
     poses = np.tile(np.eye(4), (len(order), 1, 1))
     poses[:, :3, 0], poses[:, :3, 1], poses[:, :3, 2] = x, np.cross(approach, x), approach
     poses[:, :3, 3] = _spatial(middle, tip, basis, approach)
-    contacts = np.stack([_spatial(flat[k], edge[order], basis, approach) for k in (a, b)], axis=1)
+    ends = [middle + sign * width[:, None] / 2 * line for sign in (-1, 1)]
+    contacts = np.stack([_spatial(end, edge[order], basis, approach) for end in ends], axis=1)
     openings = np.minimum(width + 2 * gripper.clearance, gripper.width)
     return Pairs(poses, width, openings, contacts, margin[order], score[order])
 
@@ -174,8 +198,8 @@ def _inside_fingers(
     line, away, middle, half, tip = places
     x = np.abs(line @ flat.T - (line * middle).sum(axis=1)[:, None])
     y = np.abs(away @ flat.T - (away * middle).sum(axis=1)[:, None])
-    met = (x > half[:, None] - 0.001) & (x < half[:, None] + gripper.thickness) & (y < gripper.breadth / 2)
-    inside: NDArray[np.bool_] = (met & (along[None] < tip[:, None])).any(axis=1)
+    met = (x > half[:, None] - 0.002) & (x < half[:, None] + gripper.thickness) & (y < gripper.breadth / 2)
+    inside: NDArray[np.bool_] = (met & (along[None] < tip[:, None] + WIDEST)).any(axis=1)
     return inside
 
 

@@ -14,7 +14,9 @@ from .scene_cloud import SceneCloud
 Floats = NDArray[np.float64]
 OUTLINE = 72
 """Points taken of an outline."""
-INSIDE = 3.0
+HALF = 0.5
+"""Pixels from the middle of the last pixel of an object to its edge."""
+INSIDE = 1.5
 """Pixels inside the outline where its depth is read."""
 
 
@@ -56,7 +58,7 @@ def outline_of(scene: SceneCloud, i: int) -> Outline | None:
     if cv2.contourArea(ring.astype(np.float32), oriented=True) < 0:
         outward = -outward
     at = np.linspace(0, len(ring), min(OUTLINE, len(ring)), endpoint=False).astype(np.int64)
-    return _lifted(scene, i, smooth[at], outward[at])
+    return _lifted(scene, i, smooth[at] + HALF * outward[at], outward[at])
 
 
 def _around(values: Floats, kernel: Floats) -> Floats:
@@ -76,7 +78,7 @@ def _lifted(scene: SceneCloud, i: int, ring: Floats, outward: Floats) -> Outline
         return np.clip(at[:, 1], 0, height - 1), np.clip(at[:, 0], 0, width - 1)
 
     depth = np.full(len(ring), np.nan)
-    for steps in (-INSIDE, -INSIDE - 2, -INSIDE - 4, -1.0):
+    for steps in (-INSIDE, -INSIDE - 2, -INSIDE - 4, 0.0):
         v, u = pixel(steps)
         here = np.where(scene.owner[v, u] == i + 1, scene.depth[v, u], np.nan)
         depth = np.where(np.isnan(depth), here, depth)

@@ -14,6 +14,7 @@ from .antipodal import Pairs, pairs_of, spread_out
 from .grasp_outline import outline_of
 from .gripper import Gripper, SuctionCup
 from .pick_order import PickOrder
+from .planes import find_plane
 from .reach import FEW, grid, hidden, near_points, struck
 from .scene_cloud import LEAST_POINTS, SceneCloud
 from .suction import Seals, seals_of, stem_places
@@ -25,7 +26,11 @@ ROUND = 12
 """Candidates of an object that are tried before the next object has its turn."""
 MOST = 36
 """Candidates of an object that are tried at all, for fingers and for the cup."""
-UNSEEN = 0.05
+FLAT = 0.0015
+"""Metres from a plane that points of a flat top lie at most."""
+SURE, UNSURE = 0.2, 0.4
+"""Radians from the direction of an object's sides after which the score has fallen to 1 / e."""
+UNSEEN = 0.02
 """A grasp whose gripper is for a larger share inside what others hide is no grasp."""
 
 
@@ -128,25 +133,33 @@ class Search:
         found: list[Pairs] = []
         outline = outline_of(self.scene, i) if gripper is not None else None
         if gripper is not None and outline is not None:
-            found = [pairs_of(self.scene, i, outline, way, gripper) for way in self._ways(i)]
+            found = [
+                pairs_of(self.scene, i, outline, way, gripper).weighted(weight)
+                for way, weight in self._ways(i)
+            ]
         self.pairs[i] = spread_out(_joined(found), MOST)
         self.seals[i] = _thinned(seals_of(self.scene, i, cup)) if cup is not None else Seals.none()
 
-    def _ways(self, i: int) -> list[Floats]:
-        """Directions to come from, without two that are nearly the same."""
+    def _ways(self, i: int) -> list[tuple[Floats, float]]:
+        """Directions to come from, no two nearly the same, and how likely the hidden sides run along each.
+
+        The sides of an object run along the normal of its flat top, else along that of the support.
+        """
         given = self.settings.approach
         if given is not None:
-            return [np.asarray(given, np.float64) / np.linalg.norm(given)]
-        cloud = self.scene.clouds[i].astype(np.float64)
-        cloud = cloud[:: max(1, len(cloud) // 1000)]
-        middle = cloud.mean(axis=0)
-        flat = np.linalg.eigh(np.cov((cloud - middle).T))[1][:, 0]
-        flat = flat if flat @ middle > 0 else -flat
-        ways: list[Floats] = []
-        for way in (self.scene.approach, middle / np.linalg.norm(middle), flat):
-            leans = float(way @ self.scene.approach)
-            if leans > 0.7 and all(float(way @ other) < 0.985 for other in ways):
-                ways.append(way)
+            return [(np.asarray(given, np.float64) / np.linalg.norm(given), 1.0)]
+        cloud = self.scene.clouds[i]
+        cloud = cloud[:: max(1, len(cloud) // 600)].astype(np.float64)
+        middle, down = cloud.mean(axis=0), self.scene.approach
+        top = find_plane(cloud, FLAT, self.settings.seed)
+        flat = None if top is None or top.support < 0.5 else -top.normal
+        sides = down if flat is None else flat
+        ways: list[tuple[Floats, float]] = []
+        for way in (sides, down, middle / np.linalg.norm(middle)):
+            near = all(float(way @ other) < 0.985 for other, _ in ways)
+            if near and float(way @ down) > 0.7:
+                lean = float(np.arccos(np.clip(way @ sides, -1, 1)))
+                ways.append((way, float(np.exp(-lean / (SURE if flat is not None else UNSURE)))))
         return ways
 
     def _try_fingers(self, i: int, begin: int) -> None:

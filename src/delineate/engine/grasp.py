@@ -78,8 +78,8 @@ def grasp(
         >>> depth[40:80, 60:100] = 0.55
         >>> labels = (depth < 0.6).astype(np.uint8)
         >>> found = grasp(depth, [[500, 0, 80], [0, 500, 60], [0, 0, 1]], labels)
-        >>> round(float(found.grasps.z[0]), 2), found.objects.height.round(3).tolist()
-        (0.55, [0.05])
+        >>> found.grasps.label[0], found.objects.height.round(3).tolist()
+        (np.int64(1), [0.05])
     """
     begun = clock()
     matrix, metres = _camera(camera), _metres(depth, camera, depth_scale)
