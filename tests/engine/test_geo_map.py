@@ -18,6 +18,7 @@ from delineate.core.instances import Instances
 from delineate.core.masks import Masks
 from delineate.data.rasters import open_raster
 from delineate.engine.geo_map import MapSettings, map_image
+from delineate.engine.geo_objects import found_by_model
 from delineate.engine.geo_raster import MapImage, cut
 from delineate.engine.geo_table import ground_measures
 
@@ -196,6 +197,40 @@ def test_objects_end_where_nothing_was_measured(tmp_path: Path) -> None:
     nothing = geotiff(tmp_path / "n.tif", np.zeros((40, 60), np.uint16), nodata=0)
     with pytest.raises(InputError, match="nodata alone"):
         map_image(nothing, model=everything)
+
+
+def test_a_loaded_model_sees_the_stretched_windows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(500, 900, (96, 128), np.uint16)
+    path = geotiff(tmp_path / "i.tif", pixels)
+    model = dl.load("nuclei")
+    with open_raster(path) as raster:
+        seen = MapImage(raster)[0:96, 0:128]
+    many = found_by_model(model, _Shown(seen), 0.0)  # type: ignore[arg-type]
+    few = found_by_model(model, _Shown(seen), 0.99)  # type: ignore[arg-type]
+    assert len(few) < max(len(many), 1)
+    assert len(map_image(path, model=model, settings=MapSettings(confidence=0.99)).layer) == len(few)
+
+
+class _Shown:
+    """An image that is stretched already."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels, self.shape = pixels, pixels.shape
+
+    def window(self, place: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
+        return self.pixels[place], np.ones(self.pixels[place].shape[:2], bool)
+
+
+def test_what_scores_low_is_left_out_of_any_tool(tmp_path: Path) -> None:
+    path = geotiff(tmp_path / "i.tif", np.arange(2400, dtype=np.uint16).reshape(40, 60))
+
+    def two(window: np.ndarray) -> Instances:
+        masks = Masks.from_label_image(np.repeat([[1], [2]], 20, axis=0) * np.ones((1, 60), int))
+        return Instances((40, 60), masks=masks, scores=np.array([0.9, 0.3]))
+
+    assert len(map_image(path, model=two).layer) == 2
+    assert len(map_image(path, model=two, settings=MapSettings(confidence=0.5)).layer) == 1
 
 
 def test_cut_keeps_the_order() -> None:

@@ -21,10 +21,12 @@ from delineate.data.sniff import SUFFIXES
 from delineate.models.base import Segmenter
 
 from .geo_raster import MapImage, cut
+from .load import Model
 from .tile import predict_tiled
 
 log = logging.getLogger("delineate")
-Predictor = Segmenter | Callable[[NDArray[Any]], Instances]
+Call = Callable[[NDArray[Any]], Instances]
+Predictor = Model | Segmenter | Call
 TILE, OVERLAP = 1024, 128
 ROWS = 1 << 25
 """Pixels of a label image that are read at once."""
@@ -41,19 +43,32 @@ def found_by_model(
     Args:
         predictor: a model, or any callable from (h, w) or (h, w, 3) uint8 to the objects in it.
         image: windows of it are read as they are needed.
-        confidence: of a model, keep scores above it; None is its default.
+        confidence: keep scores above it; None is the model's default.
         progress: called with (windows done, windows in all).
     """
     tile, overlap = TILE, OVERLAP
-    if isinstance(predictor, Segmenter):
-        tile, overlap = predictor.input.tile or TILE, max(predictor.input.overlap, OVERLAP)
-        call = _of_model(predictor, confidence)
+    model = predictor.segmenter.prepared() if isinstance(predictor, Model) else predictor
+    if isinstance(model, Segmenter):
+        tile, overlap = model.input.tile or TILE, max(model.input.overlap, OVERLAP)
+        call = _of_model(model, confidence)
     else:
-        call = predictor
+        call = _surer(model, confidence)
     source: Any = _Windows(image)
     return predict_tiled(
         lambda pixels: source.cut(call(pixels)), source, tile, min(overlap, tile // 2), progress
     )
+
+
+def _surer(predict: Call, confidence: float | None) -> Call:
+    """A callable of any tool, with what scores no more than ``confidence`` left out."""
+    if confidence is None:
+        return predict
+
+    def run(window: NDArray[Any]) -> Instances:
+        found = predict(window)
+        return found[found.scores > confidence]
+
+    return run
 
 
 class _Windows:
@@ -71,7 +86,7 @@ class _Windows:
         return found if self.valid.all() else cut(found, self.valid)
 
 
-def _of_model(model: Segmenter, confidence: float | None) -> Callable[[NDArray[Any]], Instances]:
+def _of_model(model: Segmenter, confidence: float | None) -> Call:
     """The model on windows that are stretched already: it does not stretch them again."""
     import torch
 
