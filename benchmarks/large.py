@@ -5,9 +5,10 @@ turns, written by windows as tiled TIFF. Each run is a process of its own; its p
 what the system tells of it at its end. ``threshold`` stands in for a quick model, so that what is measured
 is the engine: it takes what is brighter than the background, by a fixed value. ``nuclei`` is the model.
 
-    python benchmarks/large.py --data ../shared/data --sides 5000 10000 20000
-    python benchmarks/large.py --data ../shared/data --model nuclei --sides 5000 10000
-    python benchmarks/large.py --data ../shared/data --seams
+    python benchmarks/large.py --data DATA --sides 5000 10000 20000
+    python benchmarks/large.py --data DATA --model nuclei --sides 5000 10000
+    python benchmarks/large.py --data DATA --seams
+    python benchmarks/large.py --chart docs/images/large.svg
 """
 
 from __future__ import annotations
@@ -98,6 +99,53 @@ def measured(path: Path, model: str, out: Path) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def chart(log: Path, out: Path) -> None:
+    """Time and memory against the pixels, both scales logarithmic, as SVG; the grey line is linear."""
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    panels = (("cpu", "seconds of CPU", 1, 4), ("peak", "peak of resident memory, MiB", 2, 4))
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 330" width="760" height="330" '
+        'font-family="system-ui, sans-serif" font-size="12" fill="#222222">'
+        '<rect width="760" height="330" fill="#ffffff"/>'
+    ]
+    colours = {"threshold": "#1f77b4", "nuclei": "#d62728"}
+    for number, (key, title, low, high) in enumerate(panels):
+        left, top, wide, tall = 60 + 380 * number, 40, 290, 230
+
+        def place(side: float, value: float, box: Any = (left, top, wide, tall, low, high)) -> str:
+            x, y, w, h, a, b = box
+            across = (np.log10(side**2 / 1e6) - 0.3) / 2.6
+            return f"{x + w * across:.1f},{y + h * (1 - (np.log10(value) - a) / (b - a)):.1f}"
+
+        parts.append(f'<text x="{left}" y="24" font-size="14">{title}</text>')
+        for power in range(low, high + 1):
+            y = top + tall * (1 - (power - low) / (high - low))
+            parts.append(f'<path d="M{left},{y:.1f}h{wide}" stroke="#e4e4e4"/>')
+            parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{10**power:,}</text>')
+        for side in sorted({row["side"] for row in rows}):
+            x = place(side, 10**low).split(",")[0]
+            label = f"{side / 1000:g}k²"
+            parts.append(f'<text x="{x}" y="{top + tall + 18}" text-anchor="middle">{label}</text>')
+        for k, model in enumerate(m for m in colours if any(r["model"] == m for r in rows)):
+            mine = sorted((r for r in rows if r["model"] == model), key=lambda r: r["side"])
+            tint = colours[model]
+            line = " ".join(place(r["side"], r[key]) for r in mine)
+            parts.append(f'<polyline points="{line}" fill="none" stroke="{tint}" stroke-width="2"/>')
+            for r in mine:
+                x, y = place(r["side"], r[key]).split(",")
+                parts.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{tint}"/>')
+                value = f"{r[key]:,.0f}"
+                parts.append(f'<text x="{x}" y="{float(y) - 8:.1f}" text-anchor="middle">{value}</text>')
+            parts.append(f'<text x="{left + 130 * k}" y="318" fill="{tint}">{model}</text>')
+            if key == "cpu":
+                a, b = mine[-1], mine[-1]["cpu"] * (mine[0]["side"] / mine[-1]["side"]) ** 2
+                ends = f"{place(mine[0]['side'], b)} {place(a['side'], a['cpu'])}"
+                parts.append(
+                    f'<polyline points="{ends}" fill="none" stroke="#999999" stroke-dasharray="4 4"/>'
+                )
+    out.write_text("\n".join([*parts, "</svg>"]) + "\n")
+
+
 def seams(data: Path) -> None:
     """Objects of mosaics in windows of several sizes, against the whole image at once."""
     import delineate as dl
@@ -134,11 +182,16 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[5000, 10000, 20000])
     parser.add_argument("--model", default="threshold")
     parser.add_argument("--seams", action="store_true")
+    parser.add_argument("--log", type=Path, default=Path("large.jsonl"), help="results are added here")
+    parser.add_argument("--chart", type=Path, help="draw what the log has, and nothing else")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         one(given.one, given.model, given.out)
+        return
+    if given.chart:
+        chart(given.log, given.chart)
         return
     if given.seams:
         seams(given.data)
@@ -149,6 +202,8 @@ def main() -> None:
             path = Path(name) / "picture.ome.tif"
             lay_out(path, side, images)
             found = measured(path, given.model, Path(name) / "out")
+            with given.log.open("a") as file:
+                file.write(json.dumps({"model": given.model, "side": side, **found}) + "\n")
             per = found["cpu"] / side**2 * 1e6
             print(
                 f"{given.model:10} {side} x {side}: {found['count']:.0f} objects in "

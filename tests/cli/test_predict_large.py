@@ -105,3 +105,32 @@ def test_wrong_usage_is_one_line(
 ) -> None:
     code, _, err = run(capsys, "predict", str(nuclei), "--out", str(tmp_path), "--save", "csv", *option)
     assert code == 2 and said in err and err.count("\n") == 1
+
+
+def test_large_images_go_by_windows_by_themselves(
+    nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delineate.cli.large.LARGE", 100_000)
+    small = tmp_path / "small.tif"
+    tifffile.imwrite(small, np.zeros((200, 300), np.uint8))
+    code, out, _ = run(
+        capsys, "predict", str(nuclei), str(small), "--out", str(tmp_path / "o"), "--save", "csv", "--json"
+    )
+    images = {Path(image["file"]).name: image for image in json.loads(out)["images"]}
+    assert code == 0 and "windows" in images["nuclei.tif"] and "windows" not in images["small.tif"]
+
+
+def test_damage_is_told_with_its_place(
+    nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "torn.tif"
+    with tifffile.TiffFile(nuclei) as file:
+        offset = file.pages[0].dataoffsets[-1]  # the tile at the lower right
+    data = bytearray(nuclei.read_bytes())
+    data[offset : offset + 16] = b"\0" * 16
+    bad.write_bytes(data)
+    code, out, err = run(
+        capsys, "predict", str(bad), "--out", str(tmp_path / "o"), "--save", "csv", "--overlap", "64"
+    )
+    assert code == 1 and "torn.tif" in out
+    assert "1 of 1 windows are damaged (1 blocks)" in err and err.count("\n") == 1
