@@ -6,7 +6,7 @@ without them: for fingers the mask's centroid and the short axis of its pixels (
 with the normal there, and the middle of the largest flat patch. All are given the true visible masks and the
 same depth. Times are of the processor, so that a busy machine tells the same.
 
-    python benchmarks/grasp.py [--seeds 3] [--bins 10] [--noise 0,0.001,0.002,0.004]
+    python benchmarks/grasp.py [--seeds 3] [--first 5] [--bins 10] [--noise 0,0.001,0.002,0.004]
 """
 
 from __future__ import annotations
@@ -223,13 +223,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=5, help="number of the first seed")
     parser.add_argument("--bins", type=int, default=10)
     parser.add_argument("--objects", type=int, default=10)
     parser.add_argument("--noise", default="0,0.001,0.002,0.004")
     options = parser.parse_args()
     settings = replace(BinSettings(), objects=options.objects)
     groups = [
-        [bin_scene(1000 * seed + k, settings) for k in range(options.bins)] for seed in range(options.seeds)
+        [bin_scene(1000 * seed + k, settings) for k in range(options.bins)]
+        for seed in range(options.first, options.first + options.seeds)
     ]
     bins = [scene for group in groups for scene in group]
     print(f"{options.seeds} seeds x {options.bins} bins, {sum(len(s.solids) for s in bins)} bodies")
