@@ -211,9 +211,12 @@ def _normaliser(method: str, reference: Path | None) -> Any:
         return Normaliser(method, REFERENCE)
     from delineate.data.images import read
 
-    found = fit(read(reference).pixels, method)
+    pixels = read(reference).pixels
+    found = fit(pixels, method) if pixels.ndim == 3 and pixels.dtype.kind == "u" else None
     if found is None:
-        raise InputError(f"{reference}: expected a stained slide in colour, got none; give another image")
+        raise InputError(
+            f"--stain-reference {reference}: expected a stained slide in colour, got none; give another image"
+        )
     return Normaliser(method, found)
 
 

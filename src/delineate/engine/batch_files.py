@@ -128,7 +128,7 @@ def _geojson(path: Path, picture: Picture) -> None:
 
 
 def _qupath(path: Path, picture: Picture) -> None:
-    """As GeoJSON, with a name and measurements that QuPath shows in its tables."""
+    """As GeoJSON, with a name and measurements that QuPath shows in its tables, and the image's name."""
     document = to_geojson(picture.found)
     measures = _measures(picture.measured)
     for feature in document["features"]:
@@ -140,6 +140,8 @@ def _qupath(path: Path, picture: Picture) -> None:
             if np.isfinite(column[row]):
                 values[name] = round(float(column[row]), 6)
         own["measurements"] = values
+    height, width = picture.found.size
+    document["image"] = {"name": picture.image.name, "width": width, "height": height}
     write_json(path, document)
 
 
