@@ -22,14 +22,17 @@ from delineate.measurements.volume import numbered_labels
 from delineate.measurements.volume_groups import touching_voxels
 
 from .measure import renumbered
-from .measure_joined import Measured, joined, kind_of
+from .measure_joined import Measured, joined, kind_of, plain
 from .measure_journal import MeasureJournal
+from .measure_large import measure_large
 from .measure_pictures import PictureSettings, write_pictures
 from .measure_scale import Scale
 from .measure_sources import Found, Item
 from .plate_map import well_of
 
 Told = Callable[[str, Mapping[str, Any]], object]
+MOST_NOTED = 100_000
+"""Rows of an image that are kept against a kill; one with more is measured again."""
 ATTRIBUTES = ("background_width_px", "radius_px", "texture")
 """What a table's ``attrs`` tell of its settings."""
 
@@ -94,7 +97,7 @@ def measure_items(
                 reason = " ".join(reason.split()).removeprefix(f"{item.name}: ")
                 failed.append((item.name, reason))
                 known = {"image": _head(item, settings) | {"status": "failed", "reason": reason}}
-            elif journal is not None:
+            elif journal is not None and len(known["objects"]["label"]) <= MOST_NOTED:
                 journal.add(item.name, item.stamp, known)
         records.append(known)
         if tell is not None:
@@ -108,25 +111,38 @@ def _head(item: Item, settings: RunSettings) -> dict[str, Any]:
     return {"image": item.name, **clash} | ({"well": well_of(item.name)} if settings.plate else {})
 
 
+def _looked_at(item: Item, found: Found, scale: Scale, settings: RunSettings) -> Any:
+    """An image's rows, what its line tells, its pairs, and the columns and the line of its pictures."""
+    groups, size = settings.groups, scale.size
+    if found.large is not None:
+        made = measure_large(found.large, groups, scale, settings.pictures, item.file)
+        pairs = None if made.pairs is None else [[*pair, 0] for pair in made.pairs.tolist()]
+        return made.frame, _line(made.frame), pairs, {}, made.line
+    if found.stack is not None:
+        frame = volume_table(found.stack, found.image, size, scale.unit, groups)
+        pairs = _stack_pairs(found.stack) if groups.neighbours else None
+        line = distributions(frame) | {"coverage": frame.attrs["coverage"]}
+        return frame, line, pairs, {}, {}
+    assert found.objects is not None
+    side: Any = size
+    frame = measured_table(found.objects, found.image, side, scale.unit, groups)
+    pairs = _pairs(found) if groups.neighbours else None
+    if found.ids is not None:
+        renumbered(frame, found.ids)
+    return frame, _line(frame), pairs, *_pictures(item, found, frame, scale, settings)
+
+
+def _line(frame: pd.DataFrame) -> dict[str, Any]:
+    own = {str(k): v for k, v in summary(frame).iloc[0].items() if k not in ("count", "area_median")}
+    return distributions(frame) | own
+
+
 def _measured(item: Item, settings: RunSettings) -> dict[str, Any]:
     """The record of one image: its rows, its line, its pairs, as plain values."""
     found = item.look()
     scale = _scale(found, settings)
     head = _head(item, settings)
-    if found.stack is not None:
-        size: Any = scale.size
-        frame = volume_table(found.stack, found.image, size, scale.unit, settings.groups)
-        line, pairs = _stack_line(frame), _stack_pairs(found.stack) if settings.groups.neighbours else None
-    else:
-        assert found.objects is not None
-        side: Any = scale.size
-        frame = measured_table(found.objects, found.image, side, scale.unit, settings.groups)
-        line = distributions(frame)
-        line |= {str(k): v for k, v in summary(frame).iloc[0].items() if k not in ("count", "area_median")}
-        pairs = _pairs(found) if settings.groups.neighbours else None
-        if found.ids is not None:
-            renumbered(frame, found.ids)
-    columns, shown = _pictures(item, found, frame, scale, settings)
+    frame, line, pairs, columns, shown = _looked_at(item, found, scale, settings)
     for at, (name, value) in enumerate((head | columns).items()):
         frame.insert(at, name if name not in frame else f"image_{name}", value)
     sides = frame.attrs["size"]
@@ -135,7 +151,7 @@ def _measured(item: Item, settings: RunSettings) -> dict[str, Any]:
     told |= {"pixel_size_source": scale.source, "notes": "; ".join(found.notes)}
     return {
         "image": head | {"status": "done", "reason": ""} | size_of | line | told | shown,
-        "objects": {str(name): frame[name].tolist() for name in frame.columns},
+        "objects": {str(name): plain(frame[name]) for name in frame.columns},
         "kinds": {str(name): kind_of(frame[name]) for name in frame.columns},
         "units": frame.attrs["units"],
         "sources": frame.attrs["sources"],
@@ -163,10 +179,6 @@ def _with_step(scale: Scale, settings: RunSettings) -> Scale:
         return scale
     assert settings.z_step is not None
     return replace(scale, size=(settings.z_step, *scale.size[1:]), source=f"{scale.source}, slices given")
-
-
-def _stack_line(frame: pd.DataFrame) -> dict[str, Any]:
-    return distributions(frame) | {"coverage": frame.attrs["coverage"]}
 
 
 def _stack_pairs(stack: NDArray[Any]) -> list[list[int]]:

@@ -12,6 +12,9 @@ import pandas as pd
 from delineate.measurements import distributions, spreads
 from delineate.measurements.glossary import explain
 
+LONG = 100_000
+"""Rows of an image above which its columns are held as arrays."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -30,6 +33,13 @@ class Measured:
     failed: tuple[tuple[str, str], ...]
 
 
+def plain(column: pd.Series) -> Any:
+    """A column as a list that JSON takes, or as an array where it is long."""
+    if len(column) > LONG and column.dtype.kind in "bif":
+        return column.to_numpy()
+    return column.tolist()
+
+
 def kind_of(column: pd.Series) -> str:
     """``b``, ``i`` or ``f`` of truth values, whole numbers and fractions; ``O`` of all else."""
     return column.dtype.kind if column.dtype.kind in "bif" else "O"
@@ -46,7 +56,7 @@ def joined(records: Sequence[Mapping[str, Any]], failed: tuple[tuple[str, str], 
     columns: dict[str, Any] = {}
     lengths = [len(record["objects"]["label"]) for record in done]
     for name, which in kinds.items():
-        parts = [record["objects"].get(name) for record in done]
+        parts = [record["objects"].pop(name, None) for record in done]  # not held twice
         columns[name] = _column(parts, lengths, which)
     objects = pd.DataFrame(columns)
     for key in ("units", "sources", "settings"):

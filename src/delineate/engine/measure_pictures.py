@@ -67,7 +67,7 @@ def write_pictures(
         columns["overlay"] = f"overlays/{file}.png"
         marked = frame[[name for name in MARKS[1:] if name in frame]].any(axis=1).to_numpy(bool)
         picture = numbered_overlay(objects, image, frame["label"].to_numpy(np.int64), marked)
-        (folder / "overlays").mkdir(parents=True, exist_ok=True)
+        (folder / columns["overlay"]).parent.mkdir(parents=True, exist_ok=True)
         write_png(folder / columns["overlay"], np.asarray(picture))
         if with_labels:
             columns["label_image"] = f"labels/{file}.labels.tif"

@@ -19,9 +19,10 @@ from delineate.data.formats.label_image import read_ids
 from delineate.data.images import ImageFile, read
 from delineate.data.known_formats import guess
 from delineate.data.records import Dataset, Record
-from delineate.data.sniff import SUFFIXES
+from delineate.data.sniff import SLIDES, SUFFIXES, is_zarr
 
 from .measure import labelled
+from .measure_large_files import LargeLabels, large_labels
 from .measure_scale import Scale, scale_of, voxel_scale
 from .measure_stack import page_axes, read_image_stack, read_label_page, read_label_stack
 from .result_folders import LABEL_ENDINGS
@@ -46,6 +47,7 @@ class Found:
         scale: what a pixel measures.
         stack: (Z, Y, X) labels, or None.
         notes: what is in doubt, one phrase each.
+        large: in place of all these, files that are measured by windows.
     """
 
     objects: Instances | None
@@ -54,6 +56,7 @@ class Found:
     scale: Scale = NO_SCALE
     stack: NDArray[Any] | None = None
     notes: tuple[str, ...] = ()
+    large: LargeLabels | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ class Item:
     @property
     def stamp(self) -> str:
         """Sizes and times of its files."""
-        stats = [file.stat() for file in self.files if file.is_file()]
+        stats = [file.stat() for file in self.files if file.exists()]
         return " ".join(f"{s.st_size}-{s.st_mtime_ns}" for s in stats)
 
 
@@ -123,7 +126,7 @@ def dataset_of(given: str, choice: Choice) -> Dataset | None:
     """
     path = Path(given)
     if not given.startswith("synthetic:"):
-        if not path.exists() or path.suffix.lower() in SUFFIXES:
+        if not path.exists() or path.suffix.lower() in SUFFIXES or is_zarr(path):
             return None
         if path.is_dir() and guess(path) is None and any(_pictures(path)):
             return None
@@ -144,7 +147,11 @@ def dataset_of(given: str, choice: Choice) -> Dataset | None:
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+    return (
+        p
+        for p in folder.iterdir()
+        if p.name[0] != "." and (p.suffix.lower() in (*SUFFIXES, ".svs", *SLIDES) or is_zarr(p))
+    )
 
 
 def dataset_items(
@@ -212,9 +219,12 @@ def result_items(path: str, data: Dataset, choice: Choice) -> list[Item]:
 def _label_items(given: str, choice: Choice) -> list[Item]:
     files = find([given])
     pictures = _by_stem(choice.images) if choice.images is not None and choice.with_images else {}
+    single = choice.images if choice.images is not None and _is_picture(choice.images) else None
+    if single is not None and len(files) > 1:
+        raise InputError(f"--images {single}: expected a folder for {len(files)} label images, got a file")
     items: list[Item] = []
     for path in files:
-        picture = _picture_of(path, pictures)
+        picture = single or _picture_of(path, pictures)
         if pictures and picture is None:
             raise InputError(
                 f"{path}: expected an image of this name in {choice.images}, got none; name label images as "
@@ -232,6 +242,12 @@ def _label_items(given: str, choice: Choice) -> list[Item]:
 
 def _label_item(path: Path, picture: Path | None, choice: Choice, page: int | None = None) -> Item:
     def look() -> Found:
+        found = large_labels(path, picture, page, choice.channels)
+        if found is not None:
+            return Found(None, scale=found.scale, notes=found.notes, large=found)
+        return measured_whole()
+
+    def measured_whole() -> Found:
         labels = read_ids(path) if page is None else read_label_page(path, page)
         found, ids = labelled(labels)
         image = None if picture is None else read(picture, channels=choice.channels, page=page)
@@ -298,15 +314,27 @@ def _check_size(where: str, size: tuple[int, int], image: ImageFile | None) -> N
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
+    if _is_picture(folder):
+        return {_stem(folder): folder}
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with images, got none there; check the spelling")
-    return {path.stem: path for path in sorted(_pictures(folder))}
+    return {_stem(path): path for path in sorted(_pictures(folder))}
+
+
+def _is_picture(path: Path) -> bool:
+    return path.is_file() or is_zarr(path)
+
+
+def _stem(path: Path) -> str:
+    """The name without ``.png``, ``.ome.tif``, ``.ome.zarr`` and the like."""
+    return path.stem.removesuffix(".ome")
 
 
 def _picture_of(path: Path, pictures: Mapping[str, Path]) -> Path | None:
+    stem = _stem(path)
     for ending in sorted(LABEL_ENDINGS, key=len, reverse=True):
-        if path.stem.endswith(ending) and path.stem.removesuffix(ending) in pictures:
-            return pictures[path.stem.removesuffix(ending)]
+        if stem.endswith(ending) and stem.removesuffix(ending) in pictures:
+            return pictures[stem.removesuffix(ending)]
     return None
 
 

@@ -19,6 +19,7 @@ ENDINGS = (".csv", ".parquet", ".xlsx", ".h5ad")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula."""
 SHEET_ROWS = 1_048_575
+ROWS_AT_ONCE = 20_000
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -103,8 +104,13 @@ def _safe(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write_csv(path: Path, table: pd.DataFrame, _: Mapping[Any, Any]) -> None:
-    text = _safe(table).to_csv(index=False, lineterminator="\n").encode("utf-8", "backslashreplace")
-    write_atomically(path, lambda file: file.write(text))
+    def save(file: Any) -> None:
+        for first in range(0, max(len(table), 1), ROWS_AT_ONCE):
+            part = _safe(table.iloc[first : first + ROWS_AT_ONCE])
+            text = part.to_csv(index=False, header=not first, lineterminator="\n")
+            file.write(text.encode("utf-8", "backslashreplace"))
+
+    write_atomically(path, save)
 
 
 def _write_parquet(path: Path, table: pd.DataFrame, attrs: Mapping[Any, Any]) -> None:

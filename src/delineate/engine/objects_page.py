@@ -108,9 +108,15 @@ def write_page(
     small = _picture(image, objects.size)
     page = _page(title, told, objects, table, small).encode("utf-8", "backslashreplace")
     _write(path, page)
-    thumbnail = small.convert("RGB")
-    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
-    return PageEntry(path, title, len(objects), _encoded(thumbnail))
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return PageEntry(path, title, len(objects), _encoded(small))
+
+
+def thumbnail_of(image: ArrayLike) -> bytes:
+    """A small JPEG of an image (H, W) or (H, W, C), for :class:`PageEntry`."""
+    made = Image.fromarray(display(image))
+    made.thumbnail((THUMBNAIL, THUMBNAIL))
+    return _encoded(made)
 
 
 def row_links(table: pd.DataFrame, page: str) -> list[str]:

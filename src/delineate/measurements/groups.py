@@ -18,7 +18,7 @@ from .neighbours import contacts, neighbour_columns
 from .quality import blurred, degenerate, laplacian_variances, outliers
 from .runs import Runs
 from .table import channel_endings, check_image, pixel_table
-from .texture import FEATURES, LEVELS, texture
+from .texture import FEATURES, LEVELS, Ranges, texture
 from .units import add_physical, check_pixel_size
 
 MOST_LEVELS = 256
@@ -33,7 +33,8 @@ class Groups:
         radius: pixels within which neighbours are counted; None counts none.
         texture: Haralick's features; need an image.
         levels: grey levels for them, 2..256.
-        value_range: lowest and highest grey value for them; None takes each image's own.
+        value_range: lowest and highest grey value for them, or a pair for each channel; None takes each
+            image's own.
         background: width in pixels of the ring around each object whose mean is its background; 0: none.
     """
 
@@ -41,7 +42,7 @@ class Groups:
     radius: float | None = None
     texture: bool = False
     levels: int = LEVELS
-    value_range: tuple[float, float] | None = None
+    value_range: Ranges | None = None
     background: float = 0
 
     def __post_init__(self) -> None:
@@ -53,7 +54,8 @@ class Groups:
             )
         if not 0 <= self.background <= 1000:
             raise InputError(f"background: expected a ring of 0 to 1000 pixels, got {self.background}")
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+        pairs = np.reshape(self.value_range or (0.0, 1.0), (-1, 2))
+        if np.ndim(self.value_range or (0.0, 1.0)) == 1 and not (pairs[:, 0] < pairs[:, 1]).all():
             raise InputError(
                 f"value_range: expected a lowest and a higher value, got {self.value_range}; turn them round"
             )

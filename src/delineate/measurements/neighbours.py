@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,19 +45,9 @@ def contacts(masks: Masks) -> Contacts:
     key, number = [], []
     for top in range(0, labels.shape[0], ROWS_AT_ONCE):
         strip = labels[top : top + ROWS_AT_ONCE + 1]
-        last = top + ROWS_AT_ONCE >= labels.shape[0]
-        mine = strip if last else strip[:-1]  # the row below belongs to the next strip
-        for a, b, edge in (
-            (mine[:, :-1], mine[:, 1:], True),
-            (strip[:-1], strip[1:], True),
-            (strip[:-1, :-1], strip[1:, 1:], False),
-            (strip[:-1, 1:], strip[1:, :-1], False),
-        ):
-            found = np.flatnonzero((a != b) & (a != 0) & (b != 0))
-            one = np.ascontiguousarray(a).ravel()[found].astype(np.int64) - 1
-            two = np.ascontiguousarray(b).ravel()[found].astype(np.int64) - 1
-            key.append(np.minimum(one, two) * count + np.maximum(one, two))
-            number.append(np.full(len(found), int(edge)))
+        one, two, edge = strip_contacts(strip, top + ROWS_AT_ONCE >= labels.shape[0])
+        key.append((one - 1) * count + two - 1)
+        number.append(edge)
     i, j, shared = masks.intersection_pairs(masks)
     over = i < j
     key.append(i[over] * count + j[over])
@@ -66,6 +57,32 @@ def contacts(masks: Masks) -> Contacts:
     overlap = np.zeros(len(pairs), dtype=np.int64)
     overlap[np.searchsorted(pairs, i[over] * count + j[over])] = shared[over]
     return Contacts(pairs // max(count, 1), pairs % max(count, 1), border, overlap)
+
+
+def strip_contacts(strip: NDArray[Any], last: bool) -> tuple[Ints, Ints, Ints]:
+    """Where two labels meet in a strip of rows, one entry for each place.
+
+    Args:
+        strip: (h, W) labels, 0 background; its last row is the next strip's first.
+        last: it is the image's last strip, and its last row its own.
+
+    Returns:
+        (K,) the smaller label, the larger one, and 1 where they share an edge, 0 at a corner.
+    """
+    mine = strip if last else strip[:-1]
+    found: list[Ints] = []
+    for a, b, edge in (
+        (mine[:, :-1], mine[:, 1:], 1),
+        (strip[:-1], strip[1:], 1),
+        (strip[:-1, :-1], strip[1:, 1:], 0),
+        (strip[:-1, 1:], strip[1:, :-1], 0),
+    ):
+        place = np.flatnonzero((a != b) & (a != 0) & (b != 0))
+        one = np.ascontiguousarray(a).ravel()[place].astype(np.int64)
+        two = np.ascontiguousarray(b).ravel()[place].astype(np.int64)
+        found.append(np.stack([np.minimum(one, two), np.maximum(one, two), np.full(len(one), edge)]))
+    one, two, edges = np.concatenate(found, axis=1)
+    return one, two, edges
 
 
 def delaunay_pairs(points: NDArray[np.float64]) -> Ints:
@@ -109,7 +126,15 @@ def neighbour_columns(
         (pixels between centroids), ``nearest_label`` (1..N), ``neighbours_within_radius`` (other centroids at
         most ``radius`` away): (N,) float64 each, NaN for an empty mask and where there is no other object.
     """
-    count = len(masks)
+    touching = contacts(masks).counts(len(masks)) if len(masks) else np.zeros(0, dtype=np.int64)
+    return place_columns(touching, centroids, radius)
+
+
+def place_columns(
+    touching: Ints, centroids: NDArray[np.float64], radius: float | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """:func:`neighbour_columns` from (N, 2) centroids and (N,) how many objects each one touches."""
+    count = len(centroids)
     known = np.flatnonzero(np.isfinite(centroids).all(axis=1))
     names = ("touching", "delaunay_neighbours", "nearest_distance", "nearest_label")
     columns = {name: np.full(count, np.nan) for name in names}
@@ -118,7 +143,7 @@ def neighbour_columns(
     if not len(known):
         return columns
     points = centroids[known]
-    columns["touching"][known] = contacts(masks).counts(count)[known]
+    columns["touching"][known] = touching[known]
     pairs = delaunay_pairs(points)
     columns["delaunay_neighbours"][known] = np.bincount(pairs.ravel(), minlength=len(known))
     tree = cKDTree(points)

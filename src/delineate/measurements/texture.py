@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.core.errors import InputError
+
 from .intensity import PIXELS_AT_ONCE, batches, pixels_of
 from .runs import Runs
 
@@ -36,6 +38,8 @@ LEVELS = 32
 CELLS_AT_ONCE = 300_000
 
 Array = NDArray[np.float64]
+Ranges = tuple[float, float] | tuple[tuple[float, float], ...]
+"""Lowest and highest value, of all channels or channel by channel."""
 
 
 def levels_of(values: NDArray[Any], low: float, high: float, levels: int = LEVELS) -> NDArray[np.int64]:
@@ -130,7 +134,7 @@ def haralick(counts: Array) -> dict[str, Array]:
 
 
 def texture(
-    runs: Runs, image: NDArray[Any], levels: int = LEVELS, value_range: tuple[float, float] | None = None
+    runs: Runs, image: NDArray[Any], levels: int = LEVELS, value_range: Ranges | None = None
 ) -> tuple[dict[str, Array], list[tuple[float, float]]]:
     """Haralick's features of every region, each the mean over the four directions at one pixel's distance.
 
@@ -138,15 +142,16 @@ def texture(
         runs: N regions.
         image: (H, W, C) numbers.
         levels: grey levels that the values are cut into, 2..256.
-        value_range: lowest and highest value of the levels; None takes, channel by channel, those of the
-            pixels of all regions together. Give one where several images are to be compared.
+        value_range: lowest and highest value of the levels, or a pair for each channel; None takes, channel
+            by channel, those of the pixels of all regions together. Give one where several images are to be
+            compared.
 
     Returns:
         (N, C) for each of :data:`FEATURES`, NaN for a region without a pair; and per channel the range used.
     """
     channels = image.shape[2]
     found = {name: np.full((len(runs), channels), np.nan) for name in FEATURES}
-    ranges = [value_range] * channels if value_range else _extremes(runs, image)
+    ranges = _extremes(runs, image) if value_range is None else ranges_of(value_range, channels)
     some = max(1, CELLS_AT_ONCE // levels**2)
     for first in range(0, len(runs), some):
         last = min(first + some, len(runs))
@@ -158,6 +163,22 @@ def texture(
             for name in FEATURES:
                 found[name][first:last, channel] = _mean_of_known([one[name] for one in each])
     return found, ranges
+
+
+def ranges_of(given: Ranges, channels: int) -> list[tuple[float, float]]:
+    """A pair for each channel, from one for all or one for each.
+
+    Raises:
+        InputError: pairs for another number of channels.
+    """
+    pairs = np.asarray(given, dtype=np.float64)
+    pairs = np.tile(pairs, (channels, 1)) if pairs.ndim == 1 else pairs
+    if pairs.shape != (channels, 2):
+        raise InputError(
+            f"value_range: expected a lowest and a highest value, or such a pair for each of {channels} "
+            f"channels, got {given}"
+        )
+    return [(float(low), float(high)) for low, high in pairs]
 
 
 def _extremes(runs: Runs, image: NDArray[Any]) -> list[tuple[float, float]]:

@@ -17,7 +17,7 @@ from scipy.spatial import Delaunay, QhullError, cKDTree
 from .crofton import STEPS, Spacing, facing
 from .groups import Groups
 from .neighbours import delaunay_pairs
-from .texture import FEATURES, haralick, levels_of
+from .texture import FEATURES, haralick, levels_of, ranges_of
 
 Columns = dict[str, NDArray[Any]]
 VOXELS_AT_ONCE = 1_000_000
@@ -189,7 +189,10 @@ def _texture(numbered: NDArray[np.int32], image: NDArray[Any], groups: Groups) -
     channels, levels = image.shape[3], groups.levels
     columns: Columns = {f"haralick_{name}": np.full((len(boxes), channels), np.nan) for name in FEATURES}
     for channel in range(channels):
-        low, high = groups.value_range or grey_range(numbered, image[..., channel])
+        if groups.value_range is None:
+            low, high = grey_range(numbered, image[..., channel])
+        else:
+            low, high = ranges_of(groups.value_range, channels)[channel]
         for i, box in enumerate(boxes):
             if box is None:
                 continue
