@@ -213,7 +213,7 @@ def test_a_full_disk_stops_jobs_and_nothing_else(
 
     monkeypatch.setattr(store.database, "write", full)
     answer = desk.post("/api/jobs", content=kit.picture())
-    assert answer.status_code == 503 and "disk is full" in answer.json()["error"]
+    assert answer.status_code == 503 and "store that works" in answer.json()["error"]
     assert int(answer.headers["retry-after"]) >= 1
     assert desk.post("/api/predict", content=kit.picture()).status_code == 200
     assert desk.get("/health/ready").json()["ok"]

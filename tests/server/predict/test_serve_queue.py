@@ -77,6 +77,20 @@ def test_jobs_wait_for_everybody_else(line: tuple[Line, Any], kit: SimpleNamespa
     assert ended == ["person", "job"]
 
 
+def test_jobs_have_their_turn_however_many_ask(line: tuple[Line, Any], kit: SimpleNamespace) -> None:
+    made, model = line
+    held(made, model, kit)
+    ended: list[str] = []
+    job, people = ticket(urgent=False), [ticket(32 * k) for k in range(1, 13)]
+    for each in (*people, job):
+        each.answer.add_done_callback(lambda _, who=each: ended.append("job" if who is job else "person"))
+        made.put(each)
+    model.gate.set()
+    for each in (job, *people):
+        each.answer.result(10)
+    assert 1 <= ended.index("job") <= 8
+
+
 def test_a_large_image_of_a_job_lets_others_pass_between_two_tiles(
     line: tuple[Line, Any], kit: SimpleNamespace
 ) -> None:

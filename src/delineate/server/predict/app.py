@@ -97,9 +97,8 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     async def store(_: Request, error: DBAPIError) -> Response:
         service.metrics.store.inc()
         LOG.error("store_failed", extra={"facts": {"reason": reason_of(error)}})
-        text = (
-            f"jobs: expected a store that works, got {reason_of(error)}; nothing was saved, ask again later"
-        )
+        kind = type(error).__name__  # what the driver says names machines; it stands in the log
+        text = f"jobs: expected a store that works, got {kind}; nothing was saved, ask again later"
         return refused(RefusedError(503, text, "store", 5.0), service)
 
     @app.exception_handler(RequestValidationError)
@@ -112,7 +111,7 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     async def framework(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == 405:  # the framework names the methods of one route; an address may have more
-            headers["Allow"] = ", ".join(_methods(app, request))
+            headers["Allow"] = ", ".join(_methods(request))
         return as_json({"error": str(error.detail)}, error.status_code, headers)
 
     @app.exception_handler(Exception)
@@ -120,10 +119,13 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         return as_json({"error": f"the server failed ({type(error).__name__}); its log tells more"}, 500)
 
 
-def _methods(app: FastAPI, request: Request) -> list[str]:
+def _methods(request: Request) -> list[str]:
     """What may be asked of an address."""
     found: set[str] = set()
-    for route in app.routes:
+    routers = [api.router, kserve.router]
+    if request.app.state.service.runner is not None:
+        routers.append(job_api.router)
+    for route in (route for router in routers for route in router.routes):
         if route.matches(request.scope)[0] is not Match.NONE:
             found |= getattr(route, "methods", None) or set()
     return sorted(found)

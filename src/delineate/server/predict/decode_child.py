@@ -12,14 +12,13 @@ import sys
 from typing import IO, Any
 
 from delineate.core.errors import DelineateError
+from delineate.data.images import read
 
 READY = b"ready\n"
 
 
 def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """What the parent is told of one file, and its pixels."""
-    from delineate.data.images import read
-
     try:
         image = read(
             data, channels=request["channels"], page=request["page"], max_pixels=request["max_pixels"]

@@ -7,6 +7,7 @@ shows, what it is called, or what a request's address asks for after the questio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import secrets
@@ -30,6 +31,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+DROP_SECONDS = 5.0  # for the rest of a request that is refused before it was read
 CLOSING = (408, 413)  # the rest of such a request is not waited for
 
 
@@ -61,12 +63,12 @@ class Door:
         self.service.metrics.open.inc()
         try:
             if (refusal := self._refusal(headers, scope["method"])) is not None:
-                await refused(refusal, self.service)(scope, body.receive, visit.told(send))
+                await refused(refusal, self.service)(scope, body.receive, visit.told(send, body))
             else:
-                await self.app(scope, body.receive, visit.told(send))
+                await self.app(scope, body.receive, visit.told(send, body))
         except RefusedError as error:  # raised by reading the body, where the framework has passed it on
             if visit.status is None:
-                await refused(error, self.service)(scope, receive, visit.told(send))
+                await refused(error, self.service)(scope, receive, visit.told(send, body))
         finally:
             self.open -= 1
             self.held -= body.seen
@@ -121,9 +123,10 @@ class _Visit:
         self.status: int | None = None
         self.sent = 0
 
-    def told(self, send: Send) -> Send:
+    def told(self, send: Send, body: _Body) -> Send:
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
+                await body.pass_over()
                 self.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = self.id
@@ -176,6 +179,16 @@ class _Body:
                 503, "server: expected room for the request, got none; ask again", "memory", 1.0
             )
         return message
+
+    async def pass_over(self) -> None:
+        """Takes what is still sent, and drops it: who is closed upon while sending never sees the answer."""
+        dropped = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DROP_SECONDS):
+                while not self.done and dropped <= self.door.service.limits.max_bytes:
+                    message = await self._receive()
+                    dropped += len(message.get("body", b""))
+                    self.done = not message.get("more_body", False)
 
 
 def too_large(most: int) -> RefusedError:

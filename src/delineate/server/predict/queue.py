@@ -1,8 +1,8 @@
 """One thread that holds the models, and the bounded line before it.
 
-Images that come one by one wait in the line; images of jobs wait behind them and are looked at when nobody
-else is there, and a large one lets others pass between two of its tiles. Images of one model, one size and
-the same settings are looked at together.
+Images that come one by one wait in the line; images of jobs wait behind them and have a turn after eight
+looks at others at the latest; a large one lets others pass between two of its tiles. Images of one model, one
+size and the same settings are looked at together.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from delineate.core.instances import Instances
 from .limits import RefusedError
 from .shelf import Shelf, Shown
 
+IN_A_ROW = 8  # batches of people before a job has its turn
 LOG = logging.getLogger("delineate.serve")
 
 
@@ -150,13 +151,16 @@ class Line:
                     return
             self._serve_urgent()
             with self._wake:
-                patient = self._patient.popleft() if self._patient and not self._urgent else None
+                patient = self._patient.popleft() if self._patient else None
             if patient is not None:
                 self._look([patient])
 
-    def _serve_urgent(self) -> None:
-        while batch := self._next_urgent():
+    def _serve_urgent(self, working: bool = False) -> None:
+        """Looks at those who wait; a job that waits, or is worked on, has its turn after some of them."""
+        looks = 0
+        while not (looks >= IN_A_ROW and (working or self._patient)) and (batch := self._next_urgent()):
             self._look(batch)
+            looks += 1
 
     def _next_urgent(self) -> list[Ticket]:
         """The one that waits longest, and others like it."""
@@ -229,8 +233,8 @@ class Line:
                 ticket.progress(done, of)
             if done < of and time.monotonic() > ticket.deadline:
                 raise late(self.seconds)
-            if not ticket.urgent:
-                self._serve_urgent()
+            if done < of and not ticket.urgent:
+                self._serve_urgent(working=True)
                 self._since = time.monotonic()
 
         return [shown.model.predict(ticket.pixels, tile=finding.tile, progress=tick, **limits)]

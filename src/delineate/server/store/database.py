@@ -165,4 +165,7 @@ def _begin(connection: Connection) -> None:
 
 def reason_of(error: Exception) -> str:
     """What the database's driver says, in one line."""
+    first = next(iter(getattr(getattr(error, "orig", None), "args", ())), None)
+    if isinstance(first, dict) and "M" in first:  # as PostgreSQL sends it
+        return str(first["M"])
     return (str(getattr(error, "orig", error)).strip().splitlines() or ["an error"])[0]
