@@ -102,7 +102,7 @@ def measured(path: Path, model: str, out: Path) -> dict[str, float]:
 def chart(log: Path, out: Path) -> None:
     """Time and memory against the pixels, both scales logarithmic, as SVG; the grey line is linear."""
     rows = [json.loads(line) for line in log.read_text().splitlines()]
-    panels = (("cpu", "seconds of CPU", 1, 4), ("peak", "peak of resident memory, MiB", 2, 4))
+    panels = (("cpu", "seconds of CPU", 0, 3), ("peak", "peak of resident memory, MiB", 2, 4))
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 330" width="760" height="330" '
         'font-family="system-ui, sans-serif" font-size="12" fill="#222222">'
