@@ -68,7 +68,8 @@ def centroid(cloud: SceneCloud) -> Callable[[int], Try]:
         axes = np.linalg.eigh(np.cov(pixels.T))[1]
         approach = cloud.approach
         near = np.hypot(*pixels.T) < 4
-        depth = np.median(cloud.depth[own][near]) if near.any() else np.median(cloud.depth[own])
+        known = near & np.isfinite(cloud.depth[own])
+        depth = np.median(cloud.depth[own][known]) if known.any() else np.nanmedian(cloud.depth[own])
         place = np.array([*((middle - cloud.camera[:2, 2]) / cloud.camera[0, 0]), 1.0]) * depth
         x = np.array([*axes[:, 0], 0.0])
         x -= approach * (x @ approach)
