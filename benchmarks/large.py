@@ -122,9 +122,12 @@ def chart(log: Path, out: Path) -> None:
             y = top + tall * (1 - (power - low) / (high - low))
             parts.append(f'<path d="M{left},{y:.1f}h{wide}" stroke="#e4e4e4"/>')
             parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{10**power:,}</text>')
+        last = -100.0
         for side in sorted({row["side"] for row in rows}):
             x = place(side, 10**low).split(",")[0]
-            label = f"{side / 1000:g}k²"
+            if float(x) - last < 34:
+                continue
+            last, label = float(x), f"{side / 1000:g}k²"
             parts.append(f'<text x="{x}" y="{top + tall + 18}" text-anchor="middle">{label}</text>')
         for k, model in enumerate(m for m in colours if any(r["model"] == m for r in rows)):
             mine = sorted((r for r in rows if r["model"] == model), key=lambda r: r["side"])
