@@ -263,7 +263,12 @@ class _Run:
             tables["wells"] = well_table(done.images[done.images["status"] == "done"], done.objects)
         if self.views["spread"]:
             tables["distributions"] = by_image(done.objects)
-        tables["columns"] = described(tables, self.settings.unit)
+        about = described(tables, self.settings.unit)
+        for name, rows in about.groupby("table"):
+            told = rows.set_index("column")
+            for key in ("unit", "source"):
+                tables[str(name)].attrs[f"{key}s"] = {k: v for k, v in told[key].items() if v}
+        tables["columns"] = about
         written = write_tables(self.out, tables)
         if pages:
             written.append(write_index(self.out / "index.html", pages, "Measured objects"))

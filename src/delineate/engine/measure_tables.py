@@ -53,7 +53,9 @@ def write_tables(out: Path, tables: Tables) -> list[Path]:
                 path = out / f"{name}.csv"
             else:
                 path = out if name == "objects" else out.with_name(f"{out.stem}.{name}{ending}")
-            (_write_parquet if ending == ".parquet" else _write_csv)(path, table, tables["objects"].attrs)
+            (_write_parquet if ending == ".parquet" else _write_csv)(
+                path, table, {**tables["objects"].attrs, **table.attrs}
+            )
             written.append(path)
         return written
     except OSError as error:
