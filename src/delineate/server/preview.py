@@ -24,7 +24,7 @@ from delineate.core.errors import InputError
 
 from .answers import as_json
 from .auth import LOOPBACK
-from .launch import _address, _listen, is_loopback
+from .launch import address_of, is_loopback, listen
 from .preview_channel import Channel
 from .preview_door import Door
 
@@ -66,9 +66,9 @@ class Preview:
         self._figures, self._change = figures, change
         local = is_loopback(host)
         token = "" if local else secrets.token_urlsafe(16)
-        self._listener = _listen(host, port)
+        self._listener = listen(host, port)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        root = _address(host, self._listener.getsockname()[1])
+        root = address_of(host, self._listener.getsockname()[1])
         self.stream = f"{root}/stream.mjpg" + (f"?token={token}" if token else "")
         self.address = (root + (f"/?token={token}" if token else "")) if page else self.stream
         app = Door(self._app(page), token, LOOPBACK if local else ())
