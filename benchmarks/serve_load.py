@@ -181,6 +181,8 @@ def main() -> None:
             used = (cpu(process.pid) - used) / max(1, seen.statuses[200])
             print(f"{given.server}: capacity {capacity:.1f}/s, {used * 1000:.0f} ms of CPU each")
             print(f"   {given.clients} clients: {told(seen, 200)}")
+            if not capacity:
+                raise SystemExit(f"no answers: {dict(seen.statuses)}, {dict(seen.troubles)}")
             for factor in map(float, given.factors.split(",")):
                 report(factor, capacity, body, given.minutes * 60, process.pid)
             print(f"load average at the end: {os.getloadavg()[0]:.1f}")

@@ -56,7 +56,7 @@ def test_a_job_ends_when_all_its_images_have(store: JobStore) -> None:
 
 
 def test_a_result_is_written_once(store: JobStore, tmp_path: Path) -> None:
-    job, _ = store.add(ADA, SENT, "{}", None)
+    job, _ = store.add(ADA, SENT[:1], "{}", None)
     mine = store.claim()
     other = JobStore(tmp_path / "jobs.sqlite")  # it starts: what the first one holds is free again
     again = other.claim()
@@ -64,6 +64,14 @@ def test_a_result_is_written_once(store: JobStore, tmp_path: Path) -> None:
     assert other.finish(again, b"[1]") and not store.finish(mine, b"[2]") and not other.finish(again, b"[3]")
     assert [bytes(row["result"]) for row in store.ended(job)] == [b"[1]"]
     assert store.job(job, ADA)["ended"] == 1
+    other.close()
+
+
+def test_what_was_in_hand_at_a_kill_is_tried_last(store: JobStore, tmp_path: Path) -> None:
+    store.add(ADA, SENT, "{}", None)
+    assert store.claim()
+    other = JobStore(tmp_path / "jobs.sqlite")
+    assert [claimed.number for _ in range(2) if (claimed := other.claim())] == [2, 1]
     other.close()
 
 

@@ -21,7 +21,7 @@ from .upload import Sent
 
 T = TypeVar("T")
 LEASE = 60.0  # seconds that a server may work on an image before another one may
-ATTEMPTS = 3  # an image that ended so many servers is given up
+ATTEMPTS = 5  # an image that ended so many servers is given up
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,8 @@ class JobStore:
             now = time.time()
             free = and_(images.c.state == "waiting", images.c.claimed_until < now)
             query = select(images.c.job_id, images.c.number, images.c.attempts).where(free)
-            query = query.order_by(images.c.created, images.c.number).limit(1)
+            # What was in hand when a server ended comes last: the next end may not be its fault again.
+            query = query.order_by(images.c.attempts, images.c.created, images.c.number).limit(1)
             while True:
                 with self.database.write() as connection:
                     row = connection.execute(query.with_for_update(skip_locked=True)).first()
