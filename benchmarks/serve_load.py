@@ -1,12 +1,11 @@
 """`delineate serve` under load: what it can do, and what it does when four times as much is asked.
 
-python benchmarks/serve_load.py IMAGE [--minutes 1] [--factors 0.6,4] [--server delineate|plain|litserve]
+python benchmarks/serve_load.py IMAGE [--minutes 1] [--factors 0.6,4] [--server delineate|plain]
 
 Requests arrive as they do in life, at random and whether or not earlier ones are answered (an open loop).
 Each is a new connection. Told are: answers a second, their times, refusals, whether every request had an
 answer, how fast /health/live answered meanwhile, and the memory of the server with its decoders. `plain` is
-FastAPI with the same model in its thread pool, `litserve` is LitServe with batches (install it into an
-environment of its own).
+FastAPI with the same model in its thread pool.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ PORT = 8177
 SERVERS = {
     "delineate": [sys.executable, "-m", "delineate", "serve", "--model", "nuclei", "--port", str(PORT)],
     "plain": [sys.executable, str(HERE / "peers" / "serve_plain.py"), str(PORT)],
-    "litserve": [sys.executable, str(HERE / "peers" / "serve_litserve.py"), str(PORT)],
 }
 
 
