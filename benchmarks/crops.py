@@ -23,6 +23,7 @@ import numpy as np
 from delineate.apply.crops import sizes
 from delineate.apply.lesions import SCALES, diseased, leaves_by_colour
 from delineate.apply.plane_scale import PlaneScale
+from delineate.apply.round_fruit import Lens, likely_lens
 from delineate.apply.same_fruit import moved
 from delineate.apply.scale_coin import coin_scale, find_coin
 from delineate.apply.scale_marker import find_markers, marker_scale
@@ -55,9 +56,17 @@ def scenes() -> None:
     print("|---|---|---|---|---|---|---|")
     for name, (what, make) in kinds.items():
         for tilt in (0, 10, 25):
-            _scene_row(name, tilt, False, {"markers": 0, **what}, make)
-    _scene_row("4 markers, balls", 0, True, {"markers": 4}, kinds["4 markers"][1])
-    _scene_row("4 markers, balls", 25, True, {"markers": 4}, kinds["4 markers"][1])
+            _scene_row(name, tilt, {"markers": 0, **what}, make)
+    given = Lens(1300)
+    for tilt in (0, 10, 25):
+        for name in ("1 marker", "4 markers", "coin", "ruler"):
+            what, make = kinds[name]
+            balls = {"markers": 0, "balls": True, **what}
+            _scene_row(f"{name}, balls, focal length given", tilt, balls, make, lambda *_: given)
+            _scene_row(f"{name}, balls, focal length not known", tilt, balls, make, likely_lens)
+        _scene_row(
+            "4 markers, balls taken for flat", tilt, {"markers": 4, "balls": True}, kinds["4 markers"][1]
+        )
 
 
 def _corners(scene: Produce, least: int) -> np.ndarray:
@@ -68,17 +77,22 @@ def _corners(scene: Produce, least: int) -> np.ndarray:
 
 
 def _scene_row(
-    name: str, tilt: float, balls: bool, what: dict, make: Callable[[Produce], PlaneScale]
+    name: str,
+    tilt: float,
+    what: dict,
+    make: Callable[[Produce], PlaneScale],
+    lens: Callable[[PlaneScale, tuple[int, int]], Lens] | None = None,
 ) -> None:
     off, told, relative, found = [], [], [], 0
     for seed in SEEDS:
-        scene = produce_scene(ProduceSettings(tilt=tilt, turn=7.0 * seed - 18, balls=balls, **what), seed)
+        scene = produce_scene(ProduceSettings(tilt=tilt, turn=7.0 * seed - 18, **what), seed)
         try:
             scale = make(scene)
         except InputError:
             continue
         found += 1
-        measured = sizes(scene.instances, scale)
+        camera = None if lens is None else lens(scale, scene.instances.size)
+        measured = sizes(scene.instances, scale, lens=camera)
         off += list(measured.diameter() - scene.diameters)
         relative += list(measured.diameter() / scene.diameters - 1)
         told += list(measured.diameter_error())

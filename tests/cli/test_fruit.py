@@ -42,8 +42,8 @@ def run(*arguments: object) -> int:
 def test_sizes_with_a_marker(scene: Produce, photos: tuple[Path, Path], tmp_path: Path) -> None:
     images, labels = photos
     out = tmp_path / "out"
-    code = run(images, "--labels", labels, "--scale", "aruco:4X4_50:30", "--grades", "tomato", "--out", out)
-    assert code == 0
+    scale = ("--scale", "aruco:4X4_50:30", "--shape", "flat")
+    assert run(images, "--labels", labels, *scale, "--grades", "tomato", "--out", out) == 0
     table = pd.read_csv(out / "objects.csv")
     assert len(table) == len(scene.instances)
     assert np.abs(table["diameter_mm"] / scene.diameters - 1).max() < 0.02
@@ -59,6 +59,37 @@ def test_sizes_with_a_marker(scene: Produce, photos: tuple[Path, Path], tmp_path
     line = pd.read_csv(out / "images.csv").iloc[0]
     assert line["count"] == len(table) and line["scale_source"].startswith("ArUco 4X4_50")
     assert sum(line[c] for c in line.index if c.startswith("grade_")) == len(table)
+
+
+def test_round_fruit_are_measured_by_the_focal_length(tmp_path: Path, photos: tuple[Path, Path]) -> None:
+    picture = produce_scene(
+        ProduceSettings(size=(450, 600), focal=650, fruit=5, markers=2, balls=True, diameters=(28, 34)), 1
+    )
+    images, labels = photos
+    Image.fromarray(picture.image).save(images / "table.png")
+    write_png(labels / "table.png", picture.instances.to_label_image().astype(np.uint16))
+    rest = (
+        images,
+        "--labels",
+        labels,
+        "--scale",
+        "aruco:4X4_50:30",
+        "--no-pictures",
+        "--out",
+        tmp_path / "o",
+    )
+    tables = []
+    for more in (("--focal", 650), (), ("--shape", "flat")):
+        assert run(*rest, *more) == 0
+        tables.append(pd.read_csv(tmp_path / "o" / "objects.csv"))
+    given, assumed, flat = (np.array(table["diameter_mm"] / picture.diameters - 1) for table in tables)
+    assert np.abs(given).max() < 0.01 and np.abs(assumed).max() < 0.03 < flat.min()
+    assert (np.abs(assumed) < 2 * tables[1]["diameter_error_mm"] / picture.diameters).all()
+    assert (tables[1]["diameter_error_mm"] > tables[0]["diameter_error_mm"]).all()
+    assert run(*rest) == 0
+    line = pd.read_csv(tmp_path / "o" / "images.csv").iloc[0]
+    assert line["focal_px"] == 600 and line["focal_source"].startswith("assumed")
+    assert "give --focal" in line["warning"]
 
 
 def test_parquet_tells_units_and_settings(photos: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Fruit and other produce: how large each one is on the plane of the scale, and how sure that is.
 
-Lengths and areas are those of the outline after the homography of the scale, so a tilted photograph is
-measured as if it were taken from straight above.
+Lengths and areas of flat things are those of the outline after the homography of the scale, so a tilted
+photograph is measured as if it were taken from straight above. Round ones, which stand above that plane, are
+measured across their line of sight; see :mod:`delineate.apply.round_fruit`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 
 from .plane_scale import PlaneScale
+from .round_fruit import Lens, balls, outer_rings
 
 Floats = NDArray[np.float64]
 KINDS = ("equal_area", "feret", "feret_min", "ellipse")
@@ -44,6 +46,7 @@ class Sizes:
         unit_per_pixel: (N,) side of a pixel at the centroid; 1 without a scale.
         scale_error: (N,) one standard deviation of the scale there, as a part of it.
         edge_error: (N,) of a diameter by the outline's uncertainty.
+        feet: (N, 2) pixels x, y of the places on the plane: centroids, or where round ones touch it.
     """
 
     x: Floats
@@ -58,6 +61,7 @@ class Sizes:
     unit_per_pixel: Floats
     scale_error: Floats
     edge_error: Floats
+    feet: Floats
 
     def diameter(self, kind: str = "equal_area") -> Floats:
         """(N,) one of :data:`KINDS`.
@@ -88,7 +92,9 @@ def check_kind(kind: str) -> None:
         raise InputError(f"diameter: expected one of {', '.join(KINDS)}, got {kind!r}; choose one")
 
 
-def sizes(instances: Instances, scale: PlaneScale | None = None, edge: float = EDGE) -> Sizes:
+def sizes(
+    instances: Instances, scale: PlaneScale | None = None, edge: float = EDGE, lens: Lens | None = None
+) -> Sizes:
     """Measures objects on a plane.
 
     Without a scale, areas and centroids are those of scikit-image's ``regionprops``. Axes are those of the
@@ -98,6 +104,8 @@ def sizes(instances: Instances, scale: PlaneScale | None = None, edge: float = E
         instances: N objects with masks.
         scale: of their image; None measures in pixels.
         edge: pixels by which outlines may be wrong, all around; see :data:`EDGE`.
+        lens: of the camera: objects are then as high as they are wide, and rest on the plane of the scale;
+            None: they are flat.
 
     Raises:
         InputError: boxes alone.
@@ -111,16 +119,33 @@ def sizes(instances: Instances, scale: PlaneScale | None = None, edge: float = E
     """
     if instances.masks is None:
         raise InputError("sizes: expected masks, got boxes only; use a model that predicts masks")
-    rows = [_measured(parts, scale) for parts in instances.masks.to_polygons()]
+    polygons = instances.masks.to_polygons()
+    there = [k for k, parts in enumerate(polygons) if any(len(part.rings) for part in parts)]
+    planes: list[PlaneScale | None] = [scale] * len(polygons)
+    error = np.full(len(polygons), np.nan)
+    round_ones = None
+    if scale is not None and lens is not None and there:
+        round_ones = balls(outer_rings([polygons[k] for k in there]), instances.size, scale, lens)
+        error[there] = round_ones.error
+        for k, matrix in zip(there, round_ones.homographies, strict=True):
+            planes[k] = PlaneScale(matrix, scale.source)
+    rows = [_measured(parts, plane) for parts, plane in zip(polygons, planes, strict=True)]
     table = np.array(rows, np.float64).reshape(-1, 7)
     area = np.where(table[:, 2] > 0, table[:, 2], np.nan)
-    places = np.nan_to_num(table[:, :2])
-    per_pixel = np.ones(len(table)) if scale is None else scale.mm_per_pixel(places)
-    error = np.zeros(len(table)) if scale is None else scale.error_at(places)
+    feet = table[:, :2].copy()
+    places = np.nan_to_num(feet)
+    if round_ones is not None:
+        feet[there] = round_ones.feet
+    else:
+        error = np.zeros(len(table)) if scale is None else scale.error_at(places)
+    per_pixel = np.array([
+        1.0 if plane is None else plane.mm_per_pixel(place)[0]
+        for plane, place in zip(planes, places, strict=True)
+    ], np.float64)  # fmt: skip
     longer, shorter = table[:, 5], table[:, 6]
     return Sizes(
         table[:, 0], table[:, 1], area, np.sqrt(4 * area / np.pi), table[:, 3], table[:, 4],
-        longer, shorter, np.pi / 6 * longer * shorter**2, per_pixel, error, 2 * edge * per_pixel,
+        longer, shorter, np.pi / 6 * longer * shorter**2, per_pixel, error, 2 * edge * per_pixel, feet,
     )  # fmt: skip
 
 

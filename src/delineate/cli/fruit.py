@@ -23,7 +23,8 @@ delineate fruit photos/ --model best.safetensors --overlapping --plots plots.geo
 
 --scale is aruco:DICTIONARY:MM (the side of a printed marker), coin:MM (diameter; coin:MM@X,Y where it lies),
 ruler (marks each mm; ruler:MM, ruler:MM@X1,Y1,X2,Y2 along it), camera:HEIGHT_MM[,FOCAL_PX[,TILT]], file (the
-image's own pixel size), or MM_PER_PIXEL. Without it all is in pixels. Sizes hold for the plane of the scale.
+image's own pixel size), or MM_PER_PIXEL. Without it all is in pixels. --shape auto takes fruit to be round,
+resting on the plane of a marker, coin, ruler or camera, and flat where the scale is a number.
 
 Exit codes: 0 every image done; 1 some failed, the rest is done; 2 wrong usage, or nothing could be done."""
 
@@ -42,6 +43,13 @@ def fruit_command(
     scale_error: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="One standard deviation, in %, of the marker's size or the height."),
+    ] = None,
+    shape: Annotated[
+        str, typer.Option(help="round (as high as wide, on the scale's plane), flat, or auto; see below.")
+    ] = "auto",
+    focal: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Focal length in pixels, for round fruit. Default: EXIF, a tilt, or assumed."),
     ] = None,
     edge_error: Annotated[
         float, typer.Option(help="Pixels by which outlines may be wrong, all around.")
@@ -83,7 +91,7 @@ def fruit_command(
     from delineate.engine.crops_fruit import FruitSettings, fruit_items
     from delineate.engine.crops_grades import grades_of
     from delineate.engine.crops_plots import plots_of
-    from delineate.engine.crops_scale import parse_scale
+    from delineate.engine.crops_scale import parse_scale, with_focal
     from delineate.engine.measure_tables import check_ending
 
     from .crops_run import CropsRun, crops_items, fruit_line, fruit_video, one_video
@@ -93,7 +101,7 @@ def fruit_command(
         only_errors()
     check_ending(out)
     settings = FruitSettings(
-        parse_scale(scale, None if scale_error is None else scale_error / 100),
+        with_focal(parse_scale(scale, None if scale_error is None else scale_error / 100), focal),
         edge_error,
         diameter,
         grades_of(grades),
@@ -102,6 +110,7 @@ def fruit_command(
         overlapping,
         plots_of(plots),
         density,
+        shape,
     )
     if frames or one_video(images):
         fruit_video(images, model, labels, settings, confidence, CropsRun("fruit", [], out, quiet, as_json))

@@ -14,10 +14,10 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 
 from .crops_columns import annotated
-from .crops_fruit import FruitSettings, fruit_table
+from .crops_fruit import FruitSettings, fruit_table, lens_of
 from .crops_grades import grades_of
 from .crops_leaves import LeafSettings, leaf_table
-from .crops_scale import parse_scale, scale_of_photo
+from .crops_scale import parse_scale, scale_of_photo, with_focal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,8 @@ def fruit(
     scale: str | float | PlaneScale | None = None,
     grades: str | Grades = "",
     diameter: str = "equal_area",
+    shape: str = "auto",
+    focal: float | None = None,
 ) -> pd.DataFrame:
     """One row per fruit: sizes in pixels and millimetres with their error, colour, grade, marks.
 
@@ -41,6 +43,9 @@ def fruit(
             per pixel, or a :class:`delineate.apply.plane_scale.PlaneScale`; None: pixels alone.
         grades: ``tomato``, ``strawberry``, a file, or :class:`delineate.apply.ripeness.Grades`.
         diameter: ``equal_area``, ``feret``, ``feret_min`` or ``ellipse``.
+        shape: ``round``: as high as wide, resting on the plane of the scale; ``flat``; ``auto``: round where
+            the scale is a marker, coin, ruler or camera.
+        focal: the camera's focal length in pixels, for round fruit; None: by the marker's tilt, or assumed.
 
     Raises:
         InputError: boxes alone, no marker in the image, or an unknown choice.
@@ -59,14 +64,16 @@ def fruit(
     pixels = None if image is None else np.asarray(image)
     chosen = grades_of(grades) if isinstance(grades, str) else grades
     if isinstance(scale, PlaneScale) or scale is None:
-        plane, choice = scale, parse_scale("" if scale is None else "1")
+        plane, choice = scale, with_focal(parse_scale("" if scale is None else "1"), focal)
     else:
-        choice = parse_scale(str(scale))
+        choice = with_focal(parse_scale(str(scale)), focal)
         plane = scale_of_photo(choice, pixels, objects.size, None, None, objects)
-    settings = FruitSettings(scale=choice, diameter=diameter, grades=chosen)
-    frame = fruit_table(objects, pixels, plane, settings)
+    settings = FruitSettings(scale=choice, diameter=diameter, grades=chosen, shape=shape)
+    lens = lens_of(plane, objects.size, settings)
+    frame = fruit_table(objects, pixels, plane, settings, lens)
     frame.insert(0, "number", np.arange(1, len(frame) + 1))
     told = settings.told() | ({} if plane is None else {"scale": plane.source})
+    told |= {} if lens is None else {"focal_px": lens.focal, "focal_source": lens.source}
     annotated(frame, [pd.DataFrame()], told)
     return frame
 

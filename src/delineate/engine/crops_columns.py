@@ -14,8 +14,8 @@ from .measure_tables import Tables
 UNITS = {
     "x": ("px", "centroid's column; the image's left edge is 0"),
     "y": ("px", "centroid's row; the image's upper edge is 0"),
-    "x_mm": ("mm", "centroid on the plane of the scale, whose axes are the marker's"),
-    "y_mm": ("mm", "centroid on the plane of the scale, whose axes are the marker's"),
+    "x_mm": ("mm", "centroid, or foot of a round fruit, on the plane of the scale; axes are the marker's"),
+    "y_mm": ("mm", "centroid, or foot of a round fruit, on the plane of the scale; axes are the marker's"),
     "split": ("", "of the dataset"),
     "number": ("", "the object's number in the overlay"),
     "track": ("", "identity over the frames of a video"),
@@ -26,13 +26,15 @@ UNITS = {
     "overlaps": ("", "photographs that show a part of the same scene, by features and a homography"),
     "seen_in": ("", "photographs that show this one fruit"),
     "diameter": ("px", "of the kind chosen; see the settings"),
-    "diameter_mm": ("mm", "of the kind chosen, on the plane of the scale"),
+    "diameter_mm": ("mm", "of the kind chosen; see the settings for it and the shape"),
     "diameter_error": ("px", "one standard deviation: outline"),
-    "diameter_error_mm": ("mm", "one standard deviation: scale and outline"),
+    "diameter_error_mm": ("mm", "one standard deviation: scale, outline; of round fruit lens and height too"),
     "diameter_range": ("px", "1.4826 times the median absolute deviation over the frames"),
     "diameter_range_mm": ("mm", "1.4826 times the median absolute deviation over the frames"),
-    "mm_per_pixel": ("mm/px", "side of a pixel on the plane of the scale, at the object"),
+    "mm_per_pixel": ("mm/px", "side of a pixel at the object; of round fruit where they are widest"),
     "scale_error": ("", "one standard deviation of the scale, as a part of it"),
+    "focal_px": ("px", "focal length of the camera, for round fruit; see focal_source"),
+    "focal_source": ("", "who says the focal length: given, EXIF, the marker's tilt, or assumed"),
     "scale_source": ("", "who says the scale"),
     "volume_cm3": ("cm^3", "estimate: spheroid around the ellipse's long axis, pi/6 long short^2"),
     "lightness": ("", "median CIELAB L*, 0..100, D65"),
@@ -94,7 +96,12 @@ def told(column: str) -> tuple[str, str]:
     if column.startswith("severity_"):
         return "", "leaves with this score"
     unit, source = explain(column, "mm")
-    return unit, f"{source}; on the plane of the scale" if unit.startswith("mm") else source
+    return (
+        unit,
+        f"{source}; on the plane of the scale, of round fruit across the line of sight"
+        if unit.startswith("mm")
+        else source,
+    )
 
 
 def annotated(objects: pd.DataFrame, others: Sequence[pd.DataFrame], settings: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from delineate.apply.crops import EDGE, check_kind, sizes
 from delineate.apply.plane_scale import PlaneScale
 from delineate.apply.ripeness import Grades, colours
+from delineate.apply.round_fruit import Lens
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.data.images import write_png
@@ -22,7 +23,7 @@ from .crops_columns import annotated
 from .crops_overlap import Seen, mark_counted, number_fruit, seen
 from .crops_plots import Plots, put_into_plots, yield_table
 from .crops_run import CropsResult, Told, each_item, plain, table_of
-from .crops_scale import ScaleChoice, scale_of_photo
+from .crops_scale import ScaleChoice, check_shape, lens_of_photo, scale_of_photo
 from .crops_tags import photo_tags, photograph
 from .measure_journal import MeasureJournal
 from .measure_overlay import numbered_overlay
@@ -55,6 +56,7 @@ class FruitSettings:
         overlapping: photographs overlap, and a fruit in several of them counts once.
         plots: of the field, or None.
         density: g/cm3, for masses, or None.
+        shape: of the fruit; see :data:`delineate.engine.crops_scale.SHAPES`.
 
     Raises:
         InputError: an unknown diameter, an edge that is negative, or a density that is not positive.
@@ -69,9 +71,11 @@ class FruitSettings:
     overlapping: bool = False
     plots: Plots | None = None
     density: float | None = None
+    shape: str = "auto"
 
     def __post_init__(self) -> None:
         check_kind(self.diameter)
+        check_shape(self.shape)
         if not 0 <= self.edge <= 100:
             raise InputError(f"--edge-error: expected 0 to 100 pixels, got {self.edge:g}; try 0.5")
         if self.density is not None and not 0 < self.density < 30:
@@ -88,7 +92,9 @@ class FruitSettings:
     def told(self) -> dict[str, Any]:
         """What the tables' metadata say."""
         grades = {} if self.grades is None else {"grades": self.grades.told()}
-        told = {"diameter": self.diameter, "edge_error_px": self.edge, "scale": self.scale.kind, **grades}
+        shape = "round" if self.scale.is_round(self.shape) else "flat"
+        told = {"diameter": self.diameter, "edge_error_px": self.edge, "scale": self.scale.kind}
+        told |= {"shape": shape, **grades}
         return told if self.density is None else {**told, "density_g_per_cm3": self.density}
 
 
@@ -158,8 +164,8 @@ def fruit_of(
         if found.image is None:
             raise InputError("--overlapping: expected the photographs, got labels alone; give them too")
         keep(seen(item.name, found.image, objects))
-    scale, warning = _scale(found, objects, path, settings)
-    frame = fruit_table(objects, found.image, scale, settings)
+    scale, lens, warning = _scale(found, objects, path, settings)
+    frame = fruit_table(objects, found.image, scale, settings, lens)
     numbers = np.arange(1, len(objects) + 1) if found.ids is None else found.ids
     head: dict[str, Any] = {"image": item.name, **item.groups}
     if settings.pictures is not None:
@@ -171,6 +177,9 @@ def fruit_of(
     tags = photo_tags(path)
     line = head | {"status": "done", "reason": "", "warning": "; ".join([*found.notes, *warning])}
     line |= {"height": objects.size[0], "width": objects.size[1], **_summary(frame, objects, scale, settings)}
+    if settings.scale.is_round(settings.shape):
+        line["focal_px"] = None if lens is None else lens.focal
+        line["focal_source"] = "" if lens is None else lens.source
     line |= {"latitude": tags.latitude, "longitude": tags.longitude}
     rows = [
         {**head, "number": int(number), **{str(k): plain(v) for k, v in row.items()}}
@@ -189,13 +198,29 @@ def _chosen(found: Found, settings: FruitSettings) -> Instances:
 
 def _scale(
     found: Found, objects: Instances, path: Path | None, settings: FruitSettings
-) -> tuple[PlaneScale | None, list[str]]:
-    """The photograph's scale; where none is found the fruit is counted all the same, with a warning."""
+) -> tuple[PlaneScale | None, Lens | None, list[str]]:
+    """The photograph's scale and, for round fruit, its lens; without them fruit is counted all the same."""
     try:
         scale = scale_of_photo(settings.scale, found.image, objects.size, path, found.scale, objects)
     except InputError as error:
-        return None, [f"no size in mm: {error}"]
-    return scale, [scale.note] if scale is not None and scale.note else []
+        return None, None, [f"no size in mm: {error}"]
+    lens = lens_of(scale, objects.size, settings, path)
+    notes = [scale.note] if scale is not None and scale.note else []
+    if lens is not None and lens.source.startswith("assumed"):
+        notes.append(
+            f"the focal length is not known and taken to be {lens.focal:g} px, so round fruit are less sure; "
+            "give --focal"
+        )
+    return scale, lens, notes
+
+
+def lens_of(
+    scale: PlaneScale | None, size: tuple[int, int], settings: FruitSettings, path: Path | None = None
+) -> Lens | None:
+    """The lens by which round fruit are measured; None where they are flat, or there is no scale."""
+    if scale is None or not settings.scale.is_round(settings.shape):
+        return None
+    return lens_of_photo(settings.scale, scale, size, path)
 
 
 def fruit_columns(settings: FruitSettings) -> tuple[str, ...]:
@@ -210,6 +235,7 @@ def fruit_table(
     image: NDArray[Any] | None,
     scale: PlaneScale | None,
     settings: FruitSettings,
+    lens: Lens | None = None,
 ) -> pd.DataFrame:
     """A row for each fruit, in order.
 
@@ -218,6 +244,7 @@ def fruit_table(
         image: (H, W, 3) for the colours; None or grey leaves them out.
         scale: of the image; None leaves millimetres out.
         settings: how.
+        lens: of the camera, for round fruit; None: flat.
     """
     flat = sizes(objects, None, settings.edge)
     columns: dict[str, Any] = {"class": objects.names, "score": objects.scores.astype(np.float64)}
@@ -225,7 +252,7 @@ def fruit_table(
     columns["diameter_error"] = flat.diameter_error(settings.diameter)
     columns |= {name: getattr(flat, name) for name in LENGTHS}
     if scale is not None:
-        columns |= _in_mm(objects, scale, settings)
+        columns |= _in_mm(objects, scale, settings, lens)
     columns |= _marks(objects)
     if image is not None and image.ndim == 3 and image.shape[2] == 3:
         seen = colours(objects, image, settings.grades)
@@ -237,9 +264,11 @@ def fruit_table(
     return pd.DataFrame(columns)
 
 
-def _in_mm(objects: Instances, scale: PlaneScale, settings: FruitSettings) -> dict[str, Any]:
-    real = sizes(objects, scale, settings.edge)
-    places = scale.to_mm(np.nan_to_num(np.stack([real.x, real.y], axis=1)))
+def _in_mm(
+    objects: Instances, scale: PlaneScale, settings: FruitSettings, lens: Lens | None
+) -> dict[str, Any]:
+    real = sizes(objects, scale, settings.edge, lens)
+    places = scale.to_mm(np.nan_to_num(real.feet))
     places[np.isnan(real.x)] = np.nan
     return {
         "diameter_mm": real.diameter(settings.diameter),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from delineate.apply.draw import display
 from delineate.apply.plane_scale import PlaneScale
+from delineate.apply.round_fruit import Lens, likely_lens
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 
@@ -25,6 +26,11 @@ FORMS = (
 MILLIMETRES = {"µm": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0}
 CAMERA_ERROR = 0.02
 """One standard deviation of a camera's height, as a part of it, where nothing else is given."""
+EXIF_ERROR = 0.03
+"""The same of a focal length in EXIF, which is told in whole millimetres."""
+SHAPES = ("auto", "round", "flat")
+"""``round``: as high as wide, resting on the plane of the scale; ``auto``: round where the scale is one of a
+plane, flat where it is a number (the caller's or the file's), which is taken to hold for the outline."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,43 @@ class ScaleChoice:
         numbers: a length in mm, and further numbers by kind.
         dictionary: of ArUco markers.
         error: one standard deviation of what was given, as a part of it; None: the kind's own.
+        focal: the camera's focal length in pixels; None: by EXIF, by a marker's tilt, or assumed.
     """
 
     kind: str = ""
     numbers: tuple[float, ...] = ()
     dictionary: str = ""
     error: float | None = None
+    focal: float | None = None
+
+    def is_round(self, shape: str) -> bool:
+        """What one of :data:`SHAPES` comes to with this scale."""
+        return shape == "round" or (shape == "auto" and self.kind in ("aruco", "coin", "ruler", "camera"))
+
+
+def check_shape(shape: str) -> None:
+    """Refuse a shape that is none of :data:`SHAPES`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if shape not in SHAPES:
+        raise InputError(f"--shape: expected one of {', '.join(SHAPES)}, got {shape!r}; choose one")
+
+
+def with_focal(choice: ScaleChoice, focal: float | None) -> ScaleChoice:
+    """The same scale with the camera's focal length in pixels.
+
+    Raises:
+        InputError: one that is not positive, or told twice.
+    """
+    if focal is None:
+        return choice
+    if not (math.isfinite(focal) and focal > 0):
+        raise InputError(f"--focal: expected pixels above 0, got {focal:g}; a phone's is near 3000")
+    if choice.kind == "camera" and len(choice.numbers) > 1:
+        raise InputError("--focal: expected no second focal length beside --scale camera, got one; leave one")
+    return replace(choice, focal=focal)
 
 
 def parse_scale(text: str, error: float | None = None) -> ScaleChoice:
@@ -132,10 +169,30 @@ def scale_of_photo(
         return _of_camera(choice, size, path, CAMERA_ERROR if error is None else error)
     if image is None:
         raise InputError("--scale: expected the image itself, got labels alone; give --images")
-    focal = photo_tags(path).focal_px or float(max(size))
+    focal = choice.focal or photo_tags(path).focal_px or float(max(size))
     scale = _of_marker(choice, display(image), objects, error or 0.0, focal)
     scale.check_view(size)
     return scale
+
+
+def lens_of_photo(
+    choice: ScaleChoice, scale: PlaneScale, size: tuple[int, int], path: Path | None = None
+) -> Lens:
+    """The camera's focal length: given, by EXIF, or the likeliest.
+
+    Args:
+        choice: how the scale was found.
+        scale: of the photograph.
+        size: (height, width).
+        path: its file, whose EXIF may tell.
+    """
+    given = choice.numbers[1] if choice.kind == "camera" and len(choice.numbers) > 1 else choice.focal
+    if given is not None:
+        return Lens(given)
+    told = photo_tags(path).focal_px
+    if told is not None:
+        return Lens(told, 0.0 if choice.kind == "camera" else EXIF_ERROR, "EXIF")
+    return likely_lens(scale, size)
 
 
 def _of_file(told: Scale | None, error: float) -> PlaneScale:
@@ -146,7 +203,10 @@ def _of_file(told: Scale | None, error: float) -> PlaneScale:
 
 def _of_camera(choice: ScaleChoice, size: tuple[int, int], path: Path | None, error: float) -> PlaneScale:
     height, *more = choice.numbers
-    focal = more[0] if more else photo_tags(path).focal_px
+    focal = more[0] if more else choice.focal
+    if focal is None:
+        focal = photo_tags(path).focal_px
+        error = math.hypot(error, EXIF_ERROR)
     if focal is None:
         raise InputError(
             "--scale camera: expected a focal length in the photograph's EXIF, got none; give it in pixels: "

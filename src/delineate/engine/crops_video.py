@@ -21,7 +21,7 @@ from delineate.data.video import Frame, frames
 from delineate.tracking.camera import Camera
 
 from .crops_columns import annotated
-from .crops_fruit import FruitSettings, fruit_table
+from .crops_fruit import FruitSettings, fruit_table, lens_of
 from .crops_run import CropsResult, plain, table_of
 from .crops_scale import scale_of_photo
 from .measure_overlay import numbered_overlay
@@ -78,7 +78,8 @@ class VideoFruit:
         if objects.ids is None or not len(objects):
             return
         scale = self._scale(pixels, objects)
-        real = sizes(objects, scale, self.settings.edge).diameter(self.settings.diameter)
+        lens = lens_of(scale, objects.size, self.settings)
+        real = sizes(objects, scale, self.settings.edge, lens).diameter(self.settings.diameter)
         flat = sizes(objects)
         height, width = objects.size
         x1, y1, x2, y2 = objects.boxes.T
@@ -97,7 +98,7 @@ class VideoFruit:
                 one.whole, one.area, one.best = bool(whole[i]), float(flat.area[i]), number
                 one.place, one.size, wanted = places[i], float(wide[i]), True
         if wanted:
-            self.views[number] = (objects, fruit_table(objects, pixels, scale, self.settings))
+            self.views[number] = (objects, fruit_table(objects, pixels, scale, self.settings, lens))
             used = {one.best for one in self.tracks}
             for gone in [n for n in self.views if n not in used]:
                 del self.views[gone]
