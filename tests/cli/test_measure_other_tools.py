@@ -57,3 +57,17 @@ def test_they_measure_what_was_drawn(write: object, tmp_path: Path) -> None:
     rows = pd.read_csv(tmp_path / "out" / "objects.csv")
     assert rows["area"].tolist() == [120, 48, 180]
     assert rows[["bbox-1", "bbox-0", "bbox-3", "bbox-2"]].to_numpy().tolist() == [list(b) for b in BOXES]
+
+
+def test_what_a_dataset_leaves_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.zeros((40, 50), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.pgw").write_text("1\n0\n0\n-1\n0.5\n39.5\n")
+    away = {"type": "Polygon", "coordinates": [[[900, 900], [910, 900], [910, 910], [900, 910], [900, 900]]]}
+    feature = {"type": "Feature", "properties": {}, "geometry": away}
+    system = {"type": "name", "properties": {"name": "EPSG:32616"}}
+    document = {"type": "FeatureCollection", "crs": system, "features": [feature]}
+    (tmp_path / "map.geojson").write_text(json.dumps(document))
+    given = [str(tmp_path / "map.geojson"), "--images", str(tmp_path), "--out", str(tmp_path / "t.csv")]
+    assert main(["measure", *given]) == 0
+    assert "1 × shape that lies on none of the images left out" in capsys.readouterr().err
+    assert pd.read_csv(tmp_path / "t.csv").empty

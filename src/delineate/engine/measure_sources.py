@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ from .stored import ImageEntry
 NUMBERED = ("label images", "StarDist", "Cellpose", "Cell Tracking Challenge")
 """Formats whose objects' ids are the numbers in their label images."""
 
-
+log = logging.getLogger(__name__)
 NO_SCALE = Scale()
 Predict = Callable[[NDArray[Any]], Instances]
 
@@ -136,14 +137,17 @@ def dataset_of(given: str, choice: Choice) -> Dataset | None:
                 "--data DATASET"
             )
     try:
-        return open_dataset(given, split=choice.split, images=choice.images, channels=choice.channels)
+        data = open_dataset(given, split=choice.split, images=choice.images, channels=choice.channels)
     except DatasetError as error:
         if choice.images is not None:
             raise
         try:  # labels alone can be measured too
-            return open_dataset(given, split=choice.split, images=False)
+            data = open_dataset(given, split=choice.split, images=False)
         except DatasetError:
             raise error from None
+    for note in data.notes:
+        log.warning("%s: %s", given, note)
+    return data
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
