@@ -134,3 +134,30 @@ def test_damage_is_told_with_its_place(
     )
     assert code == 1 and "torn.tif" in out
     assert "1 of 1 windows are damaged (1 blocks)" in err and err.count("\n") == 1
+
+
+def test_a_large_and_a_small_image_of_one_name_keep_their_own_files(
+    nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delineate.cli.large.LARGE", 100_000)
+    (tmp_path / "small").mkdir()
+    small, out = tmp_path / "small" / "nuclei.tif", tmp_path / "out"
+    tifffile.imwrite(small, tifffile.imread(nuclei)[:128, :128])
+    code, _, err = run(
+        capsys, "predict", str(nuclei), str(small), "--out", str(out), "--save", "overlay,csv", "--plate"
+    )
+    assert code == 0 and "left out of the plate" in err
+    pictures = sorted(p.name for p in out.glob("*.overlay.png"))
+    assert pictures == ["nuclei-2.overlay.png", "nuclei.overlay.png"]
+    assert (out / "nuclei-2.measurements.csv").is_file() and (out / "measurements.csv").is_file()
+
+
+def test_windows_are_for_objects_and_out_is_tried_first(
+    nuclei: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "predict", str(nuclei), "--task", "semantic", "--region", "0,0,9,9")
+    assert code == 2 and "--task semantic: expected no --region" in err
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    code, _, err = run(capsys, "predict", str(nuclei), str(nuclei), "--out", str(taken))
+    assert code == 2 and err.count("expected a folder to write in") == 1

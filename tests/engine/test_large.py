@@ -282,6 +282,31 @@ def test_brightness_by_windows_is_that_of_the_whole_image(tmp_path: Path) -> Non
                 assert found == brightness_of(image, scaling)
 
 
+def test_windows_of_a_stained_slide_have_the_colours_of_the_whole(tmp_path: Path) -> None:
+    from delineate.data.stain import REFERENCE, Normaliser
+
+    random = np.random.default_rng(2)
+    amount = ndimage.gaussian_filter(random.random((300, 400, 2)), (6, 6, 0)) * 2
+    slide = (240 * np.exp(-amount @ np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]]))).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "slide.tif", slide, tile=(64, 64), photometric="rgb")
+    stain = Normaliser("reinhard", REFERENCE)
+    expected, _ = stain(slide)
+    seen: dict[tuple[int, ...], np.ndarray] = {}
+
+    def note(pixels: np.ndarray) -> Instances:
+        seen[(*pixels.shape, len(seen))] = pixels
+        return Instances.empty(pixels.shape[:2])
+
+    options: dict[str, Any] = {"tile": 200, "overlap": 40, "tissue": False, "save": ("csv",)}
+    done = predict_large(note, tmp_path / "slide.tif", tmp_path, stain=stain, **options)
+    assert "colours by reinhard" in done.notes
+    np.testing.assert_array_equal(next(iter(seen.values())), expected[:200, :200])
+    grey = slide[:, :, 0]
+    tifffile.imwrite(tmp_path / "grey.tif", grey)
+    done = predict_large(note, tmp_path / "grey.tif", tmp_path, stain=stain, **options)
+    assert "no two stains found, colours left as they are" in done.notes
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -81,6 +81,13 @@ def test_dynamic_sizes_give_the_same_outputs_and_objects(
     assert [r.size for r in together] == [(64, 64), (50, 90), (8, 8)]
 
 
+def test_sessions_tell_the_surroundings_they_look_at(
+    voting: Segmenter, voting_onnx: Path, one_stage_xml: Path
+) -> None:
+    assert Session(voting_onnx, threads=1).context == voting.context is not None
+    assert Session(one_stage_xml, threads=1).context is None
+
+
 def test_a_one_to_one_head_ends_in_detections(one_stage: Segmenter, one_stage_xml: Path) -> None:
     session = Session(one_stage_xml, threads=1)
     images = [picture(96, 96), picture(40, 70, seed=1), picture(300, 100, seed=2)]

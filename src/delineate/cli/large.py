@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +98,9 @@ class LargeRun:
         out: folder for the results.
         save: the kinds of files that are asked for; None: those that large images have by default.
         resume: go on with what was cut off.
+        plate: whether a plate is asked for.
         pixel_size: µm, as given.
+        name: makes a name of its own for an image's files.
     """
 
     def __init__(
@@ -110,7 +112,9 @@ class LargeRun:
         *,
         save: Sequence[str] | None,
         resume: bool,
+        plate: bool,
         pixel_size: float | None,
+        name: Callable[[str], str],
     ) -> None:
         from delineate.engine.large_outputs import KINDS, SAVED
 
@@ -118,13 +122,15 @@ class LargeRun:
         save = SAVED if save is None else save
         self.save = tuple(k for k in save if k in KINDS)
         self.left_out = [k for k in save if k not in KINDS]
-        self.resume, self.pixel_size = resume, pixel_size
-        self.stems: set[str] = set()
+        self.resume, self.pixel_size, self.plate = resume, pixel_size, plate
+        self.name = name
 
     def all(self, paths: Sequence[str]) -> None:
         """Every image; what goes wrong with one is told, and the next one's turn comes."""
         if paths and self.left_out and not self.run.quiet:
             say(f"warning: large images have no {', '.join(self.left_out)}; left out for them")
+        if paths and self.plate and not self.run.quiet:
+            say("warning: large images are not among the wells of --plate; left out of the plate")
         for path in paths:
             try:
                 for part, place in self._places(path):
@@ -152,13 +158,7 @@ class LargeRun:
 
     def _stem(self, path: str) -> str:
         """A name of its own for an image's files."""
-        base = re.sub(r"(\.ome)?(\.zarr\.zip|\.[^.]*)$", "", Path(path).name) or "image"
-        name, count = base, 1
-        while name.casefold() in self.stems:
-            count += 1
-            name = f"{base}-{count}"
-        self.stems.add(name.casefold())
-        return name
+        return self.name(re.sub(r"(\.ome)?(\.zarr\.zip|\.[^.]*)$", "", Path(path).name) or "image")
 
     def _one(self, path: str, part: str, place: dict[str, Any]) -> None:
         from delineate.data.channel_names import chosen_channels
@@ -177,6 +177,8 @@ class LargeRun:
             "max_det": finding["max_det"],
             "save": self.save,
             "pixel_size": self.pixel_size,
+            "stain": run.stain,
+            "max_pixels": self.reading.max_pixels,
             "channels": chosen_channels(channels, Path(path)) if channels is not None else None,
         }
         assert run.model is not None
@@ -237,7 +239,7 @@ def _bar(quiet: bool) -> Any:
     """Windows done, and the time left, on a terminal's stderr."""
     import contextlib
     import sys
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -153,18 +153,25 @@ def predict_command(
     paths = run.find(inputs, out)
     if not paths:
         run.finish({}, 2)
-    by_windows = large.among(paths, reading) if not whole and normaliser is None else []
+    if whole and large.given:
+        raise InputError(
+            f"--task {task}: expected no --region, --tissue, --overlap or --workers, got one; leave it out"
+        )
+    known = frozenset(Path(s).resolve() for s in paths if s != "-")
+    by_windows = large.among(paths, reading) if not whole else []
     paths = [path for path in paths if path not in by_windows]
     from delineate.engine.batch import open_journal, sources_of
     from delineate.engine.load import load
     from delineate.engine.predict import check_settings
 
     check_settings(**finding)
-    known = frozenset(Path(s).resolve() for s in paths if s != "-")
     outputs = (SegmentOutputs if whole else Outputs)(out, kinds, known, pixel_size, plate)
     if isinstance(outputs, SegmentOutputs):
         outputs.task = task
     sources = sources_of(paths, outputs)
+    made = bool(kinds) and not out.exists()
+    if kinds:
+        outputs.make_folder()  # a place that cannot be written to is told before the first image
     told = {"model": model, "weights": _file(weights), "task": task, **finding, "stain": stain}
     told |= {"stain_reference": _file(stain_reference), **asdict(reading)}
     journal = open_journal(out, outputs, told, resume)
@@ -176,6 +183,8 @@ def predict_command(
             "save": None if save == SAVED else kinds,
             "resume": resume,
             "pixel_size": pixel_size,
+            "plate": plate,
+            "name": outputs.stem,
         }
         LargeRun(run, large, reading, out, **settings).all(by_windows)
     finally:  # an interrupt keeps what is done
@@ -183,6 +192,9 @@ def predict_command(
             stamps = {source.path: source.stamp for source in sources}
             written = outputs.close(journal, stamps, run.failed) if len(journal) else {}
             journal.close()
+        if made:
+            with suppress(OSError):  # something is in it
+                out.rmdir()
     if journal is not None:
         journal.end(whole=not run.failed)
     if not run.done and not run.failed:

@@ -218,6 +218,15 @@ class Normaliser:
         own = fit(pixels, self.method)
         if own is None:
             return pixels, "no two stains found, colours left as they are"
+        return self.bring(pixels, own), f"colours by {self.method}"
+
+    def bring(self, pixels: NDArray[Any], own: Stains) -> NDArray[Any]:
+        """Pixels in the reference's colours.
+
+        Args:
+            pixels: (H, W, 3) uint8 or uint16: a slide or a part of it.
+            own: the stains of the whole slide, as :func:`fit` tells them.
+        """
         wide = pixels.dtype == np.uint16
         if self.method == "reinhard":
             lab = (to_lab(pixels.reshape(-1, 3), wide) - own.mean) / own.spread
@@ -226,7 +235,7 @@ class Normaliser:
             found = amounts(densities(pixels), own.vectors) * (self.reference.most / own.most)
             values = WHITE * np.exp(-found @ self.reference.vectors) - 1
         whole = np.rint(np.clip(values, 0, 255) * (257 if wide else 1)).astype(pixels.dtype)
-        return whole.reshape(pixels.shape), f"colours by {self.method}"
+        return whole.reshape(pixels.shape)
 
 
 REFERENCE = Stains(

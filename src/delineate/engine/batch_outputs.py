@@ -7,6 +7,7 @@ Nothing of an image is kept in memory once its files are written: its rows wait 
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from .batch_tables import (
     write_table,
 )
 from .batch_totals import explain_statistic, explain_total, totals_table, wells_table, write_plate
+from .large_outputs import ENDINGS as LARGE_ENDINGS
 from .measure_tables import check_ending
 from .plate_map import well_of
 
@@ -245,6 +247,10 @@ class Outputs:
                 f"--out {self.folder}: expected a folder to write in, got {error.strerror or error}; "
                 "choose another"
             ) from None
+        if not os.access(self.folder, os.W_OK):
+            raise InputError(
+                f"--out {self.folder}: expected a folder to write in, got a read-only one; choose another"
+            )
 
     def stem(self, base: str) -> str:
         """A name of its own for an input's files, free of inputs; file systems may not mind case."""
@@ -256,7 +262,7 @@ class Outputs:
         return name
 
     def _hits_input(self, stem: str) -> bool:
-        endings = (*ENDINGS.values(), *VIDEO_ENDINGS.values())
+        endings = {*ENDINGS.values(), *VIDEO_ENDINGS.values(), *LARGE_ENDINGS.values()}
         return any((self.folder / (stem + e)).resolve() in self.inputs for e in endings)
 
 

@@ -79,9 +79,8 @@ def predict_large(
     chosen = LargeSettings(**settings)
     began, path = time.monotonic(), Path(source)
     folder = _folder(Path(out))
-    with open_raster(
-        path, channels=chosen.channels, series=chosen.series, time=chosen.time, z=chosen.z
-    ) as raster:
+    place: dict[str, Any] = {"series": chosen.series, "time": chosen.time, "z": chosen.z}
+    with open_raster(path, channels=chosen.channels, max_pixels=chosen.max_pixels, **place) as raster:
         plan = make_plan(model, raster, chosen)
         stem = chosen.stem or path.name.split(".")[0] or "image"
         whole = Whole(path.name, raster.size, chosen.pixel_size or raster.pixel_size)

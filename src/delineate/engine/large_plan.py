@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.data.rasters import Raster
+from delineate.data.stain import Normaliser, fit
 from delineate.models.base import Segmenter
 
 from .agreement import Window
@@ -25,6 +28,8 @@ from .tile import windows
 
 SIDE = 1024
 """Side of the windows where the model names none."""
+STAIN_SIDE = 2048
+"""Longer side of the small picture that a slide's stains are told from."""
 
 
 @dataclass(eq=False)
@@ -89,14 +94,17 @@ def make_plan(model: Any, raster: Raster, chosen: LargeSettings) -> Plan:
     what = chosen.found_with | {"tile": tile, "overlap": overlap, "image": _stamp(raster)}
     what |= {"glass": len(every) - len(looked_at)}
     if segmenter is None:
+        stain = _stain(raster, chosen.stain, notes)
+        model = _seen(model, stain)
         return Plan(region, rows, looked_at, model, what | {"model": "a callable"}, notes)
-    squares = sample_windows(region, tissue)
-    brightness = brightness_by_windows(region, squares, segmenter.input.scaling, chosen.workers)
+    squares, scaling = sample_windows(region, tissue), segmenter.input.scaling
+    stain = _stain(raster, chosen.stain, notes)
+    brightness = brightness_by_windows(region, squares, scaling, chosen.workers, stain)
     if brightness is not None:
         region = replace(region, fill=brightness[0])
         notes.append(f"values {brightness[0]:g} to {brightness[1]:g} are shown to the model as 0 to 1")
     limits = {"confidence": chosen.confidence, "iou": chosen.iou, "max_det": chosen.max_det}
-    find = runner(segmenter, brightness, None, **limits)
+    find = _seen(runner(segmenter, brightness, None, **limits), stain)
     return Plan(region, rows, looked_at, find, what | {"model": _digest(segmenter)}, notes, segmenter.classes)
 
 
@@ -124,6 +132,29 @@ def _tissue(raster: Raster, wanted: bool | None, notes: list[str]) -> Tissue | N
     return tissue
 
 
+def _stain(
+    raster: Raster, normaliser: Normaliser | None, notes: list[str]
+) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    """What brings a window's colours to the reference, from the stains of a small picture of the slide."""
+    if normaliser is None:
+        return None
+    method, own = normaliser.method, None
+    if raster.channels == 3 and raster.dtype in (np.uint8, np.uint16):
+        own = fit(raster.overview(STAIN_SIDE), method)
+    if own is None:
+        notes.append("no two stains found, colours left as they are")
+        return None
+    notes.append(f"colours by {method}")
+    return partial(normaliser.bring, own=own)
+
+
+def _seen(
+    find: Callable[[NDArray[Any]], Instances], stain: Callable[[NDArray[Any]], NDArray[Any]] | None
+) -> Callable[[NDArray[Any]], Instances]:
+    """The finder, shown the pixels with their colours changed."""
+    return find if stain is None else lambda pixels: find(stain(pixels))
+
+
 def _stamp(raster: Raster) -> list[Any]:
     """The file as it is now; of a folder its own time counts."""
     stat = raster.path.stat()
@@ -132,7 +163,8 @@ def _stamp(raster: Raster) -> list[Any]:
 
 def _digest(model: Segmenter) -> str:
     """A name for a model as it is now: another one when a weight changes."""
-    digest = hashlib.sha256(repr((model.family, model.settings, model.input)).encode())
+    exported = getattr(getattr(model, "manifest", None), "weights", "")  # its weights are not in its state
+    digest = hashlib.sha256(repr((model.family, model.settings, model.input)).encode() + exported.encode())
     for value in model.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from delineate.core.errors import InputError
+from delineate.data.limits import MAX_PIXELS
+from delineate.data.stain import Normaliser
 
 from .large_outputs import SAVED, check_kinds
 from .predict import check_settings
@@ -34,6 +36,8 @@ class LargeSettings:
         time: which time point.
         z: which slice, or "max", "mean" or "focus".
         stem: what the files are called, without ending; None: as the image.
+        stain: brings the slide's colours to a reference before the model sees them; None leaves them.
+        max_pixels: refuse larger images of kinds that are read whole.
     """
 
     tile: int | None = None
@@ -51,6 +55,8 @@ class LargeSettings:
     time: int = 0
     z: int | str | None = None
     stem: str | None = None
+    stain: Normaliser | None = None
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         check_kinds(self.save)
@@ -64,8 +70,12 @@ class LargeSettings:
     def found_with(self) -> dict[str, Any]:
         """What the windows' results depend on; a run may be resumed with other outputs and workers."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in ("workers", "save", "pixel_size", "stem"):
+        for name in ("workers", "save", "pixel_size", "stem", "stain", "max_pixels"):
             del chosen[name]
+        if self.stain is not None:  # notes of runs from before it have no such entry
+            reference = self.stain.reference
+            numbers = (reference.vectors, reference.most, reference.mean, reference.spread)
+            chosen["stain"] = [self.stain.method, *(part.tolist() for part in numbers)]
         return chosen
 
 

@@ -64,6 +64,7 @@ def measured_rows(
     """
     frame = measured_table(found, image)
     frame = frame.drop(columns=[name for name in OF_ALL if name in frame])
+    told, frame.attrs = frame.attrs, {}  # pandas copies them with every column that it hands out
     frame["label"] += first - 1
     for names, offset in ((ROWS, corner[1]), (COLUMNS, corner[0])):
         for name in names:
@@ -72,6 +73,7 @@ def measured_rows(
     inner &= (frame["bbox-2"] < whole.size[0]) & (frame["bbox-3"] < whole.size[1])
     frame["touches_border"] = ~inner & (frame["area_bbox"] > 0)
     frame.insert(0, "image", pd.Series([whole.name] * len(frame), dtype=object))
+    frame.attrs = told
     if whole.pixel_size is not None:
         frame = add_physical(frame, whole.pixel_size, "µm")
     frame = annotate(frame)

@@ -146,7 +146,11 @@ def cells(size: tuple[int, int], side: int) -> list[Window]:
 
 
 def brightness_by_windows(
-    region: Region, windows: list[Window], scaling: str, workers: int = 1
+    region: Region,
+    windows: list[Window],
+    scaling: str,
+    workers: int = 1,
+    stain: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Brightness | None:
     """The brightness of a region, as :func:`delineate.core.batch.brightness_of` tells it of the whole.
 
@@ -159,6 +163,7 @@ def brightness_by_windows(
         windows: what of it, without overlap: all of it, or what has tissue.
         scaling: see :class:`delineate.core.batch.InputSpec`.
         workers: threads that read.
+        stain: changes the colours of what the model sees.
     """
     if scaling == "range" and region.raster.dtype == np.uint8:
         return None
@@ -175,4 +180,6 @@ def brightness_by_windows(
         values = read.pixels[-y0 % step :: step, -x0 % step :: step].reshape(-1, channels)
         samples.append(values if nodata is None else values[~(values == nodata).all(axis=1)])
     values = np.concatenate(samples)
+    if stain is not None and len(values):
+        values = stain(values[:, None])[:, 0]
     return brightness_of(values[:, None], scaling) if len(values) else (0.0, 0.0)

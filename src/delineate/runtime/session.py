@@ -160,6 +160,11 @@ class Session(Segmenter):
         """As the family's own."""
         return self._borrowed[0].tasks
 
+    @property
+    def context(self) -> int | None:
+        """As the family's own where it takes windows of any size; None with a fixed size."""
+        return self._borrowed[0].context if self.manifest.dynamic else None
+
     def forward(self, images: Tensor) -> Any:
         """(B, 3, H, W) float32, normalised -> the family's outputs; B is 1 and the size fixed unless dynamic.
 
