@@ -50,6 +50,11 @@ def test_sizes_with_a_marker(scene: Produce, photos: tuple[Path, Path], tmp_path
     assert (np.abs(table["diameter_mm"] - scene.diameters) < 2 * table["diameter_error_mm"]).all()
     assert np.abs(table["ripe_share"] - scene.ripe).max() < 0.1
     assert read(out / "overlays" / "table.png").size[0] >= 450
+    assert list(table["link"]) == [f"pages/table.html#{n}" for n in table["number"]]
+    page = (out / "pages" / "table.html").read_text("utf-8")
+    assert page.count("<path ") == len(table) and "ArUco 4X4_50" in page and '"unit":"mm"' in page
+    assert 'href="pages/table.html"' in (out / "index.html").read_text("utf-8")
+    assert "thumbnail" not in pd.read_csv(out / "images.csv")
     told = pd.read_csv(out / "columns.csv", keep_default_na=False)
     assert (told["source"] != "").all()
     units = dict(zip(told["column"], told["unit"], strict=True))
@@ -75,6 +80,7 @@ def test_round_fruit_are_measured_by_the_focal_length(tmp_path: Path, photos: tu
         "--scale",
         "aruco:4X4_50:30",
         "--no-pictures",
+        "--no-page",
         "--out",
         tmp_path / "o",
     )
@@ -109,10 +115,28 @@ def test_no_marker_is_a_warning_and_the_fruit_counts(
 ) -> None:
     images, labels = photos
     out = tmp_path / "out"
-    assert run(images, "--labels", labels, "--scale", "aruco:5X5_50:30", "--out", out, "--no-pictures") == 0
+    assert (
+        run(
+            images,
+            "--labels",
+            labels,
+            "--scale",
+            "aruco:5X5_50:30",
+            "--out",
+            out,
+            "--no-pictures",
+            "--no-page",
+        )
+        == 0
+    )
     assert "no size in mm: --scale aruco: expected a marker" in capsys.readouterr().err
     table = pd.read_csv(out / "objects.csv")
-    assert len(table) and "diameter_mm" not in table and not (out / "overlays").exists()
+    assert (
+        len(table)
+        and "diameter_mm" not in table
+        and not (out / "overlays").exists()
+        and not (out / "pages").exists()
+    )
 
 
 def test_one_bad_photograph_stops_nothing(photos: tuple[Path, Path], tmp_path: Path) -> None:

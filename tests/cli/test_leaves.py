@@ -51,6 +51,9 @@ def test_the_diseased_part_of_each_leaf(photos: tuple[Path, Path], tmp_path: Pat
     spots = pd.read_csv(out / "lesions.csv")
     assert spots["leaf"].isna().tolist() == [False, False, True]
     assert set(spots["lesion"]) == {3, 4, 5}  # numbered on from the leaves, as in the overlay
+    assert list(table["link"]) == [f"pages/leaf.html#{n}" for n in table["leaf"]]
+    assert list(spots["link"]) == [f"pages/leaf.html#{n}" for n in spots["lesion"]]
+    assert (out / "pages" / "leaf.html").read_text("utf-8").count("<path ") == 5
     told = pd.read_csv(out / "columns.csv", keep_default_na=False)
     assert (told["source"] != "").all()
     line = pd.read_csv(out / "images.csv").iloc[0]
@@ -76,7 +79,7 @@ def test_the_real_leaves(data_dir: Path, tmp_path: Path) -> None:
     """Two regions have no class: they are left out when asked for; every image has its leaf by colour."""
     out = tmp_path / "out"
     arguments = (data_dir / "rice_leaf_via", "--split", "val", "--skip-invalid", "--out", out, "--quiet")
-    assert run(*arguments, "--no-pictures") == 0
+    assert run(*arguments, "--no-pictures", "--no-page") == 0
     lines = pd.read_csv(out / "images.csv")
     assert len(lines) == 16 and (lines["leaves"] >= 1).all() and (lines["loose_lesions"] == 0).all()
     assert lines["diseased_fraction"].between(0.03, 0.7).all()

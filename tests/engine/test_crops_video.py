@@ -15,6 +15,7 @@ from delineate.data.write import write_png
 from delineate.engine.crops_fruit import FruitSettings
 from delineate.engine.crops_scale import parse_scale
 from delineate.engine.crops_video import fruit_of_video
+from delineate.engine.crops_views import CropsViews
 
 
 def test_each_fruit_of_a_pan_is_counted_once(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_each_fruit_of_a_pan_is_counted_once(tmp_path: Path) -> None:
         windows.append((Instances((360, 360), masks=masks[kept], classes=scene.instances.classes), kept))
     waiting = iter(windows)
     out = tmp_path / "out"
-    settings = FruitSettings(parse_scale("0.5"), grades=GRADES["tomato"], pictures=out)
+    settings = FruitSettings(parse_scale("0.5"), grades=GRADES["tomato"], views=CropsViews(out))
     done = fruit_of_video(film, lambda pixels: next(waiting)[0], settings)
     seen = np.bincount(np.concatenate([kept for _, kept in windows]), minlength=len(scene.instances))
     table = done.tables["objects"]
@@ -44,6 +45,10 @@ def test_each_fruit_of_a_pan_is_counted_once(tmp_path: Path) -> None:
     assert (whole["diameter_range_mm"].dropna() < 0.5).all()
     for path in set(table["overlay"]):
         assert read(out / path).size[0] >= 360
+    for link, number in zip(table["link"], table["number"], strict=True):
+        page, _, anchor = link.partition("#")
+        assert (out / page).is_file() and int(anchor) == number
+    assert len(done.pages) == table["frame"].nunique()
     assert done.images.iloc[0]["count"] == len(table)
     assert all(done.tables["objects"].attrs["sources"].get(c) for c in table.columns)
 

@@ -158,8 +158,13 @@ class CropsRun:
     def _write(self, done: Any) -> list[Path]:
         from delineate.engine.crops_columns import described
         from delineate.engine.measure_tables import write_tables
+        from delineate.engine.objects_page import write_index
 
-        return write_tables(self.out, {**done.tables, "columns": described(done.tables)})
+        written = write_tables(self.out, {**done.tables, "columns": described(done.tables)})
+        if done.pages:
+            title = f"{self.command.capitalize()} in {len(done.pages)} pictures"
+            written.append(write_index(self.out / "index.html", done.pages, title))
+        return written
 
     def end(self, done: Any, written_all: Callable[[], object] | None = None) -> None:
         """Write the tables and tell; raises typer.Exit with the command's code."""

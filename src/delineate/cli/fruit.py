@@ -82,6 +82,10 @@ def fruit_command(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="With a folder: numbered overlays.")
     ] = True,
+    page: Annotated[
+        bool,
+        typer.Option("--page/--no-page", help="With a folder: pages where a click ties a row to its object."),
+    ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     device: Device = "",
     as_json: Json = False,
@@ -92,6 +96,7 @@ def fruit_command(
     from delineate.engine.crops_grades import grades_of
     from delineate.engine.crops_plots import plots_of
     from delineate.engine.crops_scale import parse_scale, with_focal
+    from delineate.engine.crops_views import CropsViews
     from delineate.engine.measure_tables import check_ending
 
     from .crops_run import CropsRun, crops_items, fruit_line, fruit_video, one_video
@@ -106,7 +111,7 @@ def fruit_command(
         diameter,
         grades_of(grades),
         tuple(name.strip() for name in classes.split(",") if name.strip()),
-        out if pictures and not out.suffix else None,
+        CropsViews(out, pictures, page) if (pictures or page) and not out.suffix else None,
         overlapping,
         plots_of(plots),
         density,

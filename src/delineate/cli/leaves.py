@@ -51,6 +51,10 @@ def leaves_command(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries of a dataset out.")
     ] = False,
+    page: Annotated[
+        bool,
+        typer.Option("--page/--no-page", help="With a folder: pages where a click ties a row to its object."),
+    ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     device: Device = "",
     as_json: Json = False,
@@ -61,6 +65,7 @@ def leaves_command(
     from delineate.core.errors import InputError
     from delineate.engine.crops_leaves import LeafSettings, leaf_items
     from delineate.engine.crops_scale import parse_scale
+    from delineate.engine.crops_views import CropsViews
     from delineate.engine.measure_tables import check_ending
 
     from .crops_run import CropsRun, crops_items, leaf_line
@@ -75,7 +80,7 @@ def leaves_command(
         tuple(name.strip() for name in leaves.split(",") if name.strip()),
         SCALES[severity],
         parse_scale(scale),
-        out if pictures and not out.suffix else None,
+        CropsViews(out, pictures, page) if (pictures or page) and not out.suffix else None,
     )
     items = crops_items(images, model, labels, confidence, split, device, skip_invalid)
     what: dict[str, Any] = {"command": "leaves", "images": images, "model": model, "labels": labels}

@@ -17,7 +17,6 @@ from delineate.apply.ripeness import Grades, colours
 from delineate.apply.round_fruit import Lens
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
-from delineate.data.images import write_png
 
 from .crops_columns import annotated
 from .crops_overlap import Seen, mark_counted, number_fruit, seen
@@ -25,14 +24,14 @@ from .crops_plots import Plots, put_into_plots, yield_table
 from .crops_run import CropsResult, Told, each_item, plain, table_of
 from .crops_scale import ScaleChoice, check_shape, lens_of_photo, scale_of_photo
 from .crops_tags import photo_tags, photograph
+from .crops_views import CropsViews, Shown, page_entries, with_links
 from .measure_journal import MeasureJournal
-from .measure_overlay import numbered_overlay
 from .measure_sources import Found, Item
 from .track import of_classes
 
 HIDDEN = 0.9
 """Solidity below which something probably lies over a fruit."""
-FIRST = ("image", "overlay", "number", "class", "score")
+FIRST = ("image", "overlay", "link", "number", "class", "score")
 LENGTHS = (
     "equivalent_diameter_area",
     "feret_diameter_max",
@@ -52,7 +51,7 @@ class FruitSettings:
         diameter: which diameter counts; see :data:`delineate.apply.crops.KINDS`.
         grades: by colour, or None.
         classes: these alone; none: all.
-        pictures: folder for the numbered overlays, or None.
+        views: overlays and pages that are written, or None.
         overlapping: photographs overlap, and a fruit in several of them counts once.
         plots: of the field, or None.
         density: g/cm3, for masses, or None.
@@ -67,7 +66,7 @@ class FruitSettings:
     diameter: str = "equal_area"
     grades: Grades | None = None
     classes: tuple[str, ...] = ()
-    pictures: Path | None = None
+    views: CropsViews | None = None
     overlapping: bool = False
     plots: Plots | None = None
     density: float | None = None
@@ -84,10 +83,11 @@ class FruitSettings:
     def plain(self) -> dict[str, Any]:
         """All of it as plain values, for journal and tables."""
         plain_ones = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("plots", "grades")
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("plots", "grades", "views")
         }
+        shown = None if self.views is None else [self.views.overlays, self.views.pages]
         scale, grades = asdict(self.scale), None if self.grades is None else asdict(self.grades)
-        return {**plain_ones, "scale": scale, "grades": grades, "pictures": self.pictures is not None}
+        return {**plain_ones, "scale": scale, "grades": grades, "views": shown}
 
     def told(self) -> dict[str, Any]:
         """What the tables' metadata say."""
@@ -144,13 +144,14 @@ def joined(
 ) -> CropsResult:
     """The tables of all images' records."""
     objects = table_of(records, "objects", [*dict.fromkeys((*FIRST, *fruit_columns(settings)))])
-    images = pd.DataFrame([record["image"] for record in records])
+    lines, pages = page_entries(records, settings.views, ("count",))
+    images = pd.DataFrame(lines)
     tables = {"objects": objects, "images": images}
     if settings.plots is not None:
         put_into_plots(images, objects, settings.plots)
         tables["plots"] = yield_table(images, objects, settings.plots, settings.density)
     annotated(objects, list(tables.values())[1:], settings.told())
-    return CropsResult(tables, images, failed)
+    return CropsResult(tables, images, failed, pages)
 
 
 def fruit_of(
@@ -168,12 +169,14 @@ def fruit_of(
     frame = fruit_table(objects, found.image, scale, settings, lens)
     numbers = np.arange(1, len(objects) + 1) if found.ids is None else found.ids
     head: dict[str, Any] = {"image": item.name, **item.groups}
-    if settings.pictures is not None:
-        head["overlay"] = f"overlays/{item.file}.png"
+    links: list[str] | None = None
+    page: dict[str, Any] = {}
+    if settings.views is not None:
+        head |= settings.views.head(item.file)
         marked = frame[["partly_hidden", "touches_border", "degenerate"]].any(axis=1).to_numpy(bool)
-        place = settings.pictures / head["overlay"]
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_png(place, np.asarray(numbered_overlay(objects, found.image, numbers, marked)))
+        told = tuple(warning) if scale is None else (f"scale: {scale.source}", *warning)
+        shown = Shown(frame, np.asarray(numbers, np.int64), marked, told)
+        links, page = settings.views.write(item.file, item.name, objects, found.image, shown)
     tags = photo_tags(path)
     line = head | {"status": "done", "reason": "", "warning": "; ".join([*found.notes, *warning])}
     line |= {"height": objects.size[0], "width": objects.size[1], **_summary(frame, objects, scale, settings)}
@@ -185,7 +188,8 @@ def fruit_of(
         {**head, "number": int(number), **{str(k): plain(v) for k, v in row.items()}}
         for number, row in zip(numbers, frame.to_dict("records"), strict=True)
     ]
-    return {"image": {k: plain(v) for k, v in line.items()}, "objects": rows}
+    image = {k: plain(v) for k, v in (line | page).items()}
+    return {"image": image, "objects": with_links(rows, links)}
 
 
 def _chosen(found: Found, settings: FruitSettings) -> Instances:

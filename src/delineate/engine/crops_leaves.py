@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from delineate.apply.crops import sizes
 from delineate.apply.lesions import SCALES, Diseased, SeverityScale, diseased, leaves_by_colour
@@ -18,19 +16,18 @@ from delineate.core.errors import InputError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
-from delineate.data.images import write_png
 
 from .crops_columns import annotated
 from .crops_run import CropsResult, Told, each_item, plain, table_of
 from .crops_scale import ScaleChoice, scale_of_photo
 from .crops_tags import photograph
+from .crops_views import CropsViews, Shown, page_entries, with_links
 from .measure_journal import MeasureJournal
-from .measure_overlay import numbered_overlay
 from .measure_sources import Found, Item
 from .track import of_classes
 
-LEAF = ("image", "overlay", "leaf", "leaf_source", "score")
-LESION = ("image", "overlay", "lesion", "leaf", "class", "score", "leaf_share", "x", "y", "area")
+LEAF = ("image", "overlay", "link", "leaf", "leaf_source", "score")
+LESION = ("image", "overlay", "link", "lesion", "leaf", "class", "score", "leaf_share", "x", "y", "area")
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,18 @@ class LeafSettings:
         leaves: class names that are leaves, all others being lesions; none: leaves are found by colour.
         severity: the scale of scores.
         scale: how millimetres are found.
-        pictures: folder for the numbered overlays, or None.
+        views: overlays and pages that are written, or None.
     """
 
     leaves: tuple[str, ...] = ()
     severity: SeverityScale = SCALES["brown-spot"]
     scale: ScaleChoice = field(default_factory=ScaleChoice)
-    pictures: Path | None = None
+    views: CropsViews | None = None
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain values, for the journal."""
-        return {**asdict(self), "pictures": self.pictures is not None}
+        shown = None if self.views is None else [self.views.overlays, self.views.pages]
+        return {**asdict(replace(self, views=None)), "views": shown}
 
     def told(self) -> dict[str, Any]:
         """What the tables' metadata say."""
@@ -78,9 +76,10 @@ def leaf_items(
     lesions = table_of(records, "lesions", LESION)
     for name in [c for c in leaves if str(c).startswith("fraction_")]:
         leaves[name] = leaves[name].fillna(0.0)
-    images = pd.DataFrame([record["image"] for record in records])
+    lines, pages = page_entries(records, settings.views, ("leaves", "lesions"))
+    images = pd.DataFrame(lines)
     annotated(leaves, [lesions, images], settings.told())
-    return CropsResult({"objects": leaves, "lesions": lesions, "images": images}, images, failed)
+    return CropsResult({"objects": leaves, "lesions": lesions, "images": images}, images, failed, pages)
 
 
 def leaves_of(item: Item, settings: LeafSettings) -> dict[str, Any]:
@@ -96,10 +95,16 @@ def leaves_of(item: Item, settings: LeafSettings) -> dict[str, Any]:
     except InputError as error:
         warning.append(f"no area in mm: {error}")
     head: dict[str, Any] = {"image": item.name, **item.groups}
-    if settings.pictures is not None:
-        head["overlay"] = f"overlays/{item.file}.png"
-        _picture(settings.pictures / head["overlay"], leaves, lesions, joined, found.image)
+    if settings.views is not None:
+        head |= settings.views.head(item.file)
     rows = _leaf_rows(head, leaves, lesions, joined, source, scale, settings)
+    spots = _lesion_rows(head, lesions, joined, len(leaves))
+    page: dict[str, Any] = {}
+    if settings.views is not None:
+        shown = _shown(rows, spots, list(head), joined, warning)
+        links, page = settings.views.write(item.file, item.name, _both(leaves, lesions), found.image, shown)
+        rows = with_links(rows, None if links is None else links[: len(leaves)])
+        spots = with_links(spots, None if links is None else links[len(leaves) :])
     loose = int((joined.leaf < 0).sum())
     line = head | {"status": "done", "reason": "", "warning": "; ".join(warning)}
     line |= {
@@ -112,9 +117,9 @@ def leaves_of(item: Item, settings: LeafSettings) -> dict[str, Any]:
     total = int(joined.leaf_area.sum())
     line["diseased_fraction"] = float(joined.diseased_area.sum() / total) if total else None
     return {
-        "image": {k: plain(v) for k, v in line.items()},
+        "image": {k: plain(v) for k, v in (line | page).items()},
         "leaves": rows,
-        "lesions": _lesion_rows(head, lesions, joined, len(leaves)),
+        "lesions": spots,
     }
 
 
@@ -214,19 +219,31 @@ def _lesion_rows(
     return rows
 
 
-def _picture(
-    path: Path, leaves: Instances, lesions: Instances, joined: Diseased, image: NDArray[Any] | None
-) -> None:
-    """Leaves and lesions in one overlay, the leaves first, numbered through; loose lesions in red."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _both(leaves: Instances, lesions: Instances) -> Instances:
+    """Leaves and lesions as one, the leaves first."""
     assert leaves.masks is not None and lesions.masks is not None
-    names = Labels(("leaf", *(f"lesion {name}" for name in lesions.classes.names)))
-    both = Instances(
+    return Instances(
         leaves.size,
         masks=Masks.concatenate([leaves.masks, lesions.masks]),
         labels=np.concatenate([np.zeros(len(leaves), np.int64), lesions.labels + 1]),
-        classes=names,
+        classes=Labels(("leaf", *(f"lesion {name}" for name in lesions.classes.names))),
     )
+
+
+def _shown(
+    leaves: list[dict[str, Any]],
+    lesions: list[dict[str, Any]],
+    head: list[str],
+    joined: Diseased,
+    told: list[str],
+) -> Shown:
+    """The rows of both, leaves first, numbered through; loose and degenerate ones in red."""
+    rows = [{"kind": "leaf", **row} for row in leaves] + [{"kind": "lesion", **row} for row in lesions]
+    columns = [] if rows else ["kind", "class", "area"]
+    frame = pd.DataFrame(rows, columns=columns or None).drop(columns=[*head, "lesion"], errors="ignore")
+    for name in ("touches_border", "degenerate"):
+        if name in frame:
+            frame[name] = frame[name].fillna(False).astype(bool)
     marked = np.concatenate([np.zeros(len(leaves), bool), joined.leaf < 0])
-    picture = numbered_overlay(both, image, np.arange(1, len(both) + 1), marked)
-    write_png(path, np.asarray(picture))
+    frame["loose"] = marked
+    return Shown(frame, np.arange(1, len(rows) + 1), marked, tuple(told))

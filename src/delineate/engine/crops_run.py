@@ -13,6 +13,7 @@ from delineate.core.errors import DelineateError
 
 from .measure_journal import MeasureJournal
 from .measure_sources import Item
+from .objects_page import PageEntry
 
 Told = Callable[[str, Mapping[str, Any]], object]
 
@@ -25,11 +26,13 @@ class CropsResult:
         tables: by name; ``objects`` first, whose ``attrs`` have units, sources and settings.
         images: one row per image, failed ones with the reason.
         failed: (name, reason) of each image that could not be done.
+        pages: that tie rows to objects, for the index.
     """
 
     tables: dict[str, pd.DataFrame]
     images: pd.DataFrame
     failed: tuple[tuple[str, str], ...]
+    pages: tuple[PageEntry, ...] = ()
 
 
 def each_item(

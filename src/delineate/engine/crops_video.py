@@ -16,7 +16,6 @@ from delineate.apply.plane_scale import PlaneScale, transformed
 from delineate.apply.same_fruit import joined_tracks
 from delineate.core.errors import InputError
 from delineate.core.instances import Instances
-from delineate.data.images import write_png
 from delineate.data.video import Frame, frames
 from delineate.tracking.camera import Camera
 
@@ -24,7 +23,8 @@ from .crops_columns import annotated
 from .crops_fruit import FruitSettings, fruit_table, lens_of
 from .crops_run import CropsResult, plain, table_of
 from .crops_scale import scale_of_photo
-from .measure_overlay import numbered_overlay
+from .crops_views import CropsViews, Shown, page_entries
+from .objects_page import PageEntry
 from .track import track
 
 FEWEST = 3
@@ -175,8 +175,8 @@ class VideoFruit:
         over = np.array([d for one in all_of_it for d in one.diameters if np.isfinite(d)])
         spread = float(1.4826 * np.median(np.abs(over - np.median(over)))) if len(over) > 1 else None
         row["diameter_range_mm" if self.settings.scale.kind else "diameter_range"] = spread
-        if self.settings.pictures is not None:
-            row["overlay"] = f"overlays/{Path(self.name).stem}-{best.best:06d}.png"
+        if self.settings.views is not None:
+            row |= self.settings.views.head(frame_file(self.name, best.best))
         return row
 
 
@@ -216,8 +216,11 @@ def finished(
 ) -> CropsResult:
     """The tables of a video, and its pictures, for which the frames are read once more."""
     rows = gathered.rows()
+    pages: tuple[PageEntry, ...] = ()
+    if settings.views is not None and rows:
+        pages = _pictures(gathered, rows, settings.views, again())
     objects = table_of(
-        [{"objects": rows}], "objects", ("image", "overlay", "number", "track", "frame", "frames")
+        [{"objects": rows}], "objects", ("image", "overlay", "link", "number", "track", "frame", "frames")
     )
     line: dict[str, Any] = {
         "image": gathered.name,
@@ -234,16 +237,27 @@ def finished(
             line[f"grade_{name.replace(' ', '_')}"] = int((objects["grade"] == name).sum())
     images = pd.DataFrame([line])
     annotated(objects, [images], settings.told())
-    if settings.pictures is not None and rows:
-        _pictures(gathered, rows, settings.pictures, again())
-    return CropsResult({"objects": objects, "images": images}, images, ())
+    return CropsResult({"objects": objects, "images": images}, images, (), pages)
 
 
-def _pictures(gathered: VideoFruit, rows: list[dict[str, Any]], folder: Path, again: Iterable[Frame]) -> None:
-    """An overlay of each frame in which some fruit was measured, with their numbers in the table."""
+def frame_file(name: str, number: int) -> str:
+    """What the pictures of a video's frame are called.
+
+    Example:
+        >>> frame_file("row.mp4", 7)
+        'row-000007'
+    """
+    return f"{Path(name).stem}-{number:06d}"
+
+
+def _pictures(
+    gathered: VideoFruit, rows: list[dict[str, Any]], views: CropsViews, again: Iterable[Frame]
+) -> tuple[PageEntry, ...]:
+    """Overlay and page of each frame in which some fruit was measured; gives the rows their links."""
     by_frame: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         by_frame.setdefault(row["frame"], []).append(row)
+    records = []
     for frame in again:
         mine = by_frame.get(frame.number)
         if not mine:
@@ -252,7 +266,11 @@ def _pictures(gathered: VideoFruit, rows: list[dict[str, Any]], folder: Path, ag
         assert objects.ids is not None
         places = [int(np.flatnonzero(objects.ids == row["track"])[0]) for row in mine]
         numbers = np.array([row["number"] for row in mine], np.int64)
-        picture = numbered_overlay(objects[places], frame.pixels, numbers, np.zeros(len(mine), bool))
-        path = folder / mine[0]["overlay"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_png(path, np.asarray(picture))
+        table = pd.DataFrame(mine).drop(columns=["image", "overlay", "number"], errors="ignore")
+        shown = Shown(table, numbers, np.zeros(len(mine), bool))
+        file, title = frame_file(gathered.name, frame.number), f"{gathered.name}, frame {frame.number}"
+        links, line = views.write(file, title, objects[places], frame.pixels, shown)
+        for row, link in zip(mine, links or (), strict=bool(links)):
+            row["link"] = link
+        records.append({"image": {"image": title, "count": len(mine), **line}})
+    return page_entries(records, views, ("count",))[1]
