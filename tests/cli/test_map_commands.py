@@ -1,11 +1,13 @@
 """`delineate map`, `map-change` and `map-score`, typed on real and on wrong input."""
 
 import json
+import warnings
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from delineate.cli import main
@@ -44,6 +46,56 @@ def test_picture_and_page(scene: Path, tmp_path: Path) -> None:
     assert (picture[2:10] == 255).all()  # paper above the frame
     page = (tmp_path / "m.html").read_text()
     assert "sample_geotiff.tif" in page and "area_m2" in page
+
+
+def test_red_numbers_on_the_page_are_the_picture_s(scene: Path, tmp_path: Path) -> None:
+    words = ["map", scene / "sample_geotiff.tif", "--labels", scene / "geotiff_labels.geojson", "--quiet"]
+    out = tmp_path / "b.gpkg"
+    assert run(*words, "--regularise", "--out", out, "--page", tmp_path / "m.html") == 0
+    page = (tmp_path / "m.html").read_text()
+    marks = geopandas.read_file(out)["mark"]
+    doubtful = marks.str.contains("poor") | marks.str.contains("tiny")
+    data = json.loads(page.split('type="application/json" id="data">')[1].split("</script>")[0])
+    assert 0 < doubtful.sum() < 20 and data["marked"] == doubtful.astype(int).tolist()
+    heads = {head["name"]: head for head in data["columns"]}
+    assert all(head["source"] for head in heads.values()) and heads["squared"]["kind"] == "text"
+
+
+def test_labels_that_all_lie_elsewhere_are_refused(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["map", scene / "sample_geotiff.tif", "--labels", scene / "gt.geojson"]
+    assert run(*words, "--out", tmp_path / "b.gpkg") == 2
+    assert "all lie elsewhere" in capsys.readouterr().err and not (tmp_path / "b.gpkg").exists()
+
+
+def test_an_image_that_is_cut_off_is_refused_though_labels_need_its_place_alone(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (scene / "sample_geotiff.tif").read_bytes()
+    (tmp_path / "half.tif").write_bytes(whole[: len(whole) // 2])
+    words = ["map", tmp_path / "half.tif", "--labels", scene / "geotiff_labels.geojson"]
+    assert run(*words, "--out", tmp_path / "b.gpkg") == 2
+    assert "half.tif" in capsys.readouterr().err and not (tmp_path / "b.gpkg").exists()
+
+
+def test_negative_labels_name_their_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "l.tif"
+    tifffile.imwrite(path, np.full((8, 8), -3, np.int16))
+    assert run("map", path, "--labels", path, "--out", tmp_path / "b.gpkg") == 2
+    assert "l.tif: expected labels of 0 or more, got -3" in capsys.readouterr().err
+
+
+def test_two_bands_are_shown_by_the_first(tmp_path: Path) -> None:
+    labels = np.kron([[0, 1], [2, 0]], np.ones((20, 20))).astype(np.uint8)
+    bands = np.stack([labels * 90, labels])
+    tifffile.imwrite(tmp_path / "two.tif", bands, photometric="minisblack", planarconfig="separate")
+    Image.fromarray(labels).save(tmp_path / "l.png")
+    words = ["map", tmp_path / "two.tif", "--labels", tmp_path / "l.png", "--out", tmp_path / "b.gpkg"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert run(*words, "--picture", tmp_path / "m.png", "--page", tmp_path / "m.html", "--quiet") == 0
+    assert np.asarray(Image.open(tmp_path / "m.png")).std() > 20
 
 
 def test_two_dates(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,9 @@ def footprints(
         raise InputError("footprints: expected masks, got boxes only; use a model that predicts masks")
     for name, value in (("simplify", simplify), ("min_area", min_area)):
         if not (np.isfinite(value) and value >= 0):
-            raise InputError(f"footprints, {name}: expected a number of 0 or more, got {value}")
+            raise InputError(
+                f"footprints, {name}: expected a number of 0 or more, got {value}; leave it out for none"
+            )
     apart, contested = disjoint(objects.masks, objects.scores)
     kept = np.flatnonzero(np.asarray(apart.area) > 0)
     empty = len(apart) - len(kept)

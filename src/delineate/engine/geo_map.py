@@ -136,6 +136,8 @@ def map_image(
         else:
             assert labels is not None
             found, own = found_in_labels(Path(labels), raster)
+            if raster is not None:  # a file that was cut off is told, though only its place is needed
+                raster.window(0, raster.size[0] - 1, raster.size[1], raster.size[0])
         return _mapped(found, _place(raster, own), settings, surface, terrain)
     finally:
         if raster is not None:

@@ -17,7 +17,7 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.data.rasters import Raster, open_raster
-from delineate.data.sniff import SUFFIXES
+from delineate.data.sniff import SUFFIXES, by_windows
 from delineate.models.base import Segmenter
 
 from .geo_raster import MapImage, cut
@@ -28,6 +28,8 @@ log = logging.getLogger("delineate")
 Call = Callable[[NDArray[Any]], Instances]
 Predictor = Model | Segmenter | Call
 TILE, OVERLAP = 1024, 128
+ELSEWHERE = "lies on none of the images"
+"""How a map layer's reader notes a shape that it leaves out."""
 ROWS = 1 << 25
 """Pixels of a label image that are read at once."""
 
@@ -117,9 +119,9 @@ def found_in_labels(path: Path, image: Raster | None) -> tuple[Instances, Raster
         The objects, and the label image's raster, which knows its place; None for other labels.
 
     Raises:
-        InputError: another size than the image's, or nothing that is read.
+        InputError: another size than the image's, nothing that is read, or no shape lies on the image.
     """
-    if path.suffix.lower() in SUFFIXES or path.suffix.lower() in (".zarr", ".zip"):
+    if path.suffix.lower() in SUFFIXES or by_windows(path):
         raster = open_raster(path, labels=True)
         if image is not None and raster.size != image.size:
             raise InputError(
@@ -143,6 +145,10 @@ def _label_image(raster: Raster) -> Instances:
         labels = raster.window(0, top, width, min(top + rows, height))
         if nodata is not None and nodata != 0:
             labels = np.where(labels == nodata, 0, labels)
+        if labels.dtype.kind == "i" and labels.min() < 0:
+            raise InputError(
+                f"{raster.path}: expected labels of 0 or more, got {labels.min()}; set the background to 0"
+            )
         masks = Masks.from_label_image(labels)
         first = masks.runs.offsets[:-1]
         ids.append(labels[masks.runs.y[first], masks.runs.x[first]].astype(np.int64))
@@ -170,4 +176,10 @@ def _dataset(path: Path, image: Raster) -> Instances:
         raise InputError(
             f"{path}: expected labels of {image.path.name}, got others; give the image they were drawn on"
         )
-    return data.truth(own[0])
+    found = data.truth(own[0])
+    if not len(found) and ELSEWHERE in " ".join(data.notes):
+        raise InputError(
+            f"{path}: expected labels that lie on {image.path.name}, got shapes that all lie elsewhere; "
+            "check both reference systems, or give the image they were drawn on"
+        )
+    return found

@@ -19,6 +19,7 @@ from delineate.data.vectors.crs import crs_of
 
 from .geo_map import MapResult
 from .geo_plane import Plane
+from .geo_table import doubtful
 
 Points = NDArray[np.float64]
 LONGEST = 1400
@@ -56,14 +57,13 @@ def sheet_of(result: MapResult, title: str = "") -> Sheet:
     """The picture of a map, each object in its own colour with its row's number."""
     count, area = len(result.layer), result.table.get("area_m2")
     sum_of = "" if area is None else f", {area.sum():,.0f} square metres"
-    marked = ["poor" in mark or "tiny" in mark for mark in result.table["mark"]]
     return Sheet(
         result.objects.size,
         result.plane,
         result.footprints.shapes,
         colors(result.objects),
         result.table["number"].tolist(),
-        marked,
+        doubtful(result.table).tolist(),
         [line for line in (title, f"{count} object{'s'[: count != 1]}{sum_of}") if line],
     )
 

@@ -125,6 +125,11 @@ def _marks(found: Footprints) -> list[str]:
     return [", ".join(name for name, where in told if where[k]) for k in range(len(found))]
 
 
+def doubtful(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,) rows whose outline fits poorly or is tiny: their number is red in picture and page."""
+    return np.array(["poor" in mark or "tiny" in mark for mark in table["mark"]], np.bool_)
+
+
 def _sides(package: Any, shapes: NDArray[np.object_]) -> Floats:
     """(N, 2) shorter and longer side of the smallest rectangle around each."""
     result = np.zeros((len(shapes), 2))

@@ -263,7 +263,8 @@ def _picture(image: ArrayLike | None, size: tuple[int, int]) -> Image.Image:
     """The image for the eye, no side longer than :data:`LONGEST`."""
     height, width = size
     if image is None:
-        made = Image.new("RGB", (max(width, 1), max(height, 1)))
+        part = min(1.0, LONGEST / max(width, height, 1))
+        made = Image.new("RGB", (max(1, round(width * part)), max(1, round(height * part))))
     else:
         made = Image.fromarray(display(image))
     scale = LONGEST / max(made.size)
