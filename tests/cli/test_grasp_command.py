@@ -193,3 +193,50 @@ def test_wrong_usage_is_one_line(
     error = capsys.readouterr().err.strip()
     assert code == 2 and told in error and len(error.splitlines()) == 1, error
     assert not list(tmp_path.glob("grasps"))
+
+
+def test_files_that_would_go_with_one_frame_are_refused(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = data_dir / "apc_rgbd"
+    for folder in ("frames", "masks"):
+        (tmp_path / folder).mkdir()
+    for kind in ("color", "depth"):
+        shutil.copy(source / f"frame-000000.{kind}.png", tmp_path / "frames" / f"1.{kind}.png")
+    for name in ("1.segm.png", "1.png"):
+        shutil.copy(source / "segm" / "frame-000000.segm.png", tmp_path / "masks" / name)
+    words = ["grasp", str(tmp_path / "frames"), str(tmp_path / "frames"), "--camera"]
+    words += [str(source / "cam.info.txt"), "--out", str(tmp_path / "out"), "--masks"]
+    assert main([*words, str(tmp_path / "masks")]) == 2
+    assert "1.png and 1.segm.png" in capsys.readouterr().err
+    shutil.copy(tmp_path / "frames" / "1.color.png", tmp_path / "frames" / "1.rgb.png")
+    assert main([*words, str(source / "segm")]) == 2
+    assert "1.color.png and 1.rgb.png" in capsys.readouterr().err
+
+
+def test_masks_beside_scenes_of_bop_are_refused(bins: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grasp", str(bins), "--masks", "labels.png"]) == 2
+    assert "expected no DEPTH, --camera and --masks" in capsys.readouterr().err
+
+
+def test_counts_stay_whole_where_a_frame_failed(data_dir: Path, tmp_path: Path) -> None:
+    source, frames = data_dir / "apc_rgbd", tmp_path / "frames"
+    frames.mkdir()
+    for k in (0, 1):
+        for kind in ("color", "depth"):
+            shutil.copy(source / f"frame-00000{k}.{kind}.png", frames)
+    write_png(frames / "frame-000001.depth.png", np.zeros((480, 640), np.uint16))
+    words = ["grasp", str(frames), str(frames), "--camera", str(source / "cam.info.txt"), "--save", "csv"]
+    assert main([*words, "--masks", str(source / "segm"), "--out", str(tmp_path / "out")]) == 1
+    table = pd.read_csv(tmp_path / "out" / "frames.csv", dtype=str, keep_default_na=False)
+    assert table["objects"].tolist() == ["4", ""] and table["status"].tolist() == ["done", "failed"]
+
+
+def test_a_model_finds_the_objects(data_dir: Path, tmp_path: Path) -> None:
+    source, out = data_dir / "apc_rgbd", tmp_path / "out"
+    color, depth = (str(source / f"frame-000005.{kind}.png") for kind in ("color", "depth"))
+    words = ["--camera", str(source / "cam.info.txt"), "--model", "nuclei", "--confidence", "0.05"]
+    assert main(["grasp", color, depth, *words, "--out", str(out), "--save", "csv,bop,page"]) == 0
+    objects = pd.read_csv(out / "objects.csv")  # what the model takes for nuclei on a shelf
+    assert len(objects) and set(objects["class"]) == {"nucleus"} and (objects["score"] > 0.05).all()
+    assert len(json.loads((out / "bop_masks.json").read_text())) == len(objects)

@@ -141,9 +141,9 @@ def _frames(color: str, depth: str, camera: str, masks: str, finder: tuple[str, 
             return net.predict(pixels, confidence=confidence)
 
     if is_bop(color):
-        if depth or camera:
+        if depth or camera or masks:
             raise InputError(
-                f"{color}: expected no DEPTH and no --camera, as BOP's scenes have both; leave them out"
+                f"{color}: expected no DEPTH, --camera and --masks, as BOP's scenes have them; leave them out"
             )
         return bop_frames(color, predict)
     if not depth or not camera:

@@ -67,7 +67,8 @@ def read_depth(path: str | Path, scale: float | None = None, turned: int | None 
         )
     if turned is not None and not (0 <= turned < 16 and (stored.dtype == np.uint16 or not turned)):
         raise InputError(
-            f"{path}: expected 16-bit depth rotated by 0 to 15 bits, got {stored.dtype}, {turned}"
+            f"{path}: expected 16-bit depth rotated by 0 to 15 bits, got {stored.dtype} and {turned}; give "
+            "--depth-rotated 0 where the camera's file is about another recording, and --depth-scale"
         )
     if turned is None and _looks_turned(stored):
         raise InputError(

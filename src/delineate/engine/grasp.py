@@ -49,7 +49,7 @@ class GraspResult:
 def grasp(
     depth: ArrayLike | str | Path,
     camera: ArrayLike | str | Path,
-    objects: Instances | Masks | ArrayLike,
+    objects: Instances | Masks | ArrayLike | tuple[Instances, NDArray[np.int64]],
     *,
     settings: GraspSettings | None = None,
     deadline: float | None = None,
@@ -63,7 +63,8 @@ def grasp(
         depth: (H, W) along the camera's z, 0 or NaN for none, as metres, or a file of it; registered to the
             colour image.
         camera: (3, 3) intrinsics in pixels, or a file (:func:`delineate.data.camera_file.read_camera`).
-        objects: what a model found in the colour image, masks, or a label image (H, W), 0 background.
+        objects: what a model found in the colour image, masks, or a label image (H, W), 0 background; or
+            objects and the (N,) numbers that they are called by, as ``measure.labelled`` gives both.
         settings: grippers and limits.
         deadline: seconds from the call on within which to answer with the best so far; None: no limit.
         depth_scale: metres of one unit of ``depth``; None: 1 for an array, for a file what it says itself.
@@ -118,6 +119,9 @@ def _metres(depth: Any, camera: Any, scale: float | None) -> NDArray[np.float32]
 
 def _objects(objects: Any) -> tuple[Instances, NDArray[np.int64]]:
     """Objects with masks, and their numbers."""
+    if isinstance(objects, tuple) and isinstance(objects[0], Instances):
+        instances, numbers = objects
+        return _objects(instances)[0], numbers
     if isinstance(objects, Masks):
         objects = Instances(objects.size, masks=objects)
     if isinstance(objects, Instances):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from delineate import __version__
 from delineate.apply.draw import display
 from delineate.apply.draw_grasps import depth_picture, draw_grasps
-from delineate.apply.grasp import CUP, FINGERS, Grasp, GraspSettings
+from delineate.apply.grasp import Grasp, GraspSettings
 from delineate.core.errors import DelineateError, InputError
 from delineate.data.ply import write_ply
 from delineate.data.rgbd import Depth, read_depth
@@ -153,9 +153,13 @@ def _one(frame: Frame, run: GraspRun, done: GraspRunDone) -> dict[str, Any]:
             f"got {depth.metres.shape}; intrinsics hold for one size alone"
         )
     found = grasp(
-        depth.metres, known.matrix, objects, settings=run.settings, deadline=run.deadline, name=frame.name
+        depth.metres,
+        known.matrix,
+        (objects, numbers),
+        settings=run.settings,
+        deadline=run.deadline,
+        name=frame.name,
     )
-    found = _called(found, numbers)
     done.poses[frame.name] = _poses(found)
     if "bop" in run.saves:
         done.bop.append((frame, found))
@@ -163,17 +167,6 @@ def _one(frame: Frame, run: GraspRun, done: GraspRunDone) -> dict[str, Any]:
     done.objects.append(found.objects)
     done.grasps.append(found.grasps)
     return frame_row(frame.name, found.found, depth.told)
-
-
-def _called(found: GraspResult, numbers: NDArray[np.int64]) -> GraspResult:
-    """The result with the objects' own numbers in its tables."""
-    from .grasp_tables import grasp_table, object_table
-
-    name = str(found.objects["image"].iloc[0]) if len(found.objects) else ""
-    return GraspResult(
-        found.found, found.instances, numbers, object_table(name, found.instances, numbers, found.found),
-        grasp_table(name, found.instances, numbers, found.found),
-    )  # fmt: skip
 
 
 def chosen(found: GraspResult, most: int) -> list[Grasp]:
@@ -203,7 +196,7 @@ def _frame_files(
         done.written += _pictures(frame, found, pixels, depth, run)
     if "page" in run.saves and len(found.instances):
         page = run.out / "pages" / f"{frame.file}.html"
-        told = [f"{len(found.grasps)} grasps; {depth.told}.", CONVENTION]
+        told = [f"{len(found.grasps)} grasps", depth.told, CONVENTION]
         done.pages.append(
             write_page(page, pixels, found.instances, found.objects, title=frame.name, told=told)
         )
@@ -248,7 +241,7 @@ def _write(done: GraspRunDone, run: GraspRun) -> None:
     tables = {
         "objects": joined(done.objects, OBJECTS | links),
         "grasps": joined(done.grasps, GRASPS),
-        "frames": described(pd.DataFrame(done.frames), {"image": GRASPS["image"]} | FRAMES),
+        "frames": described(_counted(done.frames), {"image": GRASPS["image"]} | FRAMES),
     }
     for ending in ("csv", "parquet"):
         if ending in run.saves:
@@ -266,17 +259,17 @@ def _write(done: GraspRunDone, run: GraspRun) -> None:
         done.written.append(write_index(run.out / "pages" / "index.html", done.pages, "Grasps"))
 
 
-def summary(row: dict[str, Any], grasps: pd.DataFrame | None = None) -> str:
-    """``4 objects, 31 grasps in 0.21 s``, and what to pick first."""
+def _counted(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The frames as a table; counts stay whole numbers where a failed frame has none."""
+    table = pd.DataFrame(rows)
+    return table.astype({name: "Int64" for name in ("objects", "grasps", "planes") if name in table})
+
+
+def summary(row: dict[str, Any]) -> str:
+    """``4 objects, 31 grasps in 0.21 s``."""
     objects, some = row["objects"], row["grasps"]
     text = f"{objects} object{'s'[: objects != 1]}, {some} grasp{'s'[: some != 1]} in {row['total_s']:.2f} s"
-    text += " (deadline: not all tried)" if row["status"] == "late" else ""
-    if grasps is not None and len(grasps):
-        best = grasps.iloc[0]
-        wide = f", {1000 * best['width']:.0f} mm wide" if best["kind"] == FINGERS else ""
-        kind = "cup" if best["kind"] == CUP else "fingers"
-        text += f"; best: object {best['label']}, {kind}{wide}, score {best['grasp_score']:.2f}"
-    return text
+    return text + (" (deadline: not all tried)" if row["status"] == "late" else "")
 
 
 __all__ = [
@@ -287,5 +280,4 @@ __all__ = [
     "chosen",
     "grasp_frames",
     "summary",
-    "write_bop",
 ]

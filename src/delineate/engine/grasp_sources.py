@@ -82,8 +82,8 @@ def paired_frames(
     """
     pictures, depths = _split(color, False), _split(depth, True)
     by_key = {key_of(path): path for path in depths}
-    if len(by_key) < len(depths):
-        raise InputError(f"{depth}: expected depth images of different names, got some alike; rename them")
+    for given, files in ((color, pictures), (depth, depths)):
+        _different(given, [path.name for path in files])
     alone = len(pictures) == len(depths) == 1
     items = None if masks is None else _items(masks)
     frames: list[Frame] = []
@@ -121,8 +121,22 @@ def _split(given: str, depth: bool) -> list[Path]:
     return named or rest
 
 
+def _different(given: str, names: Sequence[str]) -> None:
+    """No two files would go with the same frame."""
+    first: dict[str, str] = {}
+    for name in names:
+        key = key_of(Path(name))
+        if key in first:
+            raise InputError(
+                f"{given}: expected files of different names, got {first[key]} and {name}, which would go "
+                "with the same frame; rename them, or give one folder at a time"
+            )
+        first[key] = name
+
+
 def _items(masks: str) -> dict[str, Item]:
     found = items_of([masks], Choice(with_images=False, slices=False))
+    _different(masks, [item.name for item in found])
     return {key_of(Path(item.name)): item for item in found}
 
 
