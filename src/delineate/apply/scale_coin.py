@@ -252,7 +252,8 @@ def coin_scale(coin: Ellipse, diameter: float, error: float = 0.0, focal: float 
     tilt = math.degrees(math.acos(coin.short / coin.long))
     samples = None
     if focal is not None:
-        steep = math.tan(math.radians(max(tilt, UNSEEN))) / focal * math.sqrt(2)
+        hidden = UNSEEN if straight else tilt + UNSEEN  # off the middle, a coin shows less than the picture's
+        steep = math.tan(math.radians(hidden)) / focal * math.sqrt(2)
         slopes = steep * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
         samples = tilted_by(matrix, (coin.x, coin.y), slopes)
     source = f"coin of {diameter:g} mm, {across:.1f} px across"
