@@ -24,7 +24,7 @@ from delineate.data.images import read
 from delineate.engine.load import Model, load
 from delineate.models.zoo import build
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 PAYLOAD = Path("/tmp/seg_bad_input_executed")
 GROWTH = 2e9  # bytes

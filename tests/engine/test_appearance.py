@@ -87,10 +87,10 @@ def test_tiles_see_what_the_whole_sees() -> None:
         picture[y : y + 26, x : x + 26] = 60 * k + 60, 200 - 60 * k, 255 * (k == 1)
     objects = Instances((96, 128), boxes=[[16, 16, 42, 42], [50, 44, 76, 70], [90, 60, 116, 86]])
     rows = []
-    for tile in (None, 64):
-        look = LookingModel(model(tile=tile, overlap=32)._ready, {})
+    for tile in (0, 64):
+        look = LookingModel(model(overlap=32)._ready, {"tile": tile})
         _, views = look.see(picture)
-        assert len(views) == (1 if tile is None else 6)
+        assert len(views) == (6 if tile else 1)
         rows.append(look.pooled(objects, views))
     alike = rows[0] @ rows[1].T
     assert alike.diagonal().min() > 0.9 and (alike.argmax(axis=0) == [0, 1, 2]).all()

@@ -25,8 +25,8 @@ from delineate.core.masks import Masks
 from delineate.data.video import Frame
 from delineate.models.base import Segmenter
 
-from .predict import DEFAULT_OVERLAP, predict
-from .tile import starts
+from .predict import Tiling, predict, tiling
+from .tile import windows
 from .track import Detections, Detector
 
 WIDTH = 64
@@ -153,7 +153,8 @@ class LookingModel:
             views: what :meth:`see` gave.
         """
         shapes = _shapes(objects)
-        corners = _corners(objects.size, [view.window for view in views], self._plain.input.overlap)
+        tiles = tiling(self._plain, objects.size, self._settings.get("tile", "auto"))
+        corners = _corners(objects.size, tiles)
         parts = []
         for view, (x0, y0) in zip(views, corners, strict=True):
             height, width = view.window
@@ -220,15 +221,11 @@ def _feature_modules(network: Segmenter) -> list[nn.Module]:
     return list(down) if isinstance(down, nn.ModuleList) else []
 
 
-def _corners(
-    size: tuple[int, int], seen: list[tuple[int, int]], overlap: int | None
-) -> list[tuple[int, int]]:
-    """The corners (x, y) of the tiles that an image was looked at in, from their sizes."""
-    if len(seen) == 1:
+def _corners(size: tuple[int, int], tiles: Tiling | None) -> list[tuple[int, int]]:
+    """The corners (x, y) of the tiles that an image was looked at in, row by row."""
+    if tiles is None:
         return [(0, 0)]
-    side = max(max(one) for one in seen)
-    shared = min(overlap if overlap is not None else DEFAULT_OVERLAP, side // 2)
-    return [(x, y) for y in starts(size[0], side, shared) for x in starts(size[1], side, shared)]
+    return [(x, y) for row in windows(size, *tiles) for x, y, _, _ in row]
 
 
 def _pool(

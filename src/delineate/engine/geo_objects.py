@@ -22,6 +22,7 @@ from delineate.models.base import Segmenter
 
 from .geo_raster import MapImage, cut
 from .load import Model
+from .predict import alignment, overlap_of, tile_of
 from .tile import predict_tiled
 
 log = logging.getLogger("delineate")
@@ -48,16 +49,16 @@ def found_by_model(
         confidence: keep scores above it; None is the model's default.
         progress: called with (windows done, windows in all).
     """
-    tile, overlap = TILE, OVERLAP
+    tile, overlap, align = TILE, OVERLAP, 1
     model = predictor.segmenter.prepared() if isinstance(predictor, Model) else predictor
     if isinstance(model, Segmenter):
-        tile, overlap = model.input.tile or TILE, max(model.input.overlap, OVERLAP)
+        tile, overlap, align = tile_of(model) or TILE, max(overlap_of(model), OVERLAP), alignment(model)
         call = _of_model(model, confidence)
     else:
         call = _surer(model, confidence)
     source: Any = _Windows(image)
     return predict_tiled(
-        lambda pixels: source.cut(call(pixels)), source, tile, min(overlap, tile // 2), progress
+        lambda pixels: source.cut(call(pixels)), source, tile, min(overlap, tile // 2), progress, align
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -59,9 +59,9 @@ def predict(
     """
     check_settings(confidence, iou, max_det, tile)
     model = predictor if isinstance(predictor, Segmenter) else None
-    side = _tile_side(model, image, tile)
+    tiles = tiling(model, image.shape[:2], tile)
     if model is not None:
-        brightness = brightness_of(image, model.input.scaling) if side and image.size else None
+        brightness = brightness_of(image, model.input.scaling) if tiles and image.size else None
         call = runner(model, brightness, device, confidence=confidence, iou=iou, max_det=max_det)
     elif callable(predictor):
         call = predictor
@@ -69,10 +69,9 @@ def predict(
         raise InputError(
             f"predict: expected a model or a callable, got {type(predictor).__name__}; load one by its name"
         )
-    if not side:
+    if tiles is None:
         return _at_most(call(image), max_det)
-    overlap = min(overlap_of(model), side // 2)
-    return _at_most(predict_tiled(call, image, side, overlap, progress, alignment(model)), max_det)
+    return _at_most(predict_tiled(call, image, tiles.side, tiles.overlap, progress, tiles.align), max_det)
 
 
 def check_settings(
@@ -97,10 +96,26 @@ def check_settings(
         )
 
 
-def _tile_side(model: Segmenter | None, image: NDArray[Any], tile: int | str) -> int:
-    """Side of the windows in pixels; 0 where the image is seen whole."""
+class Tiling(NamedTuple):
+    """How an image is cut into windows; arguments of :func:`delineate.engine.tile.predict_tiled`.
+
+    Attributes:
+        side: of a window, in pixels.
+        overlap: pixels that neighbours share at least.
+        align: windows begin at multiples of it.
+    """
+
+    side: int
+    overlap: int
+    align: int
+
+
+def tiling(model: Segmenter | None, size: tuple[int, ...], tile: int | str = "auto") -> Tiling | None:
+    """How :func:`predict` cuts an image of ``size`` (height, width); None where it is seen whole."""
     side = tile_of(model) if tile == "auto" else int(tile)
-    return side if max(image.shape[:2]) > side else 0
+    if not side or max(size) <= side:
+        return None
+    return Tiling(side, min(overlap_of(model), side // 2), alignment(model))
 
 
 def tile_of(model: Segmenter | None) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from delineate.core.errors import DelineateError, InputError
 from delineate.engine.download import weights_path
 from delineate.engine.load import FILES, Model, load
+from delineate.engine.predict import tiling
 from delineate.runtime.session import ENDINGS
 
 LOG = logging.getLogger("delineate.serve")
@@ -51,9 +52,8 @@ class Shown:
 
     def together(self, shape: Sequence[int], tile: int | str) -> bool:
         """Whether an image of this shape is seen whole by a network that takes several at once."""
-        side = (self.model.segmenter.input.tile or 0) if tile == "auto" else int(tile)
         exported = self.path.suffix.lower() in ENDINGS
-        return not exported and (side == 0 or max(shape[:2]) <= side)
+        return not exported and tiling(self.model.segmenter, tuple(shape[:2]), tile) is None
 
     def grid(self, shape: Sequence[int]) -> tuple[int, int, int, int]:
         """The size that the network sees, without and with what is padded."""
