@@ -27,7 +27,7 @@ sharp."""
 ROUND = 0.97
 """Axes of this ratio or more are taken for a circle seen straight on."""
 UNSEEN = 10.0
-"""Degrees of tilt that a coin's outline does not show: its axes would differ by 1.5 %."""
+"""Degrees of tilt, beyond what its outline shows, that a coin may have: of 10 its axes differ by 1.5 %."""
 SMALLEST = 24.0  # pixels of diameter
 FLATTEST = 0.5  # short axis over long axis: a tilt of 60 degrees
 
@@ -252,8 +252,8 @@ def coin_scale(coin: Ellipse, diameter: float, error: float = 0.0, focal: float 
     tilt = math.degrees(math.acos(coin.short / coin.long))
     samples = None
     if focal is not None:
-        hidden = UNSEEN if straight else tilt + UNSEEN  # off the middle, a coin shows less than the picture's
-        steep = math.tan(math.radians(hidden)) / focal * math.sqrt(2)
+        more = math.radians(tilt + UNSEEN)  # off the picture's middle, a coin shows less tilt than there is
+        steep = math.tan(more) / focal * math.sqrt(2)
         slopes = steep * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
         samples = tilted_by(matrix, (coin.x, coin.y), slopes)
     source = f"coin of {diameter:g} mm, {across:.1f} px across"
