@@ -88,7 +88,8 @@ def test_masks_lie_near_their_objects(video: Video, jitter: float, merge: float,
     for mask, members in zip(range(len(seen.found)), seen.members, strict=True):
         if members:
             union = seen.truth.masks[np.array([place[m] for m in members])].union()
-            assert seen.found.masks[mask].iou(union)[0, 0] > (0.6 if jitter < 1 and union.area[0] > 60 else 0)
+            near = jitter < 0.3 and union.area[0] > 60
+            assert seen.found.masks[mask].iou(union)[0, 0] > (0.6 if near else 0)
 
 
 def test_an_empty_picture() -> None:

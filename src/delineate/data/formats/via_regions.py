@@ -61,6 +61,8 @@ class File:
 def class_attribute(files: Sequence[File], declared: Sequence[str], findings: Findings) -> str:
     """The name of the region attribute that is the class; empty where no region has any.
 
+    Where nothing is drawn yet it is the declared one with a usual name, so that the classes are known.
+
     Args:
         files: all images.
         declared: the region attributes that the project declares.
@@ -74,6 +76,8 @@ def class_attribute(files: Sequence[File], declared: Sequence[str], findings: Fi
         if text(value)
     )
     names = [name for name in dict.fromkeys([*declared, *counts]) if name.lower() not in OWN and counts[name]]
+    if not any(file.regions for file in files):
+        names = [name for name in declared if name.lower() in USUAL]
     if len(names) <= 1:
         return names[0] if names else ""
     usual = {name.lower(): name for name in reversed(names)}
