@@ -68,13 +68,14 @@ def fruit_video(
 
     from .bars import bar
     from .messages import say, tell
+    from .written import journal_place
 
     if not model or labels or len(images) != 1:
         raise InputError("fruit of a video: expected one video and --model, got others; name a model")
     if settings.plots is not None or settings.overlapping:
         raise InputError("fruit of a video: expected no --plots or --overlapping; these are for photographs")
     run.items = [Path(images[0])]
-    run.make_room()
+    journal_place(run.out, run.command)
     with bar("frames", 0, run.quiet) as tick:
         done = fruit_of_video(images[0], model, settings, confidence, tick)
     row = done.images.iloc[0].to_dict()
@@ -119,8 +120,9 @@ class CropsRun:
 
         from .bars import bar
         from .messages import say, tell
+        from .written import journal_place
 
-        place = self.make_room()
+        place = journal_place(self.out, self.command)
         with (
             MeasureJournal(place, what, resume) as journal,
             bar("images", len(self.items), self.quiet) as tick,
@@ -141,19 +143,6 @@ class CropsRun:
                 journal.remove()
                 raise typer.Exit(2)
             self.end(done, journal.remove if not done.failed else None)
-
-    def make_room(self) -> Path:
-        """Makes the folder; where a journal may lie in it."""
-        from delineate.core.errors import InputError
-
-        folder = self.out.parent if self.out.suffix else self.out
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"--out {self.out}: expected a place to write, got {error.strerror or error}; choose another"
-            ) from None
-        return folder / f".{self.out.name if self.out.suffix else self.command}.journal"
 
     def _write(self, done: Any) -> list[Path]:
         from delineate.engine.crops_columns import described

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from .options import Device, Json, Quiet
+from .options import Confidence, Device, Json, Labelled, Page, Pictures, Quiet, Resume, Split
 
 EPILOG = """Examples:
 
@@ -36,9 +36,7 @@ def fruit_command(
     model: Annotated[
         str, typer.Option(help="What finds the fruit: a name of the zoo or a weights file.")
     ] = "",
-    labels: Annotated[
-        str, typer.Option(help="Instead of a model: a dataset or label images of these photographs.")
-    ] = "",
+    labels: Labelled = "",
     scale: Annotated[str, typer.Option(help="Where millimetres come from; see below.")] = "",
     scale_error: Annotated[
         Optional[float],  # noqa: UP045
@@ -61,7 +59,7 @@ def fruit_command(
         str, typer.Option(help="Grade by colour: tomato, strawberry, or a file (see the how-to).")
     ] = "",
     classes: Annotated[str, typer.Option(help="Count these classes alone, as apple,pear.")] = "",
-    confidence: Annotated[float, typer.Option(help="Keep objects with a score above it, 0..1.")] = 0.5,
+    confidence: Confidence = 0.5,
     overlapping: Annotated[
         bool, typer.Option("--overlapping", help="Photographs overlap: count each fruit once.")
     ] = False,
@@ -75,18 +73,13 @@ def fruit_command(
         Optional[float],  # noqa: UP045
         typer.Option(help="Of the fruit in g/cm3: the table of plots then has masses."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of a dataset only this split, such as val.")] = "",
+    split: Split = "",
     out: Annotated[Path, typer.Option(help="A folder, or a file ending in .csv, .parquet or .xlsx.")] = Path(
         "delineate-fruit"
     ),
-    pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="With a folder: numbered overlays.")
-    ] = True,
-    page: Annotated[
-        bool,
-        typer.Option("--page/--no-page", help="With a folder: pages where a click ties a row to its object."),
-    ] = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    pictures: Pictures = True,
+    page: Page = True,
+    resume: Resume = False,
     device: Device = "",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import Device, Json, Quiet
+from .options import Confidence, Device, Json, Labelled, Page, Pictures, Quiet, Resume, Split
 
 EPILOG = """Examples:
 
@@ -32,30 +32,23 @@ def leaves_command(
     model: Annotated[
         str, typer.Option(help="What finds lesions (and leaves): a name of the zoo or a weights file.")
     ] = "",
-    labels: Annotated[
-        str, typer.Option(help="Instead of a model: a dataset or label images of these photographs.")
-    ] = "",
+    labels: Labelled = "",
     leaves: Annotated[
         str, typer.Option(help="Classes that are leaves, as leaf,stem. Default: found by colour.")
     ] = "",
     severity: Annotated[str, typer.Option(help="Scale of the scores; see below.")] = "brown-spot",
     scale: Annotated[str, typer.Option(help="Where millimetres come from; see `fruit --help`.")] = "",
-    confidence: Annotated[float, typer.Option(help="Keep objects with a score above it, 0..1.")] = 0.5,
-    split: Annotated[str, typer.Option(help="Of a dataset only this split, such as val.")] = "",
+    confidence: Confidence = 0.5,
+    split: Split = "",
     out: Annotated[Path, typer.Option(help="A folder, or a file ending in .csv, .parquet or .xlsx.")] = Path(
         "delineate-leaves"
     ),
-    pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="With a folder: numbered overlays.")
-    ] = True,
+    pictures: Pictures = True,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries of a dataset out.")
     ] = False,
-    page: Annotated[
-        bool,
-        typer.Option("--page/--no-page", help="With a folder: pages where a click ties a row to its object."),
-    ] = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    page: Page = True,
+    resume: Resume = False,
     device: Device = "",
     as_json: Json = False,
     quiet: Quiet = False,

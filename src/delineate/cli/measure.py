@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from .options import Quiet
+from .options import Pictures, Quiet, Resume, Split
 
 if TYPE_CHECKING:
     from delineate.engine.measure_sources import Item
@@ -52,7 +52,7 @@ def measure_command(
     confidence: Annotated[
         float, typer.Option(help="With --model: keep objects with a score above it, 0..1.")
     ] = 0.5,
-    split: Annotated[str, typer.Option(help="Of a dataset only this split, such as val.")] = "",
+    split: Split = "",
     pixel_size: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Side of a pixel in --unit. Default: what each file says."),
@@ -93,9 +93,7 @@ def measure_command(
     plate_value: Annotated[
         str, typer.Option(help="Column of the table of wells that the heat map shows.")
     ] = "count_per_image",
-    pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="With a folder: numbered overlays.")
-    ] = True,
+    pictures: Pictures = True,
     page: Annotated[
         bool,
         typer.Option("--page", help="With a folder: pages where a click ties a row to its object."),
@@ -103,7 +101,7 @@ def measure_command(
     spread: Annotated[
         bool, typer.Option("--distributions", help="How every measure is spread in each image, a table.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the images' numbers as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -195,8 +193,9 @@ class _Run:
 
         from .bars import bar
         from .messages import say, tell
+        from .written import journal_place
 
-        place = self._journal_place()
+        place = journal_place(self.out, "measure")
         with (
             MeasureJournal(place, {**what, "settings": self.settings.plain()}, resume) as journal,
             bar("images", len(self.items), quiet) as tick,
@@ -224,18 +223,6 @@ class _Run:
             tell(f"{images} image{'s'[: images != 1]}, {objects} object{'s'[: objects != 1]}{bad}")
             tell("wrote " + ", ".join(map(str, written)))
         raise typer.Exit(1 if done.failed else 0)
-
-    def _journal_place(self) -> Path:
-        from delineate.core.errors import InputError
-
-        folder = self.out.parent if self.out.suffix else self.out
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"--out {self.out}: expected a place to write, got {error.strerror or error}; choose another"
-            ) from None
-        return folder / (f".{self.out.name}.journal" if self.out.suffix else ".measure.journal")
 
     def _write(self, done: Any) -> list[Path]:
         """Tables, plots and plate; what was written."""

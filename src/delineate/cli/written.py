@@ -83,3 +83,21 @@ def write_to(
     if not quiet:
         say(str(done))
     return done.skipped
+
+
+def journal_place(out: Path, command: str) -> Path:
+    """Makes the folder of ``--out``, a folder or a file; where the notes of a run lie in it.
+
+    Raises:
+        InputError: no place to write.
+    """
+    from delineate.core.errors import InputError
+
+    folder = out.parent if out.suffix else out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--out {out}: expected a place to write, got {error.strerror or error}; choose another"
+        ) from None
+    return folder / f".{out.name if out.suffix else command}.journal"

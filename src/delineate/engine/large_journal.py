@@ -20,6 +20,7 @@ from delineate.core.masks import Masks
 from delineate.core.runs import Runs
 
 from .atomic import write_atomically
+from .journal_file import open_journal
 
 FORM = "delineate predict_large 1"
 HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
@@ -43,18 +44,7 @@ class TileJournal:
         self.path = path
         self._places: list[int] = []
         head = json.dumps({"form": FORM, **what}, sort_keys=True).encode()
-        there = path.is_file() and path.stat().st_size > 0
-        if there and not resume:
-            raise InputError(
-                f"{path}: expected no unfinished run here, got one; go on with it by --resume, or delete "
-                "this file to begin anew"
-            )
-        try:
-            self._file: IO[bytes] = path.open("r+b" if there else "w+b")
-        except OSError as error:
-            raise InputError(
-                f"{path}: expected to write here, got {error.strerror or error}; choose another place"
-            ) from None
+        self._file, there = open_journal(path, resume)
         if there:
             self._read(head)
         if not self._file.tell():

@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from delineate.core.errors import InputError
+
+from .journal_file import open_journal
 
 FORM = "delineate measure 1"
 
@@ -32,18 +34,7 @@ class MeasureJournal:
         self.path = path
         self.done: dict[str, dict[str, Any]] = {}
         head = json.loads(json.dumps({"form": FORM, **what}))
-        there = path.is_file() and path.stat().st_size > 0
-        if there and not resume:
-            raise InputError(
-                f"{path}: expected no unfinished run here, got one; go on with it by --resume, or delete "
-                "this file to begin anew"
-            )
-        try:
-            self._file: IO[bytes] = path.open("r+b" if there else "w+b")
-        except OSError as error:
-            raise InputError(
-                f"{path}: expected to write here, got {error.strerror or error}; choose another place"
-            ) from None
+        self._file, there = open_journal(path, resume)
         try:
             if there:
                 self._read(head)
