@@ -20,12 +20,18 @@ export class Live {
     this.stop?.abort();
     this.stop = new AbortController();
     const { signal } = this.stop;
+    let since = this.studio.objects.revision; // its own count: what this page saves may overtake what others did before
     let pause = 500;
     while (!signal.aborted) {
       try {
-        const news = await api.events({ image: image.id, since: this.studio.objects.revision, clock: this.clock }, signal);
+        const news = await api.events({ image: image.id, since, clock: this.clock }, signal);
         if (signal.aborted) return;
+        if (news.revision < this.studio.objects.revision) {
+          await new Promise((done) => setTimeout(done, 100)); // an edit of ours was quicker: ask again
+          continue;
+        }
         this.clock = news.clock;
+        since = news.revision;
         this.take(news);
         pause = 500;
       } catch (error) {
@@ -41,7 +47,7 @@ export class Live {
     const known = (object) => (studio.objects.get(object.id)?.version ?? -1) >= object.version;
     const fresh = changed.filter((object) => !known(object));
     const gone = removed.filter((id) => studio.objects.get(id));
-    studio.objects.revision = Math.max(studio.objects.revision, revision ?? 0);
+    studio.objects.revision = Math.max(studio.objects.revision, revision);
     if (fresh.length || gone.length) studio.take({ revision, changed: fresh, removed: gone });
     const others = fresh.filter((object) => object.author !== studio.project.user?.name);
     this.stage.glow(others.map((object) => object.id));

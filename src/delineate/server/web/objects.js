@@ -50,8 +50,12 @@ export class Objects {
     return object;
   }
 
-  /** Take over newer objects; older news than what is known changes nothing. Returns the box to draw anew, or null. */
+  /**
+   * Take over newer objects; what was overtaken on its way changes nothing, or it would bring back what was deleted
+   * since. Returns the box to draw anew, or null.
+   */
   take(changed, removed, revision) {
+    if (revision < this.revision) return null;
     let box = null;
     const mark = (object) => {
       if (object) box = box ? union(box, object.box) : object.box;
