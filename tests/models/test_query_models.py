@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from delineate.core.batch import Batch, InputSpec, collate
+from delineate.core.enlarge import resize_matrix
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.engine.checkpoint import restore, save
 from delineate.models.queries.mask2former import Mask2Former
-from delineate.models.queries.results import resize_matrix
 from delineate.models.zoo import build
 
 PLAIN = InputSpec(shortest_edge=None, longest_edge=None, mean=(0.5,) * 3, std=(0.25,) * 3)

@@ -7,7 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.nn.deformable import DeformableAttention, sample_by_grid, sample_by_rows
+from delineate.nn.deformable import (
+    DeformableAttention,
+    sample_by_gathers,
+    sample_by_grid,
+    sample_by_rows,
+)
 
 SIZES = [(3, 5), (6, 4), (1, 1)]
 CELLS = sum(height * width for height, width in SIZES)
@@ -27,17 +32,19 @@ def _case(seed: int, batch: int, spread: float) -> tuple[torch.Tensor, ...]:
 @given(seed=st.integers(0, 10**6), batch=st.integers(1, 3), spread=st.sampled_from([0.5, 3.0, 30.0]))
 def test_rows_find_what_grid_sample_finds(seed: int, batch: int, spread: float) -> None:
     case = _case(seed, batch, spread)
-    torch.testing.assert_close(sample_by_rows(*case, SIZES), sample_by_grid(*case, SIZES))
+    for sample in (sample_by_rows, sample_by_gathers):
+        torch.testing.assert_close(sample(*case, SIZES), sample_by_grid(*case, SIZES))
 
 
 def test_gradients_are_grid_samples() -> None:
     case = [part.requires_grad_() for part in _case(1, 2, 3.0)]
     results = []
-    for sample in (sample_by_rows, sample_by_grid):
+    for sample in (sample_by_rows, sample_by_grid, sample_by_gathers):
         found = sample(*case, SIZES)
         results.append(torch.autograd.grad(found.square().sum(), case))
-    for ours, theirs in zip(*results, strict=True):
+    for ours, theirs, others in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(others, theirs)
 
 
 @pytest.mark.parametrize("columns", [2, 4])

@@ -1,111 +1,126 @@
-"""`delineate export`: a model as a file for ONNX Runtime or OpenVINO."""
+"""`delineate export`: a model as a file for ONNX Runtime, OpenVINO, TensorRT or PyTorch's own graph."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Optional
 
 import typer
 
 from .options import Quiet
 
-if TYPE_CHECKING:
-    from delineate.models.base import Segmenter
-
 EPILOG = """Examples:
 
 delineate export nuclei nuclei.onnx
 
-delineate export runs/mine/best.safetensors mine.xml --to openvino --size 640
+delineate export nuclei --to openvino --int8 --calibrate photos/ --verify my-dataset
+
+delineate export runs/mine/best.safetensors mine.xml --size 640 --half
 
 delineate export mine.safetensors mine.onnx --size 480,640 --verify photos/
 
-delineate export mine.safetensors mine.onnx --dynamic
+delineate export mine.safetensors mine.onnx --to tensorrt-ready --size 640
 
-What comes out is used as any weights: delineate predict --weights mine.onnx image.png"""
+What comes out is used as any weights: delineate predict --weights mine.onnx image.png
 
-SOME = 16  # images that a comparison looks at
+Exit codes: 0 written, and verified if asked; 2 nothing was written, or what was written differed too much
+and was removed."""
 
 
 def export_command(
     model: Annotated[
         str, typer.Argument(help="Name of the zoo, or a weights file that says which model it is.")
     ],
-    out: Annotated[Path, typer.Argument(help="File to write: .onnx, or .xml for OpenVINO.")],
-    to: Annotated[str, typer.Option(help="onnx or openvino. Default: by the file's ending.")] = "",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="File to write: .onnx, .xml (OpenVINO), .pt2. Default: by --to, here."),
+    ] = None,
+    to: Annotated[
+        str,
+        typer.Option(help="onnx, openvino, torch.export or tensorrt-ready. Default: by the file's ending."),
+    ] = "",
+    half: Annotated[
+        bool, typer.Option("--half", help="Weights as float16: half the file, computed in float32.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Compute in 8 bits; needs --calibrate. Check with --verify.")
+    ] = False,
+    calibrate: Annotated[
+        list[str] | None,
+        typer.Option(help="With --int8: images, a folder or a dataset like those it will see; repeatable."),
+    ] = None,
     size: Annotated[
         str, typer.Option(help="Input in pixels: SIDE, or HEIGHT,WIDTH. Default: the model's own.")
     ] = "",
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Any number of images of any size; may be slower.")
-    ] = False,
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--dynamic/--fixed",
+            help="Any number of images of any size, or one size. Default: any size where the graph can, "
+            "the model takes images as they are, and no --size is given.",
+            show_default=False,
+        ),
+    ] = None,
     verify: Annotated[
-        list[Path] | None,
-        typer.Option(help="Image or folder to compare model and export on; may be repeated."),
+        list[str] | None,
+        typer.Option(help="Images, a folder or a dataset to compare model and export on; repeatable."),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="With --verify: the AP (without truth, the part of the objects) that may be lost, 0..1. "
+            "Default: 0.001 of AP; with --half 0.005, with --int8 0.02.",
+            show_default=False,
+        ),
     ] = None,
     confidence: Annotated[
         float | None, typer.Option(help="With --verify: keep scores above it, 0..1.", show_default=False)
+    ] = None,
+    max_det: Annotated[
+        int | None, typer.Option(help="At most so many objects an image.", show_default=False)
     ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a model as a graph that runs without PyTorch's network, class names and settings included.
 
-    With --verify, a file whose outputs or objects differ from the model's is removed again: exit code 2.
+    Objects are chosen and masks made inside the graph. A JSON file beside it says what it is. With --verify,
+    a file whose objects or scores differ too much from the model's is removed again: exit code 2.
     """
+    from delineate.core.errors import InputError
     from delineate.engine.load import load
     from delineate.runtime.export import export
 
+    from .export_run import calibration_images, check_places, file_name, frame, verify_export
     from .messages import say
 
+    if half and int8:
+        raise InputError("--half, --int8: expected one of them, got both; choose one")
+    if tolerance is not None and not 0 <= tolerance <= 1:
+        raise InputError(f"--tolerance: expected a number in 0..1, got {tolerance}; give for example 0.01")
+    if (tolerance is not None or confidence is not None) and not verify:
+        raise InputError("--tolerance, --confidence: expected --verify with them, got none; add it")
+    if calibrate and not int8:
+        raise InputError("--calibrate: expected --int8 with it, got none; add it")
+    check_places(verify or [])
     named = Path(model).suffix == "" and not Path(model).is_file()
     source = load(model, device="cpu") if named else load(weights=model, device="cpu")
-    images = _images(verify) if verify else []
-    path = export(source.segmenter, out, to or None, _size(size), dynamic=dynamic, licence=source.licence)
+    precision = "fp16" if half else "int8" if int8 else "fp32"
+    path = file_name(model, out, to, precision)
+    with calibration_images(calibrate or [], quiet) as (images, step):
+        export(
+            source.network,
+            path,
+            to or None,
+            frame(size),
+            dynamic=dynamic,
+            licence=source.licence,
+            precision=precision,
+            calibration=images,
+            max_det=max_det,
+            progress=step,
+        )
     if not quiet:
-        say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
-    if images:
-        _verify(source.segmenter, path, images, confidence, quiet)
-
-
-def _verify(model: Segmenter, path: Path, images: list[Path], confidence: float | None, quiet: bool) -> None:
-    from delineate.core.errors import InputError
-    from delineate.data.images import read
-    from delineate.runtime.parity import compare
-    from delineate.runtime.session import Session
-
-    from .messages import say
-
-    parity = compare(model, Session(path), [read(file).pixels for file in images], confidence)
-    try:
-        parity.check(str(path))
-    except InputError:
-        for file in (path, path.with_suffix(".bin")):
-            file.unlink(missing_ok=True)
-        raise
-    if not quiet:
-        say(f"verified {path}: {parity}")
-
-
-def _images(given: list[Path]) -> list[Path]:
-    """The first images of the files and folders."""
-    from delineate.data.find import find
-
-    return [Path(file) for file in find([str(place) for place in given])][:SOME]
-
-
-def _size(text: str) -> int | tuple[int, int] | None:
-    from contextlib import suppress
-
-    from delineate.core.errors import InputError
-
-    if not text:
-        return None
-    with suppress(ValueError):
-        sides = [int(part) for part in text.split(",")]
-        if len(sides) == 1:
-            return sides[0]
-        if len(sides) == 2:
-            return sides[0], sides[1]
-    raise InputError(
-        f"--size: expected a number of pixels or HEIGHT,WIDTH, got {text!r}; give for example 640"
-    )
+        weights = path.with_suffix(".bin") if path.suffix.lower() == ".xml" else path
+        say(f"wrote {path}: {weights.stat().st_size / 1e6:.1f} MB of weights, {precision}")
+    if verify:
+        verify_export(source, path, verify, precision, confidence, tolerance, quiet)

@@ -29,3 +29,7 @@ class CheckpointError(InputError):
 
 class MissingDependencyError(DelineateError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+TORCH = ("torch", "torchvision", "timm")
+"""Packages that networks need; exported models run without them."""

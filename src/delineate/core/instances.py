@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from .masks import Masks
 
 if TYPE_CHECKING:
     import pandas as pd
+    import supervision
+    import torch
     from PIL import Image
 
     from .polygons import Polygon
@@ -117,9 +119,9 @@ class Instances:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, index: Any) -> Instances:
+    def __getitem__(self, index: int | slice | ArrayLike) -> Instances:
         """Chosen objects, all fields together; ``index`` is an int, slice, boolean mask or index array."""
-        keep = np.arange(len(self))[index]
+        keep = np.arange(len(self))[index]  # type: ignore[index]
         keep = np.atleast_1d(keep)
         picked: dict[str, Any] = {}
         for name in PER_OBJECT:
@@ -216,8 +218,8 @@ class Instances:
 
         return overlay(self, image)
 
-    def to_supervision(self) -> Any:
-        """``supervision.Detections`` with dense masks.
+    def to_supervision(self) -> supervision.Detections:
+        """The same for supervision, with dense masks.
 
         Raises:
             MissingDependencyError: supervision is not installed.
@@ -228,14 +230,14 @@ class Instances:
 
     @classmethod
     def from_supervision(
-        cls, detections: Any, size: tuple[int, int], classes: Labels | None = None
+        cls, detections: supervision.Detections, size: tuple[int, int], classes: Labels | None = None
     ) -> Instances:
         """The inverse of :meth:`to_supervision`; ``size`` is the image's (height, width)."""
         from .convert.supervision import from_supervision
 
         return from_supervision(detections, size, classes)
 
-    def to_torchvision(self) -> dict[str, Any]:
+    def to_torchvision(self) -> dict[str, torch.Tensor]:
         """A torchvision detection dict: boxes, labels (from 1), scores, masks (N, H, W) uint8 tensors."""
         from .convert.torchvision import to_torchvision
 
@@ -243,12 +245,15 @@ class Instances:
 
     @classmethod
     def from_torchvision(
-        cls, target: dict[str, Any], size: tuple[int, int] | None = None, classes: Labels | None = None
+        cls,
+        target: Mapping[str, torch.Tensor | NDArray[Any]],
+        size: tuple[int, int] | None = None,
+        classes: Labels | None = None,
     ) -> Instances:
         """The inverse of :meth:`to_torchvision`; soft masks (N, 1, H, W) are cut at 0.5."""
         from .convert.torchvision import from_torchvision
 
-        return from_torchvision(target, size, classes)
+        return from_torchvision(dict(target), size, classes)
 
     def __repr__(self) -> str:
         from collections import Counter

@@ -14,6 +14,7 @@ from .errors import MaskError
 from .overlap import shared_pixels
 from .painting import label_image, stack
 from .polygons import Polygon
+from .stages import timed
 
 Ints = NDArray[np.int64]
 
@@ -62,6 +63,7 @@ class Masks:
         return cls(size, run.pack(*(np.zeros(0, dtype=np.int64),) * 4, count=0))
 
     @classmethod
+    @timed("masks")
     def from_label_image(cls, labels: ArrayLike, ids: ArrayLike | None = None) -> Masks:
         """One mask per label of an (H, W) integer image; 0 is background.
 
@@ -179,7 +181,7 @@ class Masks:
             size: (height, width) of the image.
             threshold: foreground is strictly above.
         """
-        from .paste import paste_runs  # torch, which takes a second to import
+        from .paste import paste_runs
 
         size = rle.check_size(size, "paste, size")
         grids = np.asarray(probabilities, dtype=np.float32)

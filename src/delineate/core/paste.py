@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from .errors import MaskError
 from .runs import CHUNK, Runs, from_crops, join
+from .stages import timed
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
 
 
+@timed("masks")
 def paste_runs(
     probabilities: NDArray[np.float32], boxes: NDArray[np.float32], size: tuple[int, int], threshold: float
 ) -> Runs:
@@ -29,7 +30,7 @@ def paste_runs(
     full = np.maximum(corners[:, 2:] - corners[:, :2] + 1, 1)  # width, height before clipping
     begin = np.maximum(corners[:, :2], 0)
     seen = np.maximum(np.minimum(corners[:, :2] + full, [size[1], size[0]]) - begin, 0)
-    padded = F.pad(torch.from_numpy(np.ascontiguousarray(probabilities, dtype=np.float32)), (1, 1, 1, 1))
+    padded = np.pad(probabilities.astype(np.float32, copy=False), ((0, 0), (1, 1), (1, 1)))
     places = np.concatenate((begin - corners[:, :2], seen, full), axis=1).tolist()
     parts = []
     cost = np.cumsum(seen[:, 0] * seen[:, 1])
@@ -43,16 +44,17 @@ def paste_runs(
     return join(parts)
 
 
-def _crop(grid: torch.Tensor, place: list[int], threshold: float) -> NDArray[np.bool_]:
+def _crop(grid: Floats, place: list[int], threshold: float) -> NDArray[np.bool_]:
     """The visible part of one object; place: its x, y, width, height in the full box, and its size."""
     x, y, width, height, full_width, full_height = place
     if not width or not height:
         return np.zeros((0, 0), dtype=np.bool_)
-    if full_width * full_height > 4 * width * height + CHUNK // 8:  # far larger than the image
-        visible = _visible(grid.numpy(), (full_height, full_width), (y, y + height), (x, x + width))
-        return np.asarray(visible > threshold)
-    resized = F.interpolate(grid[None, None], (full_height, full_width), mode="bilinear", align_corners=False)
-    return (resized[0, 0, y : y + height, x : x + width] > threshold).numpy()
+    left, right, at_left, at_right = _neighbours(len(grid), full_width, x, width)
+    upper, lower, at_upper, at_lower = _neighbours(len(grid), full_height, y, height)
+    across = grid[:, left] * at_left + grid[:, right] * at_right  # (m + 2, width)
+    crop = across[upper] * at_upper[:, None]
+    crop += across[lower] * at_lower[:, None]
+    return np.asarray(crop > threshold)
 
 
 def _check(probabilities: NDArray[np.float32], boxes: NDArray[np.float32]) -> None:
@@ -76,21 +78,14 @@ def _grown(boxes: NDArray[np.float32], factor: np.float32) -> Ints:
     return grown.astype(np.int64)
 
 
-def _visible(
-    grid: NDArray[np.float32], size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Rows and columns (half-open ranges) of the grid resized bilinearly to ``size``."""
-    visible = _weights(len(grid), size[0], rows) @ grid @ _weights(len(grid), size[1], columns).T
-    return visible.astype(np.float32, copy=False)
+def _neighbours(source: int, target: int, begin: int, count: int) -> tuple[Ints, Ints, Floats, Floats]:
+    """Of some pixels of ``target`` the two cells of ``source`` between which each lies, and their shares.
 
-
-def _weights(source: int, target: int, part: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinear weights (part, source) of the pixels part[0] .. part[1] - 1 of ``target``."""
-    at = np.maximum((np.arange(*part) + 0.5) * (source / target) - 0.5, 0)
+    In float32, step by step as torch's bilinear resizing without aligned corners.
+    """
+    one, half = np.float32(1), np.float32(0.5)
+    place = np.arange(begin, begin + count).astype(np.float32) + half
+    at = np.maximum(place * (np.float32(source) / np.float32(target)) - half, np.float32(0))
     low = np.minimum(at.astype(np.int64), source - 1)
-    weights = np.zeros((len(at), source), dtype=np.float32)
-    rest = np.minimum(at - low, 1).astype(np.float32)
-    rows = np.arange(len(at))
-    weights[rows, low] += 1 - rest
-    weights[rows, np.minimum(low + 1, source - 1)] += rest
-    return weights
+    share = np.minimum(at - low.astype(np.float32), one)
+    return low, np.minimum(low + 1, source - 1), one - share, share

@@ -74,7 +74,7 @@ def validate(ring: ArrayLike, where: str = "polygon") -> Ring:
     """
     try:
         points = np.array(ring, dtype=np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise MaskError(f"{where}: expected (K, 2) numbers, got something else; give x, y rows") from None
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
         raise MaskError(

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import MaskError
 from .masks import Masks
 from .runs import Runs, join, pack, union
+from .stages import timed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -63,6 +64,7 @@ class Spans(NamedTuple):
     after: Ints
 
 
+@timed("masks")
 def assemble(
     prototypes: ArrayLike,
     coefficients: ArrayLike,
@@ -101,7 +103,60 @@ def assemble(
     grid = np.asarray(prototypes, dtype=np.float32)
     weights = np.asarray(coefficients, dtype=np.float32)
     corners = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
-    rows, columns = _axes(grid, weights, corners, size, region, rule)
+    if grid.ndim != 3 or weights.shape != (len(corners), len(grid)) or 0 in grid.shape:
+        raise MaskError(
+            "assemble: expected prototypes (P, h, w), coefficients (N, P) and boxes (N, 4), got "
+            f"{grid.shape}, {weights.shape} and {corners.shape}; give one row of coefficients per box"
+        )
+    return _assembled(grid, weights, corners, size, region, rule)
+
+
+@timed("masks")
+def assemble_maps(
+    maps: ArrayLike,
+    boxes: ArrayLike,
+    size: tuple[int, int],
+    *,
+    region: tuple[float, float] | None = None,
+    rule: str = "logits",
+) -> Masks:
+    """As :func:`assemble`, of N objects whose combinations are there already.
+
+    Args:
+        maps: (N, h, w) float32 logits, one map of the whole grid for each object.
+        boxes: (N, 4), as there.
+        size: as there.
+        region: as there.
+        rule: as there.
+
+    Raises:
+        MaskError: as there.
+
+    Example:
+        >>> disc = [[[-1, -1, -1, -1], [-1, 1, 1, -1], [-1, 1, 1, -1], [-1, -1, -1, -1]]]
+        >>> assemble_maps(disc, [[0, 0, 16, 16]], (16, 16)).boxes.tolist()
+        [[4.0, 4.0, 12.0, 12.0]]
+    """
+    values = np.asarray(maps, dtype=np.float32)
+    corners = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+    if values.ndim != 3 or len(values) != len(corners) or 0 in values.shape[1:]:
+        raise MaskError(
+            f"assemble_maps: expected maps (N, h, w) and boxes (N, 4), got {values.shape} and "
+            f"{corners.shape}; give one map per box"
+        )
+    return _assembled(values, None, corners, size, region, rule)
+
+
+def _assembled(
+    grid: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    corners: NDArray[np.float32],
+    size: tuple[int, int],
+    region: tuple[float, float] | None,
+    rule: str,
+) -> Masks:
+    """Prototypes and their weights, or without weights a map for each object, as masks."""
+    rows, columns = _axes(grid, corners, size, region, rule)
     if rule == "logits":
         y, x = _spans_of_pixels(rows, corners[:, 1::2]), _spans_of_pixels(columns, corners[:, ::2])
     else:
@@ -110,11 +165,15 @@ def assemble(
     parts = []
     begin = 0
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        while begin < len(weights):
+        while begin < len(corners):
             end = begin + max(1, int(np.searchsorted(np.cumsum(cost[begin:]), PORTION, side="right")))
             part = slice(begin, end)
             some_y, some_x = (Spans(*(field[part] for field in spans)) for spans in (y, x))
-            values, begins = _columns(grid, weights[part], some_y, some_x, columns, rule)
+            values, begins = _columns(
+                grid[part] if weights is None else grid,
+                None if weights is None else weights[part],
+                some_y, some_x, columns, rule,
+            )  # fmt: skip
             parts.append(_runs(values, begins, some_y, some_x, rows, size))
             begin = end
     return Masks(size, join(parts)) if parts else Masks.empty(size)
@@ -122,18 +181,12 @@ def assemble(
 
 def _axes(
     grid: NDArray[np.float32],
-    weights: NDArray[np.float32],
     boxes: NDArray[np.float32],
     size: tuple[int, int],
     region: tuple[float, float] | None,
     rule: str,
 ) -> tuple[Axis, Axis]:
-    """Rows and columns of the image over the grid, after a check of everything that was given."""
-    if grid.ndim != 3 or weights.shape != (len(boxes), len(grid)) or 0 in grid.shape:
-        raise MaskError(
-            "assemble: expected prototypes (P, h, w), coefficients (N, P) and boxes (N, 4), got "
-            f"{grid.shape}, {weights.shape} and {boxes.shape}; give one row of coefficients per box"
-        )
+    """Rows and columns of the image over the grid, after a check of what was given."""
     if not np.isfinite(boxes).all():
         raise MaskError("assemble: expected finite boxes, got NaN or infinity; drop those detections")
     if rule not in RULES:
@@ -174,7 +227,12 @@ def _spans_of_cells(axis: Axis, ends: NDArray[np.float32]) -> Spans:
 
 
 def _columns(
-    grid: NDArray[np.float32], weights: NDArray[np.float32], y: Spans, x: Spans, columns: Axis, rule: str
+    grid: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    y: Spans,
+    x: Spans,
+    columns: Axis,
+    rule: str,
 ) -> tuple[NDArray[np.float32], Ints]:
     """What each cell row contributes to each column of pixels, above 0 for foreground.
 
@@ -187,14 +245,16 @@ def _columns(
     values = np.full(begins[-1], -1, dtype=np.float32)
     first = int(x.begin.min())
     bands = _bands(columns, first, int(x.end.max()))
-    dense = None
-    if 2 * (y.high - y.low).sum() > len(weights) * grid.shape[1]:  # tall boxes: one product for all is faster
-        dense = (weights @ grid.reshape(len(grid), -1)).reshape(-1, *grid.shape[1:])  # (N, h, w)
+    dense = grid if weights is None else None  # (N, h, w)
+    tall = 2 * (y.high - y.low).sum() > len(widths) * grid.shape[1]
+    if weights is not None and tall:  # one product for all is faster
+        dense = (weights @ grid.reshape(len(grid), -1)).reshape(-1, *grid.shape[1:])
     bounds = np.stack((*y[2:], *x, widths, heights, begins[:-1]), axis=1).tolist()
     for i, (top, bottom, up, down, x0, x1, left, right, back, on, width, height, at) in enumerate(bounds):
         if not width or height == 2:
             continue
         if dense is None:
+            assert weights is not None
             cells = (weights[i] @ grid[:, top:bottom].reshape(len(grid), -1)).reshape(bottom - top, -1)
         else:
             cells = dense[i, top:bottom]  # (bottom - top, w)

@@ -264,5 +264,8 @@ def _check_counts(counts: Ints, offsets: Ints, size: tuple[int, int], labels: li
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # lists a thousand deep, numbers of a thousand digits
+        return type(value).__name__
     return text if len(text) <= 60 else text[:57] + "..."

@@ -107,7 +107,7 @@ def read_camera(path: str | Path) -> Ground:
         raise InputError(
             f"{path}: expected a camera with focal, center and height, got none named {error}; add it"
         ) from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         told = error if isinstance(error, DelineateError) else f"expected numbers for a camera, got: {error}"
         raise InputError(f"{path}: {told}") from None
 
@@ -188,14 +188,14 @@ def _text(path: Path) -> str:
 def _json(text: str, path: Path) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, got: {error}; correct it") from None
 
 
 def _numbers(values: Any, path: Path) -> NDArray[np.float64]:
     try:
         return np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{path}: expected {_KINDS}, got others; correct the file") from None
 
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from delineate.core.batch import Batch, InputSpec
-from delineate.core.errors import InputError
+from delineate.core.batch import Batch, collate
+from delineate.core.image_model import ImageModel
+from delineate.core.input_spec import Brightness
 from delineate.core.instances import Instances
-from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
 from delineate.nn.norms import fold_norms
 
-MODELS_FOR = {
-    "semantic": ("semantic_fpn", "panoptic_fpn", "mask2former", "maskdino", "dimaskdino"),
-    "instance": ("mask_rcnn", "panoptic_fpn", "yolo_seg_s", "mask2former"),
-    "panoptic": ("panoptic_fpn", "mask2former", "maskdino", "dimaskdino"),
-}
-"""Models to choose for each task."""
 
-
-class Segmenter(nn.Module):
+class Segmenter(nn.Module, ImageModel):
     """A model in three steps; nothing switches its return type on ``.training``.
 
     Attributes:
@@ -35,23 +30,10 @@ class Segmenter(nn.Module):
         family: the builder's name in the zoo.
     """
 
-    classes: Labels
-    input: InputSpec
-    settings: dict[str, Any]
-    family: str
-
     @property
-    def tasks(self) -> tuple[str, ...]:
-        """What it can do of ``instance``, ``semantic`` and ``panoptic``.
-
-        Models of more than ``instance`` train on stuff too: their targets hold one object per class of stuff.
-        """
-        return ("instance",)
-
-    @property
-    def context(self) -> int | None:
-        """Pixels around an object that its outline and score depend on; None: the whole image, or unknown."""
-        return None
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def forward(self, images: Tensor) -> Any:
         """(B, 3, H, W) float32, normalised as ``input`` says -> raw outputs; the part that is exported."""
@@ -105,16 +87,6 @@ class Segmenter(nn.Module):
         """
         raise self.without("panoptic")
 
-    def without(self, task: str) -> InputError:
-        """What to raise where the model has no such task."""
-        does = (
-            "finds objects alone" if self.tasks == ("instance",) else f"does {' and '.join(self.tasks)} alone"
-        )
-        return InputError(
-            f"{task}: expected a model such as {', '.join(MODELS_FOR[task])}, got {self.family}, which "
-            f"{does}; choose one of them, or the task {self.tasks[0]}"
-        )
-
     def detect(
         self,
         batch: Batch,
@@ -130,6 +102,57 @@ class Segmenter(nn.Module):
         with torch.inference_mode():
             outputs = self(batch.images)
         return self.instances(outputs, batch, confidence=confidence, iou=iou, max_det=max_det)
+
+    def move(self, device: torch.device | str) -> torch.device:
+        """Weights to another device."""
+        self.to(device)
+        return self.device
+
+    def find_instances(
+        self,
+        images: Sequence[NDArray[Any]],
+        *,
+        brightness: Brightness | None = None,
+        confidence: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+    ) -> list[Instances]:
+        """As :class:`ImageModel` says, computed where the weights lie."""
+        batch = collate(images, self.input, brightness=brightness).to(self.device)
+        with self._judging():
+            return self.detect(batch, confidence=confidence, iou=iou, max_det=max_det)
+
+    def find_semantic(self, images: Sequence[NDArray[Any]]) -> list[Semantic]:
+        """As :class:`ImageModel` says."""
+        if "semantic" not in self.tasks:
+            raise self.without("semantic")
+        batch = collate(images, self.input).to(self.device)
+        with self._judging(), torch.inference_mode():
+            return self.semantic(self(batch.images), batch)
+
+    def find_panoptic(
+        self,
+        images: Sequence[NDArray[Any]],
+        *,
+        confidence: float | None = None,
+        visible: float | None = None,
+    ) -> list[Panoptic]:
+        """As :class:`ImageModel` says."""
+        if "panoptic" not in self.tasks:
+            raise self.without("panoptic")
+        batch = collate(images, self.input).to(self.device)
+        with self._judging(), torch.inference_mode():
+            return self.panoptic(self(batch.images), batch, confidence=confidence, visible=visible)
+
+    @contextlib.contextmanager
+    def _judging(self) -> Iterator[None]:
+        """In evaluation mode; afterwards as before."""
+        training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(training)
 
     def prepared(self) -> Self:
         """A copy that detects the same, faster.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from delineate.core.batch import Batch
+from delineate.core.enlarge import to_original
 from delineate.core.errors import InputError
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
@@ -27,7 +28,6 @@ from delineate.nn.normaliser import mean_count
 from delineate.nn.semantic_head import SemanticHead
 
 from .base import Segmenter
-from .queries.results import to_original
 
 AT_ONCE = 4_000_000
 """So many scores are held at once in the original's pixels, 16 MB."""

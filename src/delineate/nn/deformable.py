@@ -9,7 +9,7 @@ a query's answer is one weighted sum of rows (:mod:`.weighted_rows`), computed w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,12 @@ class DeformableAttention(nn.Module):
         levels: L feature maps.
         heads: M.
         points: P sampled points per head and level.
+
+    Attributes:
+        sample: one of this file's ``sample_by_...``; None: what is fastest where it runs, or exports.
     """
+
+    sample: Callable[..., Tensor] | None = None
 
     def __init__(self, channels: int = 256, levels: int = 4, heads: int = 8, points: int = 4) -> None:
         super().__init__()
@@ -74,8 +79,8 @@ class DeformableAttention(nn.Module):
         weights = self.weights(queries).view(batch, count, self.heads, levels_points).softmax(3)
         x, y = self.positions(queries, references, sizes)
         table = self.value(values).view(batch, values.shape[1], self.heads, values.shape[2] // self.heads)
-        sample = sample_by_grid if torch.compiler.is_exporting() or table.is_cuda else sample_by_rows
-        found = sample(table, x, y, weights.flatten(2), sizes)
+        usual = sample_by_grid if torch.compiler.is_exporting() or table.is_cuda else sample_by_rows
+        found = (self.sample or usual)(table, x, y, weights.flatten(2), sizes)
         answer: Tensor = self.output(found)
         return answer
 
@@ -174,3 +179,27 @@ def sample_by_grid(table: Tensor, x: Tensor, y: Tensor, weights: Tensor, sizes: 
         weight = weights[:, :, :, i].transpose(1, 2).reshape(batch * heads, 1, count, each)
         total = total + (found * weight).sum(3)  # (B * M, D, Q)
     return total.view(batch, heads * channels, count).transpose(1, 2)
+
+
+def sample_by_gathers(table: Tensor, x: Tensor, y: Tensor, weights: Tensor, sizes: Sequence[Size]) -> Tensor:
+    """The same as :func:`sample_by_rows` by plain look-ups: for runtimes whose ``grid_sample`` goes wrong."""
+    batch, _, heads, channels = table.shape
+    count, each = x.shape[1], x.shape[2] // heads // len(sizes)
+    shape = (batch, count, heads, len(sizes), each)
+    x, y, weights = (v.view(shape).transpose(1, 2) for v in (x - 0.5, y - 0.5, weights))  # (B, M, Q, L, P)
+    total = table.new_zeros(batch * heads, count, channels)
+    for i, level in enumerate(torch.split(table, [h * w for h, w in sizes], 1)):
+        height, width = sizes[i]
+        rows = level.transpose(1, 2).reshape(batch * heads * height * width, channels)
+        first = torch.arange(batch * heads, device=x.device).view(batch, heads, 1, 1) * (height * width)
+        left, top = x[:, :, :, i].floor(), y[:, :, :, i].floor()
+        right, below = x[:, :, :, i] - left, y[:, :, :, i] - top
+        for across, share_x in ((left, 1 - right), (left + 1, right)):
+            for down, share_y in ((top, 1 - below), (top + 1, below)):
+                known = (across >= 0) & (across < width) & (down >= 0) & (down < height)
+                cell = down.clamp(0, height - 1) * width + across.clamp(0, width - 1)
+                found = rows.index_select(0, (cell.long() + first).flatten())
+                share = weights[:, :, :, i] * share_x * share_y * known
+                found = found.view(-1, each, channels) * share.reshape(-1, each, 1)
+                total = total + found.sum(1).view_as(total)
+    return total.view(batch, heads, count, channels).transpose(1, 2).reshape(batch, count, heads * channels)

@@ -1,27 +1,31 @@
-"""A model as one file that runs without PyTorch's network: ONNX, or OpenVINO's .xml with its .bin."""
+"""A model as one file that runs without its Python code: ONNX, OpenVINO's .xml with its .bin, or .pt2."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from numpy.typing import NDArray
 
-from delineate.core.batch import InputSpec
-from delineate.core.errors import InputError, MissingDependencyError
+from delineate.core.errors import DelineateError, InputError
+from delineate.core.input_spec import InputSpec
 from delineate.models.base import Segmenter
-from delineate.models.zoo import build
 
-from .manifest import KEY, MOST, Manifest, shape_of, weights_hash
+from .beside import describe
+from .calibration import Feeds
+from .graphs import Graph, graph_of
+from .manifest import MOST, Manifest, weights_hash
+from .targets import ENDINGS
 
-KINDS = {"onnx": ".onnx", "openvino": ".xml"}
+if TYPE_CHECKING:
+    import torch
+
+KINDS = ENDINGS
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def export(
@@ -30,60 +34,130 @@ def export(
     to: str | None = None,
     size: int | tuple[int, int] | None = None,
     *,
-    dynamic: bool = False,
+    dynamic: bool | None = False,
     licence: str = "",
+    precision: str = "fp32",
+    calibration: Sequence[NDArray[Any]] = (),
+    max_det: int | None = None,
+    progress: Callable[[], object] | None = None,
 ) -> Path:
-    """Write a model as a graph for ONNX Runtime or OpenVINO, with all that its results need.
+    """Write a model as one graph, with all that its results need.
 
-    Norms are folded; weights are float32. The file holds family, settings, class names, input, licence and
-    the weights' hash, so :class:`delineate.runtime.session.Session` needs nothing else.
+    Norms are folded; objects are chosen and their masks made inside the graph, a fixed number for each image.
+    The file holds class names, input, licence and the weights' hash, so that
+    :class:`delineate.runtime.session.Session` needs nothing else. The same stands in a JSON file
+    beside it, see :mod:`delineate.runtime.beside`.
 
     Args:
-        model: of a family whose forward gives named tensors.
-        path: the file to make or replace, ``.onnx`` or ``.xml`` (beside which ``.bin`` holds the weights).
-        to: "onnx" or "openvino"; default by the path's ending.
+        model: of any family.
+        path: the file to make or replace, ``.onnx``, ``.xml`` (beside which ``.bin`` holds the weights) or
+            ``.pt2``.
+        to: "onnx", "openvino", "torch.export" or "tensorrt-ready" (ONNX without what TensorRT lacks or gets
+            wrong); default by the path's ending.
         size: (height, width) of the input tensor in pixels, or one number for both; multiples of the
             model's divisor. Default: the largest that the model's own input asks for. Smaller images are
             padded to it; a smaller size than the model's own means smaller images.
-        dynamic: any number of images of any size. Slower than a fixed size on some processors.
+        dynamic: any number of images of any size. Slower than a fixed size on some processors. None: where
+            the family's graph can, the model takes images as they are, and no size is given.
         licence: SPDX name of the weights' licence.
+        precision: "fp32"; "fp16" keeps the weights as float16 and computes in float32; "int8" computes the
+            convolutions and products in 8 bits, by what ``calibration`` shows.
+        calibration: for "int8": images as the model will see them, (H, W) or (H, W, 3) each; from about 30 on
+            more of them change little.
+        max_det: at most so many objects an image; default the model's own number.
+        progress: called after each image of the calibration.
 
     Returns:
         The path written.
 
     Raises:
-        InputError: a family that cannot be exported, or a size that does not fit.
-        MissingDependencyError: the extra ``export`` is not installed.
+        InputError: a family, size or precision that cannot be exported so; for "tensorrt-ready" a graph that
+            TensorRT would not run right.
+        MissingDependencyError: the extra ``export`` (for "int8" into OpenVINO: ``int8``) is not installed.
     """
     target = Path(path)
-    kind = _kind(target, to)
+    kind = kind_of(target, to)
+    _check_precision(kind, precision, calibration, bool(dynamic))
     frame = _size(model.input, size)
-    spec = _fitted(model.input, frame, dynamic)
-    names = _output_names(model, frame)
+    graph = graph_of(model, max_det=max_det, tensorrt_ready=kind == "tensorrt-ready")
+    if dynamic is None:
+        dynamic = graph.dynamic and size is None and _as_they_are(model.input) and kind != "tensorrt-ready"
+    if dynamic and not graph.dynamic:
+        raise InputError(
+            f"export, dynamic: expected a family whose graph takes any size, got {model.family!r}; "
+            "leave --dynamic out, and choose a --size"
+        )
     manifest = Manifest(
-        model.family, model.settings, model.classes, spec, frame, dynamic, names, licence, weights_hash(model)
+        model.family,
+        model.settings,
+        model.classes,
+        _fitted(model.input, frame, dynamic),
+        frame,
+        dynamic,
+        graph.outputs,
+        licence,
+        weights_hash(model),
+        inputs=graph.inputs,
+        result=graph.result,
+        context=model.context if dynamic else None,
+        precision=precision,
     )
+    feeds = Feeds(calibration, manifest, progress)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        part = Path(folder) / f"{target.stem}.onnx"
-        _write_onnx(model, part, manifest)
-        files = [part] if kind == "onnx" else _to_openvino(part, manifest)
-        for file in reversed(files):  # the file that people name last, when all it needs is there
-            file.replace(target.with_suffix(file.suffix))
+        files = _write(kind, graph, Path(folder) / target.stem, manifest, feeds)
+        told = describe(files, manifest, target)
+        for file in (told, *reversed(files)):  # the file that people name last, when all it needs is there
+            file.replace(target.parent / file.name)
     return target
 
 
-def _kind(target: Path, to: str | None) -> str:
-    by_ending = {ending: kind for kind, ending in KINDS.items()}
+def kind_of(target: Path, to: str | None) -> str:
+    """Of a file to write, the target it is for.
+
+    Raises:
+        InputError: no such target, or a file name that ends otherwise.
+    """
+    by_ending = {ending: kind for kind, ending in reversed(ENDINGS.items())}
     kind = to or by_ending.get(target.suffix.lower())
-    if kind not in KINDS:
-        raise InputError(f"export, to: expected 'onnx' or 'openvino', got {to or target.name!r}; choose one")
-    if target.suffix.lower() != KINDS[kind]:
+    if kind not in ENDINGS:
+        names = ", ".join(repr(name) for name in list(ENDINGS)[:-1]) + f" or {list(ENDINGS)[-1]!r}"
+        raise InputError(f"export, to: expected {names}, got {to or target.name!r}; choose one")
+    if target.suffix.lower() != ENDINGS[kind]:
         raise InputError(
-            f"export: expected a file name that ends in {KINDS[kind]} for {kind}, got {target.name!r}; "
+            f"export: expected a file name that ends in {ENDINGS[kind]} for {kind}, got {target.name!r}; "
             "rename it"
         )
     return kind
+
+
+def _check_precision(kind: str, precision: str, calibration: Sequence[Any], dynamic: bool) -> None:
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"export, precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}; choose one"
+        )
+    if precision != "fp32" and kind == "torch.export":
+        raise InputError(
+            f"export, precision: expected fp32 for torch.export, got {precision}; choose onnx or openvino"
+        )
+    if precision == "int8" and not len(calibration):
+        raise InputError(
+            "export, int8: expected images to calibrate on, got none; give some of the kind it will see "
+            "(--calibrate FOLDER)"
+        )
+    if kind == "tensorrt-ready" and dynamic:
+        raise InputError(
+            "export, dynamic: expected one size for tensorrt-ready, got dynamic sizes; choose a --size"
+        )
+
+
+def takes_any_size(model: Segmenter) -> bool:
+    """Whether one graph of the model takes images of any size, as the model itself does."""
+    return _as_they_are(model.input) and graph_of(model).dynamic
+
+
+def _as_they_are(spec: InputSpec) -> bool:
+    return spec.shortest_edge is None and spec.stretch is None
 
 
 def _size(spec: InputSpec, size: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -121,92 +195,59 @@ def _fitted(spec: InputSpec, size: tuple[int, int], dynamic: bool) -> InputSpec:
     return replace(spec, shortest_edge=min(spec.shortest_edge, low), longest_edge=longest)
 
 
-def _output_names(model: Segmenter, size: tuple[int, int]) -> tuple[str, ...]:
-    """What the family calls its outputs; refuses families that cannot be exported."""
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            bare = build(model.family, **{**model.settings, "classes": model.classes, "input": model.input})
-            return tuple(shape_of(bare.eval(), size)._fields)
-    except InputError:
-        raise
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError) as error:
-        raise _refusal(model, error) from None
+def _write(kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds) -> list[Path]:
+    """The files of a target, the one that people name first."""
+    from .targets import onnx, openvino, tensorrt, torch_export
+
+    if kind != "torch.export":
+        onnx.require()
+    program = _traced(graph, manifest)
+    if kind == "torch.export":
+        path = stem.with_name(stem.name + ENDINGS[kind])
+        torch_export.write(program, path, manifest.to_json())
+        return [path]
+    path = stem.with_name(stem.name + ".onnx")
+    with _told(manifest.family):
+        onnx.write(program, path, manifest.inputs, manifest.outputs)
+    if kind == "tensorrt-ready":
+        tensorrt.check(path)
+    if kind == "openvino":
+        network = openvino.convert(path)
+        if manifest.precision == "int8":
+            from .int8 import quantised
+
+            network = quantised(network, feeds)
+        half = manifest.precision == "fp16"
+        return openvino.write(network, stem.with_name(stem.name + ".xml"), manifest.to_json(), half)
+    if manifest.precision == "fp16":
+        from .half import halve
+
+        halve(path)
+    elif manifest.precision == "int8":
+        from .int8 import quantise
+
+        quantise(path, feeds)
+    onnx.label(path, manifest.to_json())
+    return [path]
 
 
-def _refusal(model: Segmenter, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
-    return InputError(
-        f"export: expected a family whose network is one fixed graph, got {model.family!r} ({reason}); "
-        "it runs in PyTorch only"
-    )
+def _traced(graph: Graph, manifest: Manifest) -> torch.export.ExportedProgram:
+    from .targets import torch_export
 
-
-def _write_onnx(model: Segmenter, path: Path, manifest: Manifest) -> None:
-    """The network as ONNX, with the manifest in its metadata."""
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError:
-        raise MissingDependencyError(
-            "export: expected onnx and onnxscript, got none; pip install 'delineate[export]'"
-        ) from None
-    network = model.prepared().cpu().to(memory_format=torch.contiguous_format)
-    example = torch.zeros(2 if manifest.dynamic else 1, 3, *manifest.size)
-    shapes: Any = None
-    if manifest.dynamic:
-        step = manifest.input.divisor
-        rows, columns = (
-            step * torch.export.Dim(name, min=1, max=MOST // step) for name in ("rows", "columns")
-        )
-        shapes = ({0: torch.export.Dim("batch", min=1, max=1024), 2: rows, 3: columns},)
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                network,
-                (example,),
-                dynamo=True,
-                input_names=["images"],
-                output_names=list(manifest.outputs),
-                dynamic_shapes=shapes,
-                verbose=False,
-            )
-    except Exception as error:  # the exporter raises whatever it likes
-        raise _refusal(model, error) from None
-    assert program is not None
-    program.save(str(path), external_data=False)
-    graph = onnx.load(str(path))
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = KEY, manifest.to_json()
-    onnx.save(graph, str(path))
-
-
-def _to_openvino(graph: Path, manifest: Manifest) -> list[Path]:
-    """The .xml and the .bin of an ONNX file, beside it."""
-    try:
-        import openvino
-    except ImportError:
-        raise MissingDependencyError(
-            "export: expected openvino, got none; pip install 'delineate[export]'"
-        ) from None
-    model = openvino.convert_model(str(graph))
-    model.set_rt_info(manifest.to_json(), KEY)
-    path = graph.with_suffix(".xml")
-    openvino.save_model(model, str(path), compress_to_fp16=False)
-    return [path, path.with_suffix(".bin")]
+    with _told(manifest.family):
+        return torch_export.trace(graph, manifest.size, manifest.dynamic, manifest.input.divisor)
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter talks; what matters comes as an exception."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+def _told(family: str) -> Iterator[None]:
+    """Whatever an exporter raises, as one line."""
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        yield
+    except DelineateError:
+        raise
+    except Exception as error:  # exporters raise whatever they like
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(
+            f"export: expected a family whose network is one fixed graph, got {family!r} ({reason}); "
+            "it runs in PyTorch only"
+        ) from None

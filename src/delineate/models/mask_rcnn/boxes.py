@@ -196,6 +196,7 @@ class BoxBranch(nn.Module):
         sampled: Sequence[Sampled],
         truth: Sequence[Tensor],
         labels: Sequence[Tensor],
+        count: Tensor,
     ) -> dict[str, Tensor]:
         """Cross entropy over the sampled proposals; smooth L1 of the true class's box over the same number.
 
@@ -204,6 +205,7 @@ class BoxBranch(nn.Module):
             sampled: as :meth:`choose` gives.
             truth: per image (G, 4) true boxes.
             labels: per image (G,) int64 true classes 0..K-1.
+            count: () sampled proposals of the batch, as :func:`~delineate.nn.normaliser.mean_count` gives it.
         """
         logits, offsets = self(features, [s.boxes for s in sampled])
         goal_class, positive, goal_box, start = [], [], [], 0
@@ -215,7 +217,6 @@ class BoxBranch(nn.Module):
             goal_box.append(encode(truth[image][matched], boxes[: len(matched)], CODE_WEIGHTS))
             start += len(boxes)
         column, at = torch.cat(goal_class), torch.cat(positive)
-        count = max(len(column), 1)
         shift = offsets[at, column[at]]
         box = F.smooth_l1_loss(shift, torch.cat(goal_box), beta=SMOOTH_L1_BETA, reduction="sum")
         class_loss = F.cross_entropy(logits, column, reduction="sum")

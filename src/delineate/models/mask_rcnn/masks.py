@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from delineate.core.masks import Masks
 from delineate.nn.layers import ConvNorm
 from delineate.nn.mask_targets import crop_targets
+from delineate.nn.normaliser import mean_count
 from delineate.nn.roi import PyramidRoiAlign, stack_rois
 
 from .boxes import Sampled
@@ -75,7 +76,10 @@ class MaskBranch(nn.Module):
         Returns:
             (R, size, size) float32 logits.
         """
-        x = self.convs(self.pool(features, stack_rois(boxes)))  # (R, C, s, s)
+        return self.logits_of(self.convs(self.pool(features, stack_rois(boxes))), labels)
+
+    def logits_of(self, x: Tensor, labels: Tensor) -> Tensor:
+        """(R, C, s, s) features after the convolutions and (R,) classes -> (R, size, size) logits."""
         # The transposed convolution's kernel and stride are both 2: each pixel becomes four on its own, so
         # that it is one matrix product a pixel, and the class's 1 x 1 convolution a second.
         count, width, side, _ = x.shape
@@ -114,7 +118,9 @@ class MaskBranch(nn.Module):
             labels: per image (G,) int64 true classes.
         """
         boxes = [s.boxes[: len(s.matched)] for s in sampled]
-        if not any(len(b) for b in boxes):
+        positives = sum(len(b) for b in boxes)
+        count = mean_count(torch.tensor(positives, device=features[0].device))
+        if not positives:
             return {"mask": nothing(self)}
         goals = [
             crop_targets(truth, s.matched, own, self.size)
@@ -122,7 +128,8 @@ class MaskBranch(nn.Module):
         ]
         of_class = torch.cat([label[s.matched] for label, s in zip(labels, sampled, strict=True)])
         logits = self(features, boxes, of_class)
-        return {"mask": F.binary_cross_entropy_with_logits(logits, torch.cat(goals))}
+        errors = F.binary_cross_entropy_with_logits(logits, torch.cat(goals), reduction="none").mean((1, 2))
+        return {"mask": errors.sum() / count}
 
 
 def nothing(module: nn.Module) -> Tensor:

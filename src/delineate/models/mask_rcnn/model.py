@@ -20,6 +20,7 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.core.stuff import things_of
+from delineate.nn.normaliser import mean_count
 
 from ..whole_image import StuffBranch, WithStuff, objects_of
 from .backbone import Backbone
@@ -64,6 +65,8 @@ class FasterRCNN(WithStuff):
         boxes: proposals -> boxes with classes.
         limits: what counts as a detection, unless a call says otherwise.
     """
+
+    by_object = ("boxes", "masks")
 
     def __init__(
         self,
@@ -122,8 +125,10 @@ class FasterRCNN(WithStuff):
         features = self.backbone(batch.images)
         proposals, losses = self.proposals.losses(features, _size(batch.images), batch.sizes, boxes)
         sampled = self.boxes.choose(proposals, boxes)
-        if any(len(s.boxes) for s in sampled):
-            losses |= self.boxes.losses(features, sampled, boxes, labels)
+        chosen = sum(len(s.boxes) for s in sampled)
+        count = mean_count(torch.tensor(chosen, device=device))  # also where none is: other processes wait
+        if chosen:
+            losses |= self.boxes.losses(features, sampled, boxes, labels, count)
         else:
             losses |= {"class": nothing(self.boxes), "box": nothing(self.boxes)}
         if self.stuff is not None:

@@ -17,6 +17,7 @@ from delineate.nn.anchors import Anchors
 from delineate.nn.box_coding import at_least, clip, decode, encode
 from delineate.nn.layers import ConvNorm
 from delineate.nn.matching import match, sample
+from delineate.nn.normaliser import mean_count
 
 SMOOTH_L1_BETA = 1 / 9
 
@@ -75,7 +76,7 @@ class ProposalHead(nn.Module):
         for feature in features:
             x = self.convs(feature)
             logits.append(self.objectness(x).permute(0, 2, 3, 1).flatten(1).float())
-            offsets.append(self.offsets(x).permute(0, 2, 3, 1).reshape(len(x), -1, 4).float())
+            offsets.append(self.offsets(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, 4).float())
         return logits, offsets
 
 
@@ -172,7 +173,10 @@ class ProposalNetwork(nn.Module):
     def _losses(
         self, logits: Tensor, offsets: Tensor, anchors: Tensor, truth: Sequence[Tensor]
     ) -> dict[str, Tensor]:
-        """Binary cross entropy and smooth L1, both over the number of sampled anchors of the whole batch."""
+        """Binary cross entropy and smooth L1, both over the number of sampled anchors of the whole batch.
+
+        The batch is that of all processes: see :func:`delineate.nn.normaliser.mean_count`.
+        """
         settings = self.settings
         objectness, box, count = logits.sum() * 0, offsets.sum() * 0, 0
         for image, boxes in enumerate(truth):
@@ -190,4 +194,5 @@ class ProposalNetwork(nn.Module):
             )
             box = box + F.smooth_l1_loss(offsets[image, positive], goal, beta=SMOOTH_L1_BETA, reduction="sum")
             count += len(chosen)
-        return {"objectness": objectness / max(count, 1), "proposal_box": box / max(count, 1)}
+        total = mean_count(torch.tensor(count, device=logits.device))
+        return {"objectness": objectness / total, "proposal_box": box / total}

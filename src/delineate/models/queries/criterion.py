@@ -15,6 +15,7 @@ from .decoder import Prediction
 from .matching import Targets, Weights, assign, mask_costs, points_of
 
 Pairs = list[tuple[Tensor, Tensor]]
+TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ class Criterion:
             wanted[i, queries] = targets[i].labels[objects]
         weight = logits.new_ones(self.classes + 1)
         weight[-1] = self.no_object
-        entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), weight)
+        entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), weight, reduction="sum")
+        entropy = entropy / mean_count(weight[wanted].sum(), TINY)  # the weighted mean over all queries
         mask, dice = self.masks(name, prediction, targets, pairs, size)
         return {"class": entropy, "mask": mask / count, "dice": dice / count}
 

@@ -61,15 +61,18 @@ class Groups:
         return result
 
 
-def noisy_queries(targets: list[Targets], labels: nn.Embedding, noise: Noise) -> tuple[Start, Groups] | None:
+def noisy_queries(
+    targets: list[Targets], labels: nn.Embedding, noise: Noise, slots: int | None = None
+) -> tuple[Start, Groups] | None:
     """Denoising queries of a batch; None where there are no objects, or too many.
 
     Args:
         targets: of the B images.
         labels: (K, C) content of a query of each class.
         noise: how objects are disturbed.
+        slots: places in a group, the largest number of objects in an image of all processes; None: of these.
     """
-    slots = max(len(t) for t in targets)
+    slots = max(len(t) for t in targets) if slots is None else slots
     if not 0 < slots <= noise.queries:
         return None
     groups = Groups(noise.queries // slots, slots)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from delineate.core.batch import Batch
-from delineate.nn.normaliser import mean_count
+from delineate.nn.normaliser import largest_count, mean_count
 
 from .box_criterion import BoxCriterion
 from .box_decoder import BoxDecoder, Outcome
@@ -71,11 +71,12 @@ class MaskDINO(Mask2Former):
         targets = targets_of(batch)
         size = (int(batch.images.shape[2]), int(batch.images.shape[3]))
         pyramid = self.pixel_decoder(self.backbone(batch.images))
-        noisy = noisy_queries(targets, self.decoder.labels, self.noise)
+        device = batch.images.device
+        slots = largest_count(torch.tensor(max(len(t) for t in targets), device=device))
+        noisy = noisy_queries(targets, self.decoder.labels, self.noise, slots)
         outcome: Outcome = self.decoder(pyramid, None if noisy is None else noisy[0])
         extra = 0 if noisy is None else noisy[0].content.shape[1]
-        total = torch.tensor(sum(len(t) for t in targets), device=batch.images.device)
-        count = mean_count(total)
+        count = mean_count(torch.tensor(sum(len(t) for t in targets), device=device))
         criterion = self.criterion
         plain = {"interm": outcome.selected} | self.extra_predictions(outcome)
         plain |= {name: part(p, extra, None) for name, p in criterion.named(outcome.layers).items()}
@@ -88,7 +89,7 @@ class MaskDINO(Mask2Former):
             for name, prediction in criterion.named(outcome.layers).items():
                 losses[f"dn_{name}"] = criterion.layer(
                     f"dn_{name}", part(prediction, 0, extra), targets, groups.pairs(targets),
-                    mean_count(total * groups.groups), size,
+                    count * groups.groups, size,
                 )  # fmt: skip
         return losses
 

@@ -12,16 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from delineate.core.batch import Batch
+from delineate.core.enlarge import to_original
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
+from delineate.core.panoptic_queries import segments_of_winners
 from delineate.core.semantic import Semantic
 
 from .decoder import Prediction
-from .results import to_original
 
 AT_ONCE = 4_000_000
 """So many numbers of a strip of rows are held at once, 16 MB."""
@@ -98,33 +98,8 @@ def panoptic_of(
         winner[top : top + len(number)] = number
     labels = label.cpu().numpy()
     able = (both > 0) & (won / np.maximum(own, 1) >= visible)
-    number, members = _numbered(able, labels, classes)
     scores = ranking.sure[image][kept].float().cpu().numpy()
-    return Panoptic(
-        np.concatenate([[0], number]).astype(np.int32)[winner],
-        labels=labels[members],
-        scores=np.minimum(scores[members], 1),
-        classes=classes,
-    )
-
-
-def _numbered(
-    able: NDArray[np.bool_], labels: NDArray[np.int64], classes: Labels
-) -> tuple[NDArray[np.int32], list[int]]:
-    """Per query its segment's number from 1, 0 where it has none; and the first query of each segment."""
-    number = np.zeros(len(able), dtype=np.int32)
-    members: list[int] = []
-    stuff: dict[int, int] = {}
-    for query in np.flatnonzero(able).tolist():
-        label = int(labels[query])
-        if label in stuff:
-            number[query] = stuff[label]
-            continue
-        members.append(query)
-        number[query] = len(members)
-        if not classes.things[label]:
-            stuff[label] = len(members)
-    return number, members
+    return segments_of_winners(winner, able, labels, scores, classes)
 
 
 def strips(

@@ -42,4 +42,4 @@ class PredictionHead(nn.Module):
 
 def _rows(maps: Tensor, width: int) -> Tensor:
     """(B, A * width, H, W) -> (B, H * W * A, width) float32; A runs fastest."""
-    return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, width).float()
+    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, width).float()

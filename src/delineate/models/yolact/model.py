@@ -116,8 +116,8 @@ class Yolact(Segmenter):
         """What the network says, and the pyramid, P3 first."""
         levels = self.neck(self.body(images))
         offsets, logits, coefficients = self.head(levels)
-        grids = [(int(level.shape[2]), int(level.shape[3])) for level in levels]
-        priors = self.priors.boxes(grids, (int(images.shape[2]), int(images.shape[3])), images.device)
+        grids = [(level.shape[2], level.shape[3]) for level in levels]
+        priors = self.priors.boxes(grids, (images.shape[2], images.shape[3]), images.device)
         return Raw(priors, offsets, logits, coefficients, self.prototypes(levels[0])), levels
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -179,7 +179,7 @@ class YoloSeg(Segmenter):
         height, width = prototypes.shape[2:]
         stride = self.prototypes.stride
         terms = absolute(coefficients[..., -TERMS:], boxes, (height * stride, width * stride))
-        maps = coordinate_maps(height, width, stride, prototypes).expand(len(prototypes), -1, -1, -1)
+        maps = coordinate_maps(height, width, stride, prototypes).expand(prototypes.shape[0], -1, -1, -1)
         return torch.cat([coefficients[..., :-TERMS], terms], -1), torch.cat([prototypes, maps], 1)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
