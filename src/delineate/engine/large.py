@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.core.image_model import ImageModel
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.data.rasters import open_raster
-from delineate.models.base import Segmenter
 
 from .agreement import Tile
 from .large_journal import TileJournal, known_done, note_done
@@ -33,7 +33,7 @@ Finder = Callable[[NDArray[Any]], Instances]
 
 
 def predict_large(
-    model: Model | Segmenter | Finder,
+    model: Model | ImageModel | Finder,
     source: str | Path,
     out: str | Path,
     *,
@@ -184,38 +184,42 @@ class _Run:
 
     def _tiles(self, journal: TileJournal) -> Iterator[Instances | None]:
         """What was found in each window that is looked at, in order: as noted, else by the model."""
-        order = [w for row in self.plan.rows for w in row if w in self.plan.looked_at]
+        order = self.plan.order
         self.resumed = len(journal)
         for index in range(self.resumed):
             note, found = journal.get(index)
             self._count(note)
             yield found
         for read in ahead(self.plan.region.read, order[self.resumed :], self.chosen.workers):
-            found = self._look(read)
-            corner = (self.plan.region.x + read.window[0], self.plan.region.y + read.window[1])
-            note = {"damaged": [*corner, read.damaged, read.reason] if read.reason else None}
-            note["blank"] = read.blank
+            note, found = look_at(self.plan, read)
             journal.add(note, found)
             self._count(note)
             yield found
-
-    def _look(self, read: Read) -> Instances | None:
-        """The objects of a window; None where it cannot be read."""
-        if read.pixels is None:
-            return None
-        size = (int(read.pixels.shape[0]), int(read.pixels.shape[1]))
-        if read.blank and self.plan.classes is not None:
-            return Instances.empty(size, self.plan.classes)
-        found = self.plan.find(read.pixels)
-        if found.size != size:
-            raise InputError(
-                f"predict_large: expected objects in the window's pixels {size}, got a result for "
-                f"{found.size}; do not resize in the predictor"
-            )
-        return found
 
     def _count(self, note: Mapping[str, Any]) -> None:
         self.blank += bool(note["blank"])
         if note["damaged"]:
             x, y, blocks, reason = note["damaged"]
             self.damaged.append((x, y, blocks, reason))
+
+
+def look_at(plan: Plan, read: Read) -> tuple[dict[str, Any], Instances | None]:
+    """What is noted of a window, and its objects; None where it cannot be read."""
+    corner = (plan.region.x + read.window[0], plan.region.y + read.window[1])
+    note: dict[str, Any] = {"damaged": [*corner, read.damaged, read.reason] if read.reason else None}
+    return note | {"blank": read.blank}, _objects(plan, read)
+
+
+def _objects(plan: Plan, read: Read) -> Instances | None:
+    if read.pixels is None:
+        return None
+    size = (int(read.pixels.shape[0]), int(read.pixels.shape[1]))
+    if read.blank and plan.classes is not None:
+        return Instances.empty(size, plan.classes)
+    found = plan.find(read.pixels)
+    if found.size != size:
+        raise InputError(
+            f"predict_large: expected objects in the window's pixels {size}, got a result for "
+            f"{found.size}; do not resize in the predictor"
+        )
+    return found

@@ -72,29 +72,23 @@ class TileJournal:
 
     def add(self, note: Mapping[str, Any], found: Instances | None) -> None:
         """Notes the next tile."""
-        own: dict[str, Any] = {}
-        if found is not None:
-            own = {"size": list(found.size), "classes": found.classes.to_dict()}
-        text = json.dumps({**note, **own}).encode()
-        arrays: dict[str, Any] = {"note": np.frombuffer(text, np.uint8)}
-        if found is not None:
-            arrays |= {"boxes": found.boxes, "labels": found.labels, "scores": found.scores}
-            if found.masks is not None:
-                arrays |= dict(zip(Runs._fields, found.masks.runs, strict=True))
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        self.add_packed(packed_tile(note, found))
+
+    def add_packed(self, payload: bytes, to_disk: bool = True) -> None:
+        """Notes the next tile, as :func:`packed_tile` gives it; at once to the disk, or when that likes."""
         self._places.append(self._file.tell())
-        self._add(zlib.compress(buffer.getvalue(), 1))
+        self._add(payload, to_disk)
 
     def finish(self) -> None:
         """Ends a run that is complete: its files are written."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
-    def _add(self, payload: bytes) -> None:
+    def _add(self, payload: bytes, to_disk: bool = True) -> None:
         self._file.write(HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if to_disk:
+            os.fsync(self._file.fileno())
 
     def _read(self, head: bytes) -> None:
         first, whole = True, 0
@@ -110,6 +104,22 @@ class TileJournal:
             first, whole = False, self._file.tell()
         self._file.seek(whole)
         self._file.truncate()
+
+
+def packed_tile(note: Mapping[str, Any], found: Instances | None) -> bytes:
+    """What was found in a tile, and the notes on it, in bytes."""
+    own: dict[str, Any] = {}
+    if found is not None:
+        own = {"size": list(found.size), "classes": found.classes.to_dict()}
+    text = json.dumps({**note, **own}).encode()
+    arrays: dict[str, Any] = {"note": np.frombuffer(text, np.uint8)}
+    if found is not None:
+        arrays |= {"boxes": found.boxes, "labels": found.labels, "scores": found.scores}
+        if found.masks is not None:
+            arrays |= dict(zip(Runs._fields, found.masks.runs, strict=True))
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return zlib.compress(buffer.getvalue(), 1)
 
 
 def note_done(path: Path, what: Mapping[str, Any], told: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from delineate.core.batch import Brightness
 from delineate.core.errors import InputError
+from delineate.core.input_spec import Brightness
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.data.rasters import OmeTiffWriter, OmeZarrWriter
@@ -185,7 +185,7 @@ class LargeOutputs:
 
 def _shown(region: Region) -> Brightness | None:
     """What a picture shows as black and white, of images that are not of bytes."""
-    from delineate.core.batch import brightness_of
+    from delineate.core.input_spec import brightness_of
 
     if region.raster.dtype == np.uint8:
         return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from delineate.apply.draw import draw_masks
-from delineate.core.batch import Brightness, to_rgb_float
+from delineate.core.input_spec import Brightness, to_rgb_float
 from delineate.core.labels import distinct_colors
 from delineate.core.masks import Masks
 from delineate.data.rasters.writer import RasterWriter

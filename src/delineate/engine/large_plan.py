@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.core.image_model import ImageModel
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.data.rasters import Raster
 from delineate.data.stain import Normaliser, fit
-from delineate.models.base import Segmenter
 
 from .agreement import Window
 from .large_outputs import sample_windows
@@ -59,6 +59,11 @@ class Plan:
         """How many windows there are."""
         return sum(map(len, self.rows))
 
+    @property
+    def order(self) -> list[Window]:
+        """The windows that are looked at, one after another."""
+        return [window for row in self.rows for window in row if window in self.looked_at]
+
 
 def make_plan(model: Any, raster: Raster, chosen: LargeSettings) -> Plan:
     """Settles everything before the first window is looked at.
@@ -72,7 +77,7 @@ def make_plan(model: Any, raster: Raster, chosen: LargeSettings) -> Plan:
         InputError: a region outside the image, an overlap that is none, or no tissue where it is asked for.
     """
     bare = getattr(model, "_ready", model)
-    segmenter = bare if isinstance(bare, Segmenter) else None
+    segmenter = bare if isinstance(bare, ImageModel) else None
     if segmenter is None and not callable(model):
         raise InputError(
             f"predict_large: expected a model or a callable, got {type(model).__name__}; load one by its name"
@@ -161,10 +166,11 @@ def _stamp(raster: Raster) -> list[Any]:
     return [str(raster.path.resolve()), stat.st_size, stat.st_mtime_ns, list(raster.size)]
 
 
-def _digest(model: Segmenter) -> str:
+def _digest(model: ImageModel) -> str:
     """A name for a model as it is now: another one when a weight changes."""
-    exported = getattr(getattr(model, "manifest", None), "weights", "")  # its weights are not in its state
+    manifest = getattr(model, "manifest", None)  # of an exported graph, whose weights are not in its state
+    exported = "" if manifest is None else f"{manifest.weights} {manifest.precision}"
     digest = hashlib.sha256(repr((model.family, model.settings, model.input)).encode() + exported.encode())
-    for value in model.state_dict().values():
+    for value in getattr(model, "state_dict", dict)().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.core.batch import Brightness, brightness_of, sample_step
 from delineate.core.errors import InputError
+from delineate.core.input_spec import Brightness, brightness_of, sample_step
 from delineate.data.rasters import Raster
 
 from .agreement import Window

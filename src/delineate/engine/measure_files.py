@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from delineate.core.errors import DelineateError
+from delineate.core.errors import DelineateError, InputError
 from delineate.measurements import (
     Groups,
     distributions,
@@ -69,6 +69,7 @@ def measure_items(
     settings: RunSettings,
     journal: MeasureJournal | None = None,
     tell: Told | None = None,
+    given_up: Mapping[str, str] | None = None,
 ) -> Measured:
     """Measures every item.
 
@@ -77,6 +78,7 @@ def measure_items(
         settings: how.
         journal: what is done already is taken from it; what is measured is noted in it.
         tell: called with an item's name and its row of the table of images; a failed one has ``reason``.
+        given_up: reason by name of items that were tried elsewhere and are not tried again.
     """
     records: list[dict[str, Any]] = []
     failed: list[tuple[str, str]] = []
@@ -84,7 +86,9 @@ def measure_items(
         known = journal.get(item.name, item.stamp) if journal is not None else None
         if known is None:
             try:
-                known = _measured(item, settings)
+                if given_up is not None and item.name in given_up:
+                    raise InputError(given_up[item.name])
+                known = record_of(item, settings)
             except DelineateError as error:
                 reason = str(error)
             except OSError as error:
@@ -137,7 +141,7 @@ def _line(frame: pd.DataFrame) -> dict[str, Any]:
     return distributions(frame) | own
 
 
-def _measured(item: Item, settings: RunSettings) -> dict[str, Any]:
+def record_of(item: Item, settings: RunSettings) -> dict[str, Any]:
     """The record of one image: its rows, its line, its pairs, as plain values."""
     found = item.look()
     scale = _scale(found, settings)

@@ -59,6 +59,12 @@ class MeasureJournal:
         """Notes an image, to disk."""
         self._add({"name": name, "stamp": stamp, "record": record})
 
+    def note(self, name: str, stamp: str, record: Mapping[str, Any]) -> None:
+        """Notes an image that was measured elsewhere; :meth:`get` has it at once."""
+        if self.get(name, stamp) is None:
+            self.add(name, stamp, record)
+            self.done[name] = {"name": name, "stamp": stamp, "record": dict(record)}
+
     def remove(self) -> None:
         """Ends a run that is complete: its tables are written."""
         self._file.close()

@@ -99,8 +99,8 @@ def plain_text(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value
 
 
-def _safe(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without texts that could be formulas, names of columns included."""
+def plain_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without texts that a spreadsheet takes for formulas, names of columns included."""
     texts = {n: table[n].map(plain_text) for n in table.columns if table[n].dtype.kind not in "biuf"}
     return table.assign(**texts).rename(columns=plain_text)
 
@@ -108,7 +108,7 @@ def _safe(table: pd.DataFrame) -> pd.DataFrame:
 def _write_csv(path: Path, table: pd.DataFrame, _: Mapping[Any, Any]) -> None:
     def save(file: Any) -> None:
         for first in range(0, max(len(table), 1), ROWS_AT_ONCE):
-            part = _safe(table.iloc[first : first + ROWS_AT_ONCE])
+            part = plain_table(table.iloc[first : first + ROWS_AT_ONCE])
             text = part.to_csv(index=False, header=not first, lineterminator="\n")
             file.write(text.encode("utf-8", "backslashreplace"))
 
@@ -148,7 +148,7 @@ def _write_excel(path: Path, tables: Tables) -> Path:
         engine_options = {"options": {**options, "nan_inf_to_errors": True}}
         with pd.ExcelWriter(file, engine="xlsxwriter", engine_kwargs=engine_options) as book:
             for name, table in tables.items():
-                _safe(table).to_excel(book, sheet_name=name[:31], index=False, freeze_panes=(1, 0))
+                plain_table(table).to_excel(book, sheet_name=name[:31], index=False, freeze_panes=(1, 0))
 
     write_atomically(path, save)
     return path
