@@ -61,6 +61,14 @@ class Train:
         epochs: passes over ``samples_per_epoch`` images; ignored where ``steps`` is given.
         steps: optimiser steps in all; 0 leaves it to ``epochs``.
         batch_size: images per step, over all processes together.
+        accumulate: parts that each process's share of a batch is computed in, one after the other, to save
+            memory; their gradients are added up.
+        count_first: with ``accumulate``, a pass more, without gradients, finds by how many objects or
+            samples the whole batch's losses are divided, so that parts give the same gradient as one piece;
+            False saves its time, about a quarter, and divides each part by its own counts.
+        sync_norm: batch norms see the images of all processes, not of their own alone.
+        sharded: split weights, gradients and what the optimiser keeps over the processes (FSDP2), for models
+            that fit into no single GPU; on one process it changes nothing.
         lr: highest learning rate.
         backbone_lr: the backbone's learning rate as a part of ``lr``, 0..1; 0.1 where it is pretrained.
         weight_decay: of weights with two or more dimensions; norms, biases and embeddings have none.
@@ -91,6 +99,10 @@ class Train:
     epochs: int = 100
     steps: int = 0
     batch_size: int = 8
+    accumulate: int = 1
+    count_first: bool = True
+    sync_norm: bool = False
+    sharded: bool = False
     lr: float = 1e-3
     backbone_lr: float = 1.0
     weight_decay: float = 1e-4
@@ -118,7 +130,8 @@ class Train:
     def __post_init__(self) -> None:
         big = 10**9
         ranges = {
-            "epochs": (1, big), "steps": (0, big), "batch_size": (1, 65536), "lr": (1e-9, 1e3),
+            "epochs": (1, big), "steps": (0, big), "batch_size": (1, 65536), "accumulate": (1, 65536),
+            "lr": (1e-9, 1e3),
             "backbone_lr": (0, 1),
             "weight_decay": (0, 10), "final_lr": (0, 1), "warmup_steps": (0, big), "clip_norm": (0, big),
             "ema": (0, 0.999999), "seed": (0, 2**32 - 1), "workers": (0, 256), "threads": (0, 1024),
@@ -130,6 +143,15 @@ class Train:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"train.{name}: expected {low} to {high}, got {value}; correct the recipe")
+        if self.sharded and self.optimizer == "muon":
+            raise InputError(
+                "train.optimizer: expected 'adamw' or 'sgd' with sharded, got 'muon', which needs whole "
+                "matrices; choose one of these"
+            )
+        if self.sharded and self.amp == "fp16":
+            raise InputError(
+                "train.amp: expected 'off' or 'bf16' with sharded, got 'fp16'; choose one of these"
+            )
         choices = {
             "optimizer": ("adamw", "sgd", "muon"),
             "schedule": ("cosine", "step", "constant"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from delineate.models.base import Segmenter
 
@@ -30,14 +32,30 @@ class Average:
         self.decay = decay
         self.updates = 0
 
-    @torch.no_grad()
     def update(self, model: Segmenter) -> None:
         """One step towards the model's present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        new = model.state_dict()
-        for name, old in self.model.state_dict().items():
-            if old.is_floating_point():
-                old.lerp_(new[name].to(old.dtype), 1 - decay)
-            else:
-                old.copy_(new[name])
+        follow(self.model.state_dict(), model.state_dict(), decay)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The average's tensors by name."""
+        return self.model.state_dict()
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of :meth:`tensors`."""
+        self.model.load_state_dict(tensors)
+
+    def whole(self, device: torch.device) -> Segmenter:
+        """The average in one piece; it lies on the training's device already."""
+        return self.model
+
+
+@torch.no_grad()
+def follow(old: Mapping[str, Tensor], new: Mapping[str, Tensor], decay: float) -> None:
+    """Move each old tensor towards the new one, in place; ``decay`` of it stays."""
+    for name, tensor in old.items():
+        if tensor.is_floating_point():
+            tensor.lerp_(new[name].to(tensor.dtype), 1 - decay)
+        else:
+            tensor.copy_(new[name])

@@ -21,6 +21,12 @@ class Remarks:
         self._first.setdefault(kind, text)
         self._images[kind] = self._images.get(kind, 0) + 1
 
+    def merge(self, other: Remarks) -> None:
+        """Take over what came up in other images."""
+        for kind, text in other._first.items():
+            self._first.setdefault(kind, text)
+            self._images[kind] = self._images.get(kind, 0) + other._images[kind]
+
     def texts(self) -> list[str]:
         """One sentence per kind, in order of appearance."""
         return [

@@ -120,8 +120,13 @@ def prepare_process(settings: Train, processes: Processes) -> None:
     torch.manual_seed(settings.seed)
 
 
-def scorer(recipe: Recipe) -> Callable[[Segmenter, Source, torch.device], dict[str, float]]:
+def scorer(
+    recipe: Recipe, processes: Processes
+) -> Callable[[Segmenter, Source, torch.device], dict[str, float]]:
     """What scores a model on the validation samples: the same :func:`evaluate` that a user calls.
+
+    Each process scores a share of the images and must call it; the first gets the scores, as of one process
+    that saw all images in their order, the others nothing.
 
     Only the family of the recipe's metric is computed, such as ``cells`` or ``panoptic``. Where it names
     none, it is ``cells`` and COCO's AP, or for a model of more than objects what it says of every pixel. With
@@ -134,7 +139,7 @@ def scorer(recipe: Recipe) -> Callable[[Segmenter, Source, torch.device], dict[s
     }  # fmt: skip
 
     def score(model: Segmenter, samples: Source, device: torch.device) -> dict[str, float]:
-        from .evaluate import evaluate
+        from .evaluate import open_evaluation
         from .metric_registry import DEFAULT
 
         column = recipe.train.balance
@@ -142,7 +147,14 @@ def scorer(recipe: Recipe) -> Callable[[Segmenter, Source, torch.device], dict[s
         metrics: Sequence[str] = known.get(family, DEFAULT)
         if family not in known and getattr(samples, "segments", None) is not None:
             metrics = [task for task in ("panoptic", "semantic") if task in model.tasks] or DEFAULT
-        report = evaluate(model, samples, metrics=metrics, by=by, progress=False)
+        evaluation = open_evaluation(model, samples, metrics=metrics, by=by)
+        evaluation.run(processes.share(len(evaluation.truth)))
+        if processes.world > 1:
+            tallies = processes.bring(evaluation.tally())
+            if not processes.first:
+                return {}
+            evaluation.take(tallies)
+        report = evaluation.report()
         for name, reason in report.failed:
             log.warning("validation image %s could not be scored: %s", name, reason)
         scores = {name: value for name, value in report.scores.items() if name in MAIN}

@@ -8,6 +8,7 @@ numbers need no state: order and augmentation are seeded by (seed, epoch, positi
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from delineate.models.base import Segmenter
 
 from .atomic import write_atomically
 from .ema import Average
+from .split_average import ShardedAverage
 from .weights_file import read_torch
 
 FORMAT = 1
+POINTER = "last.state.json"
+"""Names the step whose files are whole, of a training that is split over its processes."""
 
 
 @dataclass
@@ -44,7 +48,7 @@ class State:
     """
 
     model: Segmenter
-    average: Average
+    average: Average | ShardedAverage
     optimizer: Optimizer
     scaler: GradScaler
     step: int = 0
@@ -57,18 +61,30 @@ class State:
         """Write it atomically."""
         content = {
             "format": FORMAT,
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "waited": self.waited,
-            "scores": dict(self.scores),
+            **self.figures(),
             "model": self.model.state_dict(),
-            "average": self.average.model.state_dict(),
+            "average": self.average.tensors(),
             "updates": self.average.updates,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
         write_atomically(path, lambda file: torch.save(content, file))
+
+    def figures(self) -> dict[str, Any]:
+        """How far the training is, and what it scored."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "waited": self.waited,
+            "scores": dict(self.scores),
+        }
+
+    def take_figures(self, content: Mapping[str, Any]) -> None:
+        """The inverse of :meth:`figures`."""
+        self.step, self.seconds = int(content["step"]), float(content["seconds"])
+        self.best, self.waited = content["best"], int(content["waited"])
+        self.scores = dict(content["scores"])
 
     def load(self, path: Path) -> None:
         """Take up what :meth:`save` wrote.
@@ -87,13 +103,11 @@ class State:
                     f"{path}: expected format {FORMAT}, got {content['format']}; train anew"
                 )
             self.model.load_state_dict(content["model"])
-            self.average.model.load_state_dict(content["average"])
+            self.average.take(content["average"])
             self.average.updates = int(content["updates"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.scaler.load_state_dict(content["scaler"])
-            self.step, self.seconds = int(content["step"]), float(content["seconds"])
-            self.best, self.waited = content["best"], int(content["waited"])
-            self.scores = dict(content["scores"])
+            self.take_figures(content)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             if isinstance(error, CheckpointError):
                 raise
@@ -103,12 +117,14 @@ class State:
             ) from None
 
 
-def seed_step(seed: int, step: int, rank: int) -> None:
-    """Python's, NumPy's and PyTorch's global generators as this step of this process shall find them.
+def seed_step(seed: int, step: int, rank: int, part: int = 0) -> None:
+    """Python's, NumPy's and PyTorch's global generators as this part of this process's step shall find them.
 
     What an evaluation or a break in between drew changes nothing.
     """
-    value = int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint32)[0])
+    value = int(
+        np.random.SeedSequence([seed, step, rank] + [part] * (part > 0)).generate_state(1, np.uint32)[0]
+    )
     random.seed(value)
     np.random.seed(value)  # noqa: NPY002  # models may use the global generator
     torch.manual_seed(value)

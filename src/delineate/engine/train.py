@@ -17,36 +17,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from delineate import __version__
 from delineate.core.batch import Batch
-from delineate.core.errors import DelineateError, InputError, MissingDependencyError
+from delineate.core.errors import InputError, MissingDependencyError
 from delineate.data.loader import Source, TrainingSet, batches
 from delineate.data.sampler import Sampler
 from delineate.models.base import Segmenter
+from delineate.nn.shared_norm import share_norms
 
 from . import setup
 from .checkpoint import save
 from .config import Recipe, parse_recipe, read_recipe
 from .ema import Average
 from .interrupt import interruptible
+from .learner import Learner
+from .learner import TrainingError as TrainingError
 from .losses import parallel_losses
 from .meter import Meter
 from .processes import Processes, joined
 from .progress import TrainingLine
 from .record import Log, draw_curves
 from .schedule import optimizer, rate
-from .state import State, seed_step
+from .split_average import ShardedAverage
+from .state import POINTER, State
 
 Scorer = Callable[[Segmenter, Source, torch.device], Mapping[str, float]]
 
 INTERRUPTED = "interrupted"
-PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class TrainingError(DelineateError):
-    """A training that cannot go on."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,11 @@ class Result:
     best: float | None
     scores: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+
+
+def begun(folder: Path) -> bool:
+    """Whether a folder holds a training that can go on."""
+    return any((folder / name).exists() for name in ("last.state.pt", POINTER))
 
 
 def train(
@@ -107,7 +110,7 @@ def train(
         recipe = parse_recipe(dict(recipe))
     with joined(device) as processes:
         training, validation = sources or setup.sources(recipe)
-        run = _Run(recipe, Path(out), processes, training, validation, score or setup.scorer(recipe))
+        run = _Run(recipe, Path(out), processes, training, validation, score)
         run.prepare(resume)
         total = run.total if run.total < setup.ENDLESS else None
         with interruptible() as interrupted, TrainingLine(total, quiet or not processes.first) as line:
@@ -124,10 +127,13 @@ class _Run:
         processes: Processes,
         training: Source,
         validation: Source | None,
-        score: Scorer,
+        score: Scorer | None,
     ) -> None:
         self.recipe, self.settings, self.folder, self.processes = recipe, recipe.train, folder, processes
-        self.validation, self.score = validation, score
+        self.validation = validation
+        # One that is given knows nothing of processes: the first calls it, the others wait.
+        self.alone = score is not None
+        self.score = score or setup.scorer(recipe, processes)
         settings = self.settings
         setup.prepare_process(settings, processes)
         model = setup.model(recipe, training).to(processes.device)
@@ -137,15 +143,27 @@ class _Run:
         self.data = TrainingSet(
             training, model.input, recipe.augment, settings.seed, recipe.data.cache, groups
         )
+        if settings.batch_size % (shares := processes.world * settings.accumulate):
+            raise InputError(
+                f"train.batch_size: expected a multiple of {shares} ({processes.world} processes, "
+                f"{settings.accumulate} parts each), got {settings.batch_size}"
+            )
         self.sampler = Sampler(
             len(training), settings.batch_size, samples_per_epoch=settings.samples_per_epoch or None,
             seed=settings.seed, groups=groups, power=settings.balance_power,
             rank=processes.rank, world=processes.world,
         )  # fmt: skip
         self.total = settings.steps or settings.epochs * self.sampler.steps
-        self.parallel = parallel_losses(model, processes)
+        self.sharded = settings.sharded and processes.world > 1
+        average = (ShardedAverage if self.sharded else Average)(model, settings.ema)
+        if settings.sync_norm:
+            share_norms(model, processes.channel(), getattr(model, "by_object", ()))
+        parallel = parallel_losses(model, processes, self.sharded)
+        if isinstance(average, ShardedAverage):
+            average.start(model)
         scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.amp == "fp16")
-        self.state = State(model, Average(model, settings.ema), optimizer(model, settings), scaler)
+        self.state = State(model, average, optimizer(model, settings), scaler)
+        self.learner = Learner(self.state, parallel, settings, processes)
         self.log: Log | None = None
         self.reason = ""
         self.meter = Meter(settings.batch_size)
@@ -153,9 +171,14 @@ class _Run:
     def prepare(self, resume: bool) -> None:
         """Take up an earlier training, or make sure that none is overwritten."""
         path = self.folder / "last.state.pt"
-        if resume:
+        split = self.folder / POINTER
+        if resume and (self.sharded or (split.exists() and not path.exists())):
+            from .sharded_state import load_sharded  # later: its imports take seconds
+
+            load_sharded(self.state, self.folder, self.processes)
+        elif resume:
             self.state.load(path)
-        elif path.exists():
+        elif begun(self.folder):
             raise InputError(
                 f"{self.folder}: expected an empty folder, got a training; --resume it or choose --out"
             )
@@ -187,7 +210,8 @@ class _Run:
         before = state.seconds
         self.meter.restart()
         while True:
-            self.step(next(stream), self.progress())
+            lr = rate(settings, state.step, self.progress())
+            self.meter.add(self.learner.step(next(stream), lr), lr)
             now = time.monotonic()
             # The first process's clock and signals count for all.
             stop, state.seconds, save_now = self.processes.agree(
@@ -223,38 +247,6 @@ class _Run:
             return f"no better score in {settings.early_stop} evaluations"
         return INTERRUPTED if stop else ""
 
-    def step(self, batch: Batch, progress: float) -> None:
-        """One optimiser step."""
-        state, settings, device = self.state, self.settings, self.processes.device
-        seed_step(settings.seed, state.step, self.processes.rank)
-        lr = rate(settings, state.step, progress)
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr * group.get("part", 1.0)
-        state.model.train()
-        precision = PRECISION.get(settings.amp)
-        with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
-            losses: dict[str, Tensor] = self.parallel(batch.to(device))
-        total = losses["loss"]
-        value = float(total.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"step {state.step}: expected a finite loss, got {value}; lower train.lr, "
-                "or set amp = 'off', and --resume"
-            )
-        state.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(state.scaler.scale(total))
-        state.scaler.unscale_(state.optimizer)
-        norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or math.inf)
-        if not state.scaler.is_enabled() and not math.isfinite(float(norm)):  # fp16's scaler skips such steps
-            raise TrainingError(
-                f"step {state.step}: expected finite gradients, got {float(norm)}; lower train.lr"
-            )
-        state.scaler.step(state.optimizer)
-        state.scaler.update()
-        state.average.update(state.model)
-        state.step += 1
-        self.meter.add({name: loss.detach() for name, loss in losses.items()} | {"gradient": norm}, lr)
-
     def write(self, line: TrainingLine) -> None:
         """The progress line, and a row of ``steps.csv`` every so many steps."""
         state = self.state
@@ -276,18 +268,21 @@ class _Run:
         return bool(self.reason) or (self.state.step // self.sampler.steps) % every == 0
 
     def evaluate(self, line: TrainingLine) -> None:
-        """The average's scores on the validation samples, by the first process; the best is kept."""
+        """The average's scores on the validation samples, each process its share; the best is kept."""
         state = self.state
         start = time.monotonic()
         scores: dict[str, float] = {}
-        if self.processes.first and self.validation is not None:
-            scores = dict(self.score(state.average.model, self.validation, self.processes.device))
+        whole = state.average.whole(self.processes.device)
+        if self.validation is not None and (self.processes.first or not self.alone):
+            scores = dict(self.score(whole, self.validation, self.processes.device))
         state.scores = scores = self.processes.agree(scores)
         name = setup.metric(scores, self.settings.metric)
         better = scores[name] > (-math.inf if state.best is None else state.best)  # never where it is NaN
         state.best, state.waited = (scores[name], 0) if better else (state.best, state.waited + 1)
         state.seconds = self.processes.agree(state.seconds + time.monotonic() - start)
         self.reason = self.reason or self.why_stop(False, state.seconds)
+        if better:
+            self.write_model("best.safetensors")
         if not self.processes.first:
             return
         epoch = (state.step - 1) // self.sampler.steps
@@ -295,12 +290,13 @@ class _Run:
             self.log.add("scores", {"step": state.step, "epoch": epoch, "seconds": state.seconds} | scores)
         shown = "  ".join(f"{k} {v:.4f}" for k, v in list(scores.items())[:6])
         line.say(f"epoch {epoch + 1}  {shown}{'  (best)' if better else ''}")
-        if better:
-            self.write_model("best.safetensors")
 
     def write_model(self, name: str) -> None:
-        """The average as a checkpoint, with its training record."""
+        """The average as a checkpoint, with its training record; every process must call it."""
         state = self.state
+        whole = state.average.whole(torch.device("cpu"))
+        if not self.processes.first:
+            return
         record = {
             "recipe": self.recipe.to_record(),
             "step": state.step,
@@ -310,13 +306,19 @@ class _Run:
             "delineate": __version__,
             "torch": torch.__version__,
         }
-        save(self.folder / name, state.average.model, record=record, licence=self.recipe.model.licence)
+        save(self.folder / name, whole, record=record, licence=self.recipe.model.licence)
 
     def save(self) -> None:
-        """``last.state.pt``, from which alone a training resumes, and ``last.safetensors``, to be used."""
-        if self.processes.first:
+        """What alone a training resumes from, and ``last.safetensors``, to be used."""
+        if self.sharded:
+            from .sharded_state import save_sharded
+
+            save_sharded(self.state, self.folder, self.processes)
+            (self.folder / "last.state.pt").unlink(missing_ok=True)  # of a run before, not split
+        elif self.processes.first:
             self.state.save(self.folder / "last.state.pt")
-            self.write_model("last.safetensors")
+            (self.folder / POINTER).unlink(missing_ok=True)
+        self.write_model("last.safetensors")
 
     def finish(self, line: TrainingLine) -> Result:
         """Curves, and what came out."""
