@@ -8,8 +8,10 @@ archive says of itself. Archives inside archives stay closed.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -114,11 +116,15 @@ def _entries(path: Path) -> Iterator[list[_Entry]]:
         EOFError,
         NotImplementedError,
         RuntimeError,
+        ValueError,  # of names that are in no encoding, and of dates
+        OverflowError,
+        struct.error,
+        lzma.LZMAError,
     ) as error:
         kind = (
             "ZIP" if path.suffix.lower() == ".zip" else "gzip" if path.name.lower().endswith("gz") else "TAR"
         )
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")[:160]
         raise DatasetError(
             f"{path}: expected a whole {kind} archive, got a damaged or unknown one ({reason}); fetch it "
             "again or unpack it yourself"
@@ -142,6 +148,8 @@ def _from_zip(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _E
         raise _refused(path, info.filename, "a link or device")
     if info.flag_bits & 1:
         raise _refused(path, info.filename, "an encrypted file")
+    if not info.filename:
+        raise _refused(path, info.orig_filename, "a file without a name")
     name = _name(path, info.orig_filename)
     return _Entry(name, info.file_size, info.is_dir(), lambda: archive.open(info))
 

@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 
+from .formats.json_file import show
+
 Floats = NDArray[np.float64]
 APC_HEADING = "Color camera intrinsic matrix"
 """Stands in the ``cam.info.txt`` of the Amazon Picking Challenge's RGB-D frames."""
 APC_SCALE, APC_TURNED = 1e-4, 3
+LARGEST = 1e9
+"""Numbers in a camera's file are smaller."""
 NAMES = "fx, fy, cx, cy; K, cam_K, camera_matrix or intrinsic_matrix"
 
 
@@ -98,8 +102,8 @@ def _four(text: str) -> Floats:
 def _record(content: str, path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(content) if content.lstrip().startswith("{") else yaml.safe_load(content)
-    except (ValueError, yaml.YAMLError) as error:
-        line = str(error).splitlines()[0]
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: expected JSON or YAML, got {line}; save it again") from None
     if not isinstance(found, Mapping):
         raise InputError(
@@ -125,7 +129,7 @@ def _of_record(record: Mapping[str, Any], path: Path) -> CameraFile:
     for name in ("K", "k", "cam_K", "camera_matrix", "intrinsic_matrix", "intrinsics"):
         value = record.get(name)
         if isinstance(value, Mapping) and name == "intrinsics":
-            return _of_record({**record, **value}, path)
+            return _of_record({**record, "intrinsics": None, **value}, path)
         if isinstance(value, Mapping):
             value = value.get("data")
         if isinstance(value, list):
@@ -133,7 +137,8 @@ def _of_record(record: Mapping[str, Any], path: Path) -> CameraFile:
             matrix = _matrix(flat, path, columns=name == "intrinsic_matrix")
             return CameraFile(matrix, size, _metres(scale), form=name)
     raise InputError(
-        f"{path}: expected a camera's numbers ({NAMES}), got {', '.join(list(record)[:6])}; add them"
+        f"{path}: expected a camera's numbers ({NAMES}), got "
+        f"{', '.join(show(name) for name in list(record)[:6])}; add them"
     )
 
 
@@ -146,15 +151,17 @@ def _number(record: Mapping[str, Any], name: str, path: Path) -> float | None:
     value = record.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise InputError(f"{path}: expected {name} as a number, got {value!r}; correct it")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < LARGEST:
+        raise InputError(
+            f"{path}: expected {name} as a number below {LARGEST:g}, got {show(value)}; correct it"
+        )
     return float(value)
 
 
 def _matrix(words: list[Any], path: Path, columns: bool = False) -> Floats:
     try:
         numbers = np.array(words, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.zeros(0)
     if numbers.size != 9:
         raise InputError(

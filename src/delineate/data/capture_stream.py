@@ -138,7 +138,11 @@ class Stream:
         first = max(wait, self.settings.patience) if self.settings.listen else wait
         try:
             self._file = self._av.open(
-                source.url, format=source.format, options=source.options, timeout=(first, wait)
+                source.url,
+                format=source.format,
+                options=source.options,
+                timeout=(first, wait),
+                metadata_errors="replace",
             )
         except (self._av.error.FFmpegError, OSError) as error:
             return _told(error)

@@ -110,7 +110,7 @@ def open_dataset(
             return data
         raise DatasetError(
             f"{path}: expected a dataset with a split {split!r}, got one without splits; leave `split` "
-            "out or add a split.csv"
+            "out, or make them: `delineate split`"
         )
     return data.select(split=wanted)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImage
 
 from delineate.core.errors import InputError
 
+from .png import decode_png
 from .sniff import Header
 
 SUSPECT = "suspect"
@@ -63,7 +63,7 @@ def _png(data: bytes, header: Header) -> tuple[NDArray[Any], list[str]]:
     if header.interlaced:  # imagecodecs reads it too, but libpng then prints a warning
         pixels, more = _pillow("PNG", data)
         return pixels, notes or more
-    return np.asarray(imagecodecs.png_decode(data)), notes
+    return decode_png(data), notes
 
 
 def _jpeg(data: bytes, header: Header) -> tuple[NDArray[Any], list[str]]:

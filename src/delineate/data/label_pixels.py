@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, GifImagePlugin, PngImagePlugin
 
 from delineate.core.errors import InputError
+
+from .png import decode_png
 
 _MEND = "give a grey or palette picture whose values are the instance ids"
 
@@ -45,7 +46,7 @@ def _decoded(data: bytes, where: str, kind: str) -> NDArray[Any]:
     try:
         depth, colour = (data[24], data[25]) if kind == "PNG" else (8, 0)
         if kind == "PNG" and colour != 3:
-            pixels = np.asarray(imagecodecs.png_decode(data))
+            pixels = decode_png(data)
             # Decoders stretch 1, 2 and 4 bits to 0..255.
             return pixels // np.uint8(255 // (2**depth - 1)) if depth < 8 else pixels
         plugin: Any = {

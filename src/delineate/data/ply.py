@@ -71,13 +71,16 @@ def read_ply(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.uint8] |
         raise InputError(f"{path}: expected a PLY file, got something else or a cut one; save it again")
     count, fields = _vertices(lines, path)
     body = body[body.index(b"\n") + 1 :] if b"\n" in body else b""
+    if count * len(fields) > len(body):  # a number takes a byte at least
+        raise InputError(f"{path}: expected {count} points, got {len(body)} bytes; the file is cut off")
     rows = np.zeros(count, np.dtype(fields))
     if ["format", "ascii", "1.0"] in lines:
-        values = np.array(body.split()[: count * len(fields)], np.float64).reshape(-1, len(fields))
+        values = _numbers(body.split()[: count * len(fields)], len(fields), path)
         if len(values) != count:
             raise InputError(f"{path}: expected {count} points, got {len(values)}; the file is cut off")
-        for k, (name, _) in enumerate(fields):
-            rows[name] = values[:, k]
+        with np.errstate(invalid="ignore", over="ignore"):
+            for k, (name, _) in enumerate(fields):
+                rows[name] = values[:, k]
     elif ["format", "binary_little_endian", "1.0"] in lines:
         if len(body) < rows.nbytes:
             raise InputError(
@@ -92,19 +95,31 @@ def read_ply(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.uint8] |
     return points, np.column_stack([rows[n].astype(np.uint8) for n in names]) if colored else None
 
 
+def _numbers(words: list[bytes], columns: int, path: Path) -> NDArray[np.float64]:
+    try:
+        return np.array(words, np.float64).reshape(-1, columns)
+    except ValueError:
+        raise InputError(f"{path}: expected numbers of points, got other words; save it anew") from None
+
+
 def _vertices(lines: list[list[str]], path: Path) -> tuple[int, list[tuple[str, str]]]:
     """Number and properties of the vertices, which must come first."""
-    count, fields, inside = -1, [], False
+    fields: list[tuple[str, str]] = []
+    count, inside = -1, False
     for words in lines:
         if words[:1] == ["element"]:
-            inside = words[1:2] == ["vertex"] and len(words) == 3 and words[2].isdigit()
-            count = int(words[2]) if inside else count
+            inside = words[1:2] == ["vertex"] and len(words) == 3 and words[2].isdecimal()
+            count = int(words[2][:18]) if inside else count
             if not inside and count < 0:
                 break
         elif words[:1] == ["property"] and inside:
             if len(words) != 3 or words[1] not in _TYPES:
                 raise InputError(
-                    f"{path}: expected plain numbers of points, got {' '.join(words)}; save it anew"
+                    f"{path}: expected plain numbers of points, got {' '.join(words)[:80]}; save it anew"
+                )
+            if words[2] in (name for name, _ in fields):
+                raise InputError(
+                    f"{path}: expected each property once, got {words[2][:80]} again; save it anew"
                 )
             fields.append((words[2], _TYPES[words[1]]))
     if count < 0 or not {"x", "y", "z"} <= {name for name, _ in fields}:

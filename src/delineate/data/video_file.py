@@ -81,7 +81,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         )
     av = pyav(path)
     try:
-        file = av.open(str(path), format=kind)
+        file = av.open(str(path), format=kind, metadata_errors="replace")  # titles in any encoding
     except (av.error.FFmpegError, OSError) as error:
         cut = "its index missing (no whole moov atom), as where a copy or recording was cut short"
         reason = cut if kind == "mov" else getattr(error, "strerror", None) or error

@@ -10,7 +10,6 @@ import re
 from functools import partial
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from ..find import natural_key
 from ..losses import Losses
 from ..painted import paint
 from ..place import Place, safe_name
+from ..png import decode_png
 from ..records import SPLIT_NAMES, Dataset, Record
 from ..track_dataset import Film, dataset, frame_number, numbered_images, sequences
 from ..tracks import TrackedFrame, TrackSequence
@@ -69,7 +69,7 @@ def read_tracks(folder: str | Path, name: str | None = None) -> TrackSequence:
 def _decode(files: dict[int, Path], frame: int) -> TrackedFrame:
     path = files[frame]
     try:
-        pixels: NDArray[np.uint8] = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+        pixels: NDArray[np.uint8] = decode_png(path.read_bytes())
     except (OSError, RuntimeError, ValueError) as error:
         raise DatasetError(f"{path}: expected a whole PNG, got a damaged one: {error}") from None
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 4:

@@ -58,4 +58,4 @@ def _rows(content: dict[str, Any], table: str) -> list[dict[str, Any]]:
 
 
 def _whole(row: object, key: str) -> bool:
-    return isinstance(row, dict) and type(row.get(key)) is int
+    return isinstance(row, dict) and type(row.get(key)) is int and abs(row[key]) < 2**63

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from delineate.core.labels import Labels
 from delineate.core.panoptic import LARGEST_ID, Panoptic
 
 from ..limits import MAX_PIXELS, check_size
+from ..png import decode_png
 from ..records import Dataset, Record
 from ..sniff import read_header, sniff
 from . import coco_check as check
@@ -189,7 +189,7 @@ def read_colors(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"expected PNG, got {kind}; a format with loss destroys the ids")
     check_size(read_header(kind, data, path.name).size, path.name, MAX_PIXELS)
     try:
-        pixels: NDArray[np.uint8] = np.asarray(imagecodecs.png_decode(data))
+        pixels: NDArray[np.uint8] = decode_png(data)
     except Exception as error:  # the decoder has exceptions of its own
         raise InputError(f"expected a whole PNG file, got a damaged one: {error}; save it again") from None
     return pixels

@@ -85,7 +85,7 @@ class ImageSearch:
         folders = self.folders if beside is None or self.images is not None else [beside, *self.folders]
         for candidate in dict.fromkeys((name, PurePosixPath(name).name, *others)):
             for folder in folders:
-                if (folder / candidate).is_file():
+                if _is_file(folder / candidate):
                     return folder / candidate
         for candidate in dict.fromkeys((PurePosixPath(name).name, *others)):
             found = self._anywhere().get(candidate, [])
@@ -125,3 +125,11 @@ class ImageSearch:
 def same_stem(folder: Path, stem: str) -> list[str]:
     """The images of a folder that are called ``stem`` but for their ending."""
     return [stem + suffix for suffix in SUFFIXES if (folder / (stem + suffix)).is_file()]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file lies there; a name that is too long for any file names none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -217,7 +217,7 @@ def _names(task: _Task, where: str) -> tuple[str, list[str]]:
 def _objects(
     results: list[dict[str, Any]], size: tuple[int, int] | None, where: str, score: float, findings: Findings
 ) -> Iterator[Drawn]:
-    labelled = {row.get("id") for row in results if _labels(row)}
+    labelled = {str(row.get("id")) for row in results if _labels(row)}
     for index, row in enumerate(results):
         at = f"{where}, result {index + 1}"
         kind = _kind(row)
@@ -228,7 +228,7 @@ def _objects(
         labels = _labels(row)
         if len(labels) > 1:
             findings.count("region with several labels: the first taken", at)
-        if not labels and row.get("id") in labelled and row.get("id") is not None:
+        if not labels and str(row.get("id")) in labelled and row.get("id") is not None:
             continue  # the same region stands there once more, with its label
         try:
             yield _object(row, kind, labels[0] if labels else "", size, at, score)

@@ -68,7 +68,7 @@ def read_text(path: str | Path, name: str | None = None, classes: Labels = CLASS
 
 
 def _number(word: bytes, path: Path, line: int, what: str) -> int:
-    if not word.isdigit() or int(word[:11]) > _LARGEST:
+    if not word.isdigit() or len(word) > 19 or int(word) > _LARGEST:
         raise DatasetError(
             f"{path}: line {line}: expected {what} as a whole number, got "
             f"{word[:20].decode(errors='replace')!r}; lines are `frame id class height width rle`"

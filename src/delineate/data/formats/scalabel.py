@@ -116,7 +116,9 @@ def _measured(frames: dict[int, tuple[str, list[dict[str, Any]]]]) -> tuple[int,
     for _, labels in frames.values():
         for label in labels:
             if isinstance(label.get("rle"), dict) and isinstance(label["rle"].get("size"), list):
-                return tuple(label["rle"]["size"])
+                found = _size(dict(zip(("height", "width"), label["rle"]["size"], strict=False)))
+                if found is not None:
+                    return found
     return SIZE
 
 
@@ -173,12 +175,12 @@ def _decode(video: Video, classes: Labels, tracks: dict[str, int], path: Path, f
     where = f"{path}: frame {frame} of {video.name}"
     numbers = np.array([_class(label["category"], classes, where) for label in labels], np.int64)
     ids = np.array([tracks[str(label.get("id"))] for label in labels], np.int64)
-    crowd = np.array([_ignored(label, classes) for label in labels], np.bool_)
-    scores = np.array(
-        [label.get("score", 1.0) if label.get("score") is not None else 1.0 for label in labels]
-    )
     boxes = None
     try:
+        crowd = np.array([_ignored(label, classes) for label in labels], np.bool_)
+        scores = np.array(
+            [label.get("score", 1.0) if label.get("score") is not None else 1.0 for label in labels]
+        )
         if video.boxes:
             boxes = np.array([_box(label["box2d"]) for label in labels], np.float64).reshape(-1, 4)
             shapes: dict[str, Any] = {"boxes": boxes}
@@ -187,8 +189,12 @@ def _decode(video: Video, classes: Labels, tracks: dict[str, int], path: Path, f
         objects = Instances(
             video.size, labels=numbers, ids=ids, crowd=crowd, scores=scores, classes=classes, **shapes
         )
-    except (KeyError, TypeError, ValueError) as error:
-        told = error if isinstance(error, InputError) else f"expected numbers for shapes, got: {error!r}"
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
+        told = (
+            error
+            if isinstance(error, InputError)
+            else f"expected numbers for shapes, got: {repr(error)[:200]}"
+        )
         raise DatasetError(f"{where}: {told}") from None
     return TrackedFrame(frame, objects, boxes)
 

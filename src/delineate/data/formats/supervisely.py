@@ -128,11 +128,9 @@ def _classes(meta: Path | None) -> Labels | Sequence[str]:
         raise DatasetError(f"{meta}: expected classes, got {show(content)}; export the project again")
     given = [row for row in rows or () if isinstance(row, dict) and isinstance(row.get("title"), str)]
     names = [row["title"].strip() for row in given]
-    ids = [row.get("id") for row in given]
-    if names and len(set(names)) == len(names) and len(set(ids)) == len(ids):
-        numbers = [i for i in ids if type(i) is int and i >= 0]
-        if len(numbers) == len(names):
-            return Labels(tuple(names), tuple(numbers))
+    numbers = [i for i in (row.get("id") for row in given) if type(i) is int and 0 <= i < 2**63]
+    if names and len(set(names)) == len(names) == len(set(numbers)):
+        return Labels(tuple(names), tuple(numbers))
     return names
 
 

@@ -21,6 +21,7 @@ class FileParts:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._size = os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, count: int) -> bytes:
         """Up to ``count`` bytes from ``offset`` on; fewer at the file's end.
@@ -30,6 +31,9 @@ class FileParts:
         """
         if self._descriptor < 0:
             raise ValueError("read: expected an open file, got one that was closed; open it again")
+        count = min(count, self._size - offset)  # memory is taken for what is there, not for what is asked
+        if offset < 0 or count <= 0:
+            return b""
         if hasattr(os, "pread"):
             return os.pread(self._descriptor, count, offset)
         with self._lock:  # Windows has no pread

@@ -51,6 +51,11 @@ class OmeZarrRaster(Raster):
         layout = find_image(self._root, path, series, labels)
         self._arrays, self._axes = layout.arrays, layout.axes
         self._where = f"{path}/{layout.name}" if layout.name else str(path)
+        for array in self._arrays:
+            if min(array.chunks) < 1:
+                raise InputError(
+                    f"{self._where}: expected chunks of 1 and more, got {tuple(array.chunks)}; write it again"
+                )
         self.times = layout.count("t")
         if not 0 <= time < self.times:
             raise InputError(

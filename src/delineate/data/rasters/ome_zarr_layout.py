@@ -57,7 +57,7 @@ def open_store(path: Path) -> Any:
         store = str(path) if path.is_dir() else zarr.storage.ZipStore(path, mode="r")
         return zarr.open(store, mode="r")
     except Exception as error:  # zarr raises many kinds for damaged metadata
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise InputError(f"{path}: expected an OME-Zarr image, got {reason!r}; check the path") from None
 
 

@@ -58,6 +58,8 @@ class TiffPlane:
         self._stored = np.dtype(key.parent.byteorder + key.dtype.char)
         self._start = start
         self.piece = (int(key.chunks[0]), int(key.chunks[1]))
+        if min(*self.size, *self.piece, self.samples) < 1:
+            raise InputError(f"{where}: expected a TIFF with pixels, got a page without any; save it again")
         if start is None and page.is_final and sum(page.databytecounts) >= page.nbytes:
             self._start = int(page.dataoffsets[0])  # row after row, without a gap
         if self._start is None:

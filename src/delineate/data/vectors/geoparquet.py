@@ -88,7 +88,9 @@ def read_geoparquet(path: Path) -> Layer:
         name = geo["primary_column"]
         column = geo["columns"][name]
         blobs = table.column(name).to_pylist()
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        if not isinstance(column, dict) or not all(isinstance(b, bytes | None) for b in blobs):
+            raise TypeError("geometry that is not of bytes")
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DatasetError(f"{path}: expected a GeoParquet file, got {reason}; export it again") from None
     if column.get("encoding") != "WKB":
@@ -98,7 +100,7 @@ def read_geoparquet(path: Path) -> Layer:
     shapes = []
     for row, blob in enumerate(blobs):
         try:
-            shapes.append(tuple(wkb.polygons(bytes(blob), f"row {row}")) if blob else ())
+            shapes.append(tuple(wkb.polygons(blob, f"row {row}")) if blob else ())
         except Bad as bad:
             raise DatasetError(f"{path}: {bad}; mend it or remove it") from None
     crs = column.get("crs", WGS84)

@@ -111,6 +111,8 @@ def _shapes(data: bytes, path: Path) -> list[list[Ring]]:
     at = 100
     while at < end:
         length = 2 * struct.unpack_from(">i", data, at + 4)[0]
+        if length < 4:  # a kind at least; less would be read for ever
+            raise ValueError(f"a record of {length} bytes")
         (kind,) = struct.unpack_from("<i", data, at + 8)
         if kind not in _KINDS:
             raise DatasetError(f"{path}: expected polygons, got shapes of kind {kind}; export an area layer")
@@ -121,9 +123,13 @@ def _shapes(data: bytes, path: Path) -> list[list[Ring]]:
 
 def _rings(data: bytes, at: int) -> list[Ring]:
     parts, count = struct.unpack_from("<2i", data, at + 36)
+    if not 0 <= parts <= count:
+        raise ValueError(f"a shape of {parts} rings and {count} points")
     starts = np.frombuffer(data, "<i4", parts, at + 44)
     points = np.frombuffer(data, "<f8", 2 * count, at + 44 + 4 * parts).reshape(-1, 2)
     ends = [*starts[1:].tolist(), count]
+    if any(not 0 <= a <= b <= count for a, b in zip(starts.tolist(), ends, strict=True)):
+        raise ValueError("rings that begin where no point is")
     rings = [points[a:b].astype(np.float64) for a, b in zip(starts.tolist(), ends, strict=True)]
     return [ring[:-1] if (ring[0] == ring[-1]).all() else ring for ring in rings if len(ring) > 3]
 
