@@ -1,6 +1,8 @@
-"""The same model behind FastAPI as most people write it: decoded and looked at in the thread pool.
+"""The same model behind FastAPI as most people write it: no queue, no refusals, decoded in the same process.
 
-python benchmarks/peers/serve_plain.py PORT
+python benchmarks/peers/serve_plain.py PORT [async]
+
+The model is called in FastAPI's thread pool, or with `async` in the event loop, as in `async def`.
 """
 
 from __future__ import annotations
@@ -24,8 +26,7 @@ async def live() -> dict[str, bool]:
     return {"ok": True}
 
 
-@app.post("/api/predict")
-def predict(data: bytes = Body(media_type="application/octet-stream")) -> Any:
+def answer(data: bytes) -> Response:
     import msgspec
 
     found = model.predict(data)
@@ -35,6 +36,19 @@ def predict(data: bytes = Body(media_type="application/octet-stream")) -> Any:
         for n, s, b, m in zip(found.names, found.scores, found.boxes, masks, strict=True)
     ]
     return Response(msgspec.json.encode({"objects": objects}), media_type="application/json")
+
+
+if "async" in sys.argv:
+
+    @app.post("/api/predict")
+    async def predict(data: bytes = Body(media_type="application/octet-stream")) -> Any:
+        return answer(data)
+
+else:
+
+    @app.post("/api/predict")
+    def predict_in_a_thread(data: bytes = Body(media_type="application/octet-stream")) -> Any:
+        return answer(data)
 
 
 if __name__ == "__main__":

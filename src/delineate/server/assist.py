@@ -222,7 +222,7 @@ class Assistant:
 
     def wand(self, image_id: int, point: tuple[float, float], tolerance: float) -> Masks:
         """The region like the pixel at a point; see :func:`delineate.apply.wand.wand`."""
-        from delineate.core.batch import to_rgb_float  # torch, which the studio starts without
+        from delineate.core.input_spec import to_rgb_float
 
         row = self.studio.ensure(image_id)
         x, y = point

@@ -25,7 +25,6 @@ from .store.tables import users
 
 ROLES = ("viewer", "annotator", "reviewer", "admin")
 COOKIE = "delineate_token"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)

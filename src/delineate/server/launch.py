@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import threading
 import webbrowser
@@ -13,10 +12,9 @@ from urllib.parse import urlencode
 import uvicorn
 from fastapi import FastAPI
 
-from delineate.core.errors import InputError
-
 from .app import create_app
-from .auth import LOOPBACK, Gate, enter_users
+from .auth import Gate, enter_users
+from .listening import LOOPBACK, address_of, is_loopback, listen
 from .source import open_source, place_of
 from .store.database import Database
 from .studio import Studio
@@ -119,41 +117,6 @@ def run(app: FastAPI, listener: socket.socket) -> None:
     server.run(sockets=[listener])
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _user(text: str) -> tuple[str, str]:
     name, _, role = text.rpartition(":")
     return (name, role) if name else (role, "annotator")
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address.
-
-    Raises:
-        InputError: the address is taken, or not one of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks for the protocol
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"--host, --port: expected a free address, got {host}:{port} ({reason}); choose another --port"
-        ) from None
-    listener.listen(128)
-    return listener
-
-
-def address_of(host: str, port: int) -> str:
-    """What a browser is told, where the host names all addresses of this machine too."""
-    shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname(), "::1": "[::1]"}.get(host, host)
-    return f"http://{shown}:{port}"

@@ -23,8 +23,7 @@ from starlette.staticfiles import StaticFiles
 from delineate.core.errors import InputError
 
 from .answers import as_json
-from .auth import LOOPBACK
-from .launch import address_of, is_loopback, listen
+from .listening import LOOPBACK, address_of, is_loopback, listen
 from .preview_channel import Channel
 from .preview_door import Door
 

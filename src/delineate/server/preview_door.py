@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .auth import LOOPBACK
 from .guard import POLICY
+from .listening import LOOPBACK
 
 COOKIE = "delineate_preview"
 

@@ -48,6 +48,12 @@ def open_source(given: str, split: str = "", classes: tuple[str, ...] = ()) -> D
         return _of_images(given, tuple(dict.fromkeys(classes)) or (UNNAMED,))
     data = open_dataset(given, split=split or None, skip_invalid=True)
     known = data.classes
+    twice = next((name for name in known.names if known.names.count(name) > 1), None)
+    if twice is not None:
+        raise DatasetError(
+            f"{given}: expected each name of a class once, got {twice!r} for several; rename or join them, "
+            "or `delineate convert` the dataset"
+        )
     new = [name for name in dict.fromkeys(classes) if name not in known.names]
     if not new:
         return data

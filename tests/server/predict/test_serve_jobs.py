@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import imagecodecs
 import numpy as np
 import pytest
@@ -17,9 +20,14 @@ from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 import delineate as dl
+from delineate.client import Client
+from delineate.server.predict import alone
+from delineate.server.predict.asked import Asked
+from delineate.server.predict.decoder import Picture
 from delineate.server.predict.job_store import ATTEMPTS, JobStore
+from delineate.server.predict.kept import packed, unpacked
 from delineate.server.predict.limits import RefusedError
-from delineate.server.predict.runner import packed, unpacked
+from delineate.server.predict.shelf import Shelf
 from delineate.server.predict.tables import images, jobs
 from delineate.server.predict.tokens import Caller
 from delineate.server.predict.upload import Sent
@@ -85,6 +93,44 @@ def test_an_image_that_ends_servers_is_given_up(store: JobStore, tmp_path: Path)
     assert last.claim() is None
     assert "got one that ends it" in last.ended(job)[0]["error"]
     last.close()
+
+
+def test_an_image_under_suspicion_is_looked_at_in_a_process_of_its_own(
+    tiny: Path, kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process says what the server says; where it dies, the image is given up and the server goes on."""
+    shelf = Shelf([f"tiny={tiny}"])
+    shown = shelf.find("")
+    picture = Picture(imagecodecs.png_decode(kit.picture()), 0.5, 1, ("n",))
+    assert shown is not None
+
+    def said(_: Any, data: bytes, tick: Any) -> bytes:
+        head, _, rest = data.partition(b"\n")
+        return alone.answered(json.loads(head), rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alone, "_asked", said)
+        found, context = unpacked(alone.look_alone(shown, shelf, Asked(confidence=0.3), picture, list))
+    assert found.masks == shown.model.predict(picture.pixels, confidence=0.3).masks and len(found)
+    assert (context.version, context.pixel_size, context.notes) == (shown.version, 0.5, ("n",))
+    ticks: list[int] = []
+    monkeypatch.setattr(alone, "STEP", 0.05)
+    late = "import sys, time; time.sleep(0.2); print(len(sys.stdin.buffer.read()), end='')"
+    assert alone._asked((sys.executable, "-c", late), bytes(300_000), list) == b"300000"
+    ends = "import os, sys, time; sys.stdin.buffer.read(1); time.sleep(0.2); os.kill(os.getpid(), 9)"
+    with pytest.raises(RefusedError, match="got one that ends it"):
+        alone.look_alone(
+            shown, shelf, Asked(), picture, lambda: ticks.append(1), (sys.executable, "-c", ends)
+        )
+    assert ticks
+
+    def gone() -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):  # the job was taken away
+        alone.look_alone(
+            shown, shelf, Asked(), picture, gone, (sys.executable, "-c", "import time; time.sleep(60)")
+        )
 
 
 def test_released_images_are_not_counted_against_themselves(store: JobStore) -> None:
@@ -231,14 +277,12 @@ def test_a_full_disk_stops_jobs_and_nothing_else(
 
 
 @pytest.mark.skipif(not hasattr(os, "kill") or os.name != "posix", reason="no SIGKILL here")
-def test_a_kill_in_the_middle_of_a_job(
+def test_a_kill_in_the_middle_of_a_job_and_an_orderly_end(
     serve: Callable[..., Any], tiny: Path, tmp_path: Path, kit: SimpleNamespace
 ) -> None:
-    """Kill a decoder, then the server; the next one ends the job: every image once, none lost."""
-    from delineate.client import Client
-
-    options = ("--model", str(tiny), "--db", str(tmp_path / "jobs.sqlite"))
-    data = [kit.picture(k, (256, 256)) for k in range(12)]
+    """Kill a decoder, then the server; the next one ends the job, and its own end is an orderly one."""
+    options = ("--model", str(tiny), "--threads", "1", "--db", str(tmp_path / "jobs.sqlite"))
+    data = [kit.picture(k, (256, 256)) for k in range(8)]
     server = serve(*options)
     with Client(server.url) as client:
         job = client.submit(data, key="the job")
@@ -251,23 +295,17 @@ def test_a_kill_in_the_middle_of_a_job(
         again = client.submit(data, key="the job")  # a client that did not hear the first answer
         assert again.id == job.id
         results = list(again.wait(every=0.1, timeout=60))
-        assert [r["seq"] for r in results] == list(range(1, 13))
-        assert sorted(r["number"] for r in results) == list(range(1, 13))
+        assert [r["seq"] for r in results] == list(range(1, 9))
+        assert sorted(r["number"] for r in results) == list(range(1, 9))
         assert results[: len(before)] == before and {r["state"] for r in results} == {"done"}
-        want = client.predict(data[10])
-        assert next(r for r in results if r["number"] == 11)["prediction"] == want
-    assert server.close() == 0
+        want = client.predict(data[6])
+        assert next(r for r in results if r["number"] == 7)["prediction"] == want
+    _ends_orderly(server, tmp_path / "jobs.sqlite", kit)
 
 
-def test_a_server_that_is_told_to_end_answers_first(
-    serve: Callable[..., Any], tiny: Path, tmp_path: Path, kit: SimpleNamespace
-) -> None:
-    import threading
-
-    import httpx
-
-    server = serve("--model", str(tiny), "--db", str(tmp_path / "jobs.sqlite"))
-    data, answers = kit.picture(0, (500, 500)), []
+def _ends_orderly(server: Any, path: Path, kit: SimpleNamespace) -> None:
+    """A server that is told to end answers first what was asked, and leaves jobs to the next one."""
+    data, answers = kit.picture(0, (400, 400)), []
 
     def ask() -> None:
         answers.append(httpx.post(f"{server.url}/api/predict", content=data, timeout=60).status_code)
@@ -284,6 +322,6 @@ def test_a_server_that_is_told_to_end_answers_first(
     events = [json.loads(line)["event"] for line in server.said if line.startswith("{")]
     assert "draining" in events and events[-1] == "ended"
     query = select(images.c.state, images.c.attempts).where(images.c.job_id == job)
-    with JobStore(tmp_path / "jobs.sqlite").database.read() as connection:
+    with JobStore(path).database.read() as connection:
         row = connection.execute(query).one()
     assert row.state == "done" or row.attempts <= 1

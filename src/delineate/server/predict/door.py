@@ -32,7 +32,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 DROP_SECONDS = 5.0  # for the rest of a request that is refused before it was read
-CLOSING = (408, 413)  # the rest of such a request is not waited for
+CLOSING = (408, 413)  # after such an answer the connection ends
 
 
 class Door:
@@ -126,8 +126,9 @@ class _Visit:
     def told(self, send: Send, body: _Body) -> Send:
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await body.pass_over()
                 self.status = message["status"]
+                if self.status != 408:  # who was too slow is not waited for once more
+                    await body.pass_over()
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = self.id
                 for name, value in HEADERS.items():

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from delineate.apply.draw import overlay
 from delineate.apply.geojson import to_geojson
 from delineate.core.instances import Instances
-from delineate.measurements import table
 
 from .limits import RefusedError
 
@@ -180,6 +179,8 @@ def _overlay(found: Instances, pixels: NDArray[Any] | None, _: Context) -> bytes
 
 
 def _csv(found: Instances, pixels: NDArray[Any] | None, context: Context) -> bytes:
+    from delineate.measurements import table  # it brings pandas, which no other answer needs
+
     rows = table(found, pixels, context.pixel_size)
     rows["class"] = [safe_cell(name) for name in rows["class"]]
     text = io.StringIO()

@@ -11,13 +11,15 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
-from .api import SHOWN, JobCard, JobList, User, Works, problems
+from .api import User, Works
 from .asked import Asked, Format
 from .door import as_json
 from .formats import choose, render
 from .job_store import JobStore
+from .kept import unpacked
 from .limits import RefusedError
-from .runner import Runner, unpacked
+from .runner import Runner
+from .told import SHOWN, JobCard, JobList, problems
 from .upload import BODY, receive
 
 router = APIRouter(tags=["jobs"])

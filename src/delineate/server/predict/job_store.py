@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ..store.database import Database
+from .job_rows import digest_of, end_image, of_key, same, without_tables
 from .limits import RefusedError
 from .tables import SCHEME, images, jobs
 from .tokens import Caller
@@ -21,15 +21,16 @@ from .upload import Sent
 
 T = TypeVar("T")
 LEASE = 60.0  # seconds that a server may work on an image before another one may
-ATTEMPTS = 5  # an image that ended so many servers is given up
+ATTEMPTS = 25  # an image that was in hand at so many ends of servers is given up
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """An image that this server works on."""
+    """An image that this server works on; ``attempts`` counts this one and those that ended a server."""
 
     job: str
     number: int
+    attempts: int
     settings: str
     data: bytes
 
@@ -66,7 +67,7 @@ class JobStore:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            if not _without_tables(error):
+            if not without_tables(error):
                 raise
             self.database.migrate()
             return work()
@@ -82,12 +83,12 @@ class JobStore:
         Raises:
             RefusedError: 409, the key belongs to another request; 503, too many images wait.
         """
-        digest = _digest(sent, settings)
+        digest = digest_of(sent, settings)
 
         def put() -> tuple[str, bool]:
             with self.database.write() as connection:
-                if key is not None and (known := _of_key(connection, caller.name, key)) is not None:
-                    return _same(known, digest), False
+                if key is not None and (known := of_key(connection, caller.name, key)) is not None:
+                    return same(known, digest), False
                 count = select(func.count()).select_from(images).where(images.c.state == "waiting")
                 if int(connection.execute(count).scalar_one()) + len(sent) > self.waiting:
                     raise RefusedError(
@@ -221,12 +222,11 @@ class JobStore:
                             update(images).where(this).values(attempts=row.attempts + 1, **values)
                         )
                         data = connection.execute(select(images.c.data).where(this)).scalar_one()
-                        settings = select(jobs.c.settings).where(jobs.c.id == row.job_id)
-                        return Claimed(
-                            row.job_id, row.number, connection.execute(settings).scalar_one(), bytes(data)
-                        )
+                        query = select(jobs.c.settings).where(jobs.c.id == row.job_id)
+                        settings = connection.execute(query).scalar_one()
+                        return Claimed(row.job_id, row.number, row.attempts + 1, settings, bytes(data))
                     reason = "image: expected one that the server survives, got one that ends it"
-                    _end(connection, this, row.job_id, {"state": "failed", "error": reason})
+                    end_image(connection, this, row.job_id, {"state": "failed", "error": reason})
 
         return self._do(take)
 
@@ -246,7 +246,7 @@ class JobStore:
 
         def put() -> bool:
             with self.database.write() as connection:
-                return _end(connection, self._own(claimed), claimed.job, values)
+                return end_image(connection, self._own(claimed), claimed.job, values)
 
         return self._do(put)
 
@@ -267,44 +267,3 @@ class JobStore:
     def close(self) -> None:
         """Closes all connections."""
         self.database.close()
-
-
-def _end(connection: Any, this: Any, job: str, values: dict[str, Any]) -> bool:
-    """An image ends: its state, its place in the order, and its job's count, in one transaction."""
-    if connection.execute(update(images).where(this).values(**values)).rowcount != 1:
-        return False
-    count = update(jobs).where(jobs.c.id == job).values(ended=jobs.c.ended + 1)
-    row = connection.execute(count.returning(jobs.c.ended, jobs.c.images)).one()
-    state = images.c.state == values["state"]
-    last = and_(images.c.job_id == job, state, images.c.seq.is_(None))
-    connection.execute(update(images).where(last).values(seq=row.ended, claim=None))
-    if row.ended == row.images:
-        connection.execute(update(jobs).where(jobs.c.id == job).values(finished=time.time()))
-    return True
-
-
-def _of_key(connection: Any, owner: str, key: str) -> Any:
-    query = select(jobs.c.id, jobs.c.digest).where(jobs.c.owner == owner, jobs.c.key == key)
-    return connection.execute(query).first()
-
-
-def _same(known: Any, digest: str) -> str:
-    if known.digest != digest:
-        raise RefusedError(
-            409, "Idempotency-Key: expected the request that it came with, got another; choose a new key",
-            "job",
-        )  # fmt: skip
-    return str(known.id)
-
-
-def _digest(sent: Sequence[Sent], settings: str) -> str:
-    hashed = hashlib.sha256(settings.encode())
-    for each in sent:
-        hashed.update(f"\0{len(each.data)}\0{each.name}\0".encode())
-        hashed.update(each.data)
-    return hashed.hexdigest()
-
-
-def _without_tables(error: DBAPIError) -> bool:
-    text = str(error.orig).lower()
-    return "no such table" in text or "42p01" in text or "undefined_table" in text

@@ -9,14 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 import uvicorn
 from fastapi import FastAPI
 
 from delineate.core.errors import DelineateError, InputError
 
-from ..auth import LOOPBACK
-from ..launch import address_of, is_loopback, listen
+from ..listening import LOOPBACK, address_of, is_loopback, listen
 from .app import create_app
 from .decoder import Decoders
 from .fetch import Fetcher, Place
@@ -52,7 +50,7 @@ class Settings:
         allow_urls: places whose images may be fetched.
         allow_private: also from addresses that are not public.
         device: as for :func:`delineate.load`.
-        threads: of the processor that a model uses; 0: as PyTorch chooses.
+        threads: of the processor that a model uses; 0: as PyTorch or its runtime chooses.
         grace: seconds that requests have to end in once the server is told to end.
         limits: how much of everything.
     """
@@ -85,12 +83,13 @@ def open_service(settings: Settings) -> Service:
             f"--host {settings.host}: expected --token or --tokens where other machines can ask, got none; "
             "give one, or say --open"
         )
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     limits, metrics = settings.limits, Metrics()
     places = [Place.of(text) for text in settings.allow_urls]
     fetcher = Fetcher(places, limits.max_bytes, FETCH_SECONDS, settings.allow_private)
-    shelf = Shelf(settings.models, settings.device, lambda name, how: metrics.reloads.labels(name, how).inc())
+    reloads = metrics.reloads
+    shelf = Shelf(
+        settings.models, settings.device, settings.threads, lambda name, how: reloads.labels(name, how).inc()
+    )
     decoders = Decoders(
         limits.decoders,
         limits.decode_seconds,

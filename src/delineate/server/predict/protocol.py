@@ -8,6 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+LEAST = 1 << 16  # bytes that count as a part of an answer
 HEADER_SECONDS = 15.0
 """Seconds for the headers of a request, from its first byte or the connection's beginning."""
 
@@ -16,13 +17,14 @@ def patient(write_seconds: float, header_seconds: float = HEADER_SECONDS) -> typ
     """uvicorn's protocol with two limits that it does not have.
 
     Args:
-        write_seconds: a client that takes none of its answer for so long is cut off.
+        write_seconds: a client that takes less than 64 KB of its answer in so long is cut off.
         header_seconds: one that does not finish its headers in so long, too.
     """
 
     class Patient(H11Protocol):
         _asking: asyncio.TimerHandle | None = None
         _taking: asyncio.TimerHandle | None = None
+        _left = 0  # bytes that were not taken at the last look
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -38,7 +40,7 @@ def patient(write_seconds: float, header_seconds: float = HEADER_SECONDS) -> typ
         def pause_writing(self) -> None:
             super().pause_writing()
             if self._taking is None:
-                self._taking = self.loop.call_later(write_seconds, self.transport.abort)
+                self._await_taking()
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -51,6 +53,16 @@ def patient(write_seconds: float, header_seconds: float = HEADER_SECONDS) -> typ
             if self._taking is not None:
                 self._taking.cancel()
             super().connection_lost(exc)
+
+        def _await_taking(self) -> None:
+            self._left = self.transport.get_write_buffer_size()
+            self._taking = self.loop.call_later(write_seconds, self._look)
+
+        def _look(self) -> None:
+            if self.transport.get_write_buffer_size() > self._left - LEAST:
+                self.transport.abort()
+            else:
+                self._await_taking()
 
         def _await_headers(self) -> None:
             self._asking = self.loop.call_later(header_seconds, self.transport.abort)

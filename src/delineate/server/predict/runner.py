@@ -7,21 +7,17 @@ import math
 import threading
 import time
 from concurrent.futures import CancelledError
-from typing import Any
 
-import msgspec
-import numpy as np
 from sqlalchemy.exc import DBAPIError
 
 from delineate.core.errors import DelineateError
-from delineate.core.instances import Instances
-from delineate.core.labels import Labels
-from delineate.core.masks import Masks
 
 from ..store.database import reason_of
+from .alone import look_alone
 from .asked import Asked
 from .formats import Context
 from .job_store import LEASE, Claimed, JobStore
+from .kept import packed
 from .limits import RefusedError
 from .queue import Ticket
 from .service import Service
@@ -30,6 +26,7 @@ LOG = logging.getLogger("delineate.serve")
 LOOK_SECONDS = 2.0  # between looks for images that another server has left
 PURGE_SECONDS = 3600.0
 LONGEST_PAUSE = 30.0  # seconds between tries while the store fails
+TRUSTED = 2  # an image that was in hand at so many ends of servers is looked at in a process of its own
 
 
 class _StoppedError(Exception):
@@ -146,7 +143,7 @@ class Runner:
 
     def _look(self, claimed: Claimed) -> bytes:
         asked = Asked.model_validate_json(claimed.settings)
-        if self.service.shelf.find(asked.model) is None:
+        if (shown := self.service.shelf.find(asked.model)) is None:
             raise RefusedError(
                 422, f"model: expected one that is still served, got {asked.model!r}; ask again"
             )
@@ -162,45 +159,11 @@ class Runner:
                 self.store.renew(claimed)
                 renewed = time.monotonic()
 
+        if claimed.attempts > TRUSTED:
+            return look_alone(shown, self.service.shelf, asked, picture, lambda: tick(0, 1))
         ticket = Ticket(asked.model, picture.pixels, asked.finding, math.inf, urgent=False, progress=tick)
         found = self.service.line.put(ticket).result()
         context = Context(
             asked.model or self.service.shelf.default, found.version, picture.pixel_size, picture.notes
         )
         return packed(found.instances, context)
-
-
-def packed(found: Instances, context: Context) -> bytes:
-    """Objects as they are kept."""
-    kept: dict[str, Any] = {
-        "size": found.size,
-        "classes": found.classes.to_dict(),
-        "boxes": found.boxes.tolist(),
-        "labels": found.labels.tolist(),
-        "scores": found.scores.tolist(),
-        "masks": None if found.masks is None else [rle["counts"] for rle in found.masks.to_rle()],
-        "model": context.model,
-        "version": context.version,
-        "pixel_size": context.pixel_size,
-        "notes": context.notes,
-    }
-    return msgspec.json.encode(kept)
-
-
-def unpacked(data: bytes, tolerance: float = 0.0) -> tuple[Instances, Context]:
-    """The inverse of :func:`packed`."""
-    kept = msgspec.json.decode(data)
-    size = (int(kept["size"][0]), int(kept["size"][1]))
-    masks = None
-    if kept["masks"] is not None:
-        masks = Masks.from_rle([{"size": list(size), "counts": counts} for counts in kept["masks"]], size)
-    found = Instances(
-        size,
-        boxes=np.array(kept["boxes"], np.float32).reshape(-1, 4),
-        labels=np.array(kept["labels"], np.int64),
-        scores=np.array(kept["scores"], np.float32),
-        masks=masks,
-        classes=Labels.from_dict(kept["classes"]),
-    )
-    context = Context(kept["model"], kept["version"], kept["pixel_size"], tuple(kept["notes"]), tolerance)
-    return found, context

@@ -19,7 +19,7 @@ from delineate.core.errors import DelineateError, InputError
 from delineate.engine.download import weights_path
 from delineate.engine.load import FILES, Model, load
 from delineate.engine.predict import tiling
-from delineate.runtime.session import ENDINGS
+from delineate.runtime.session import ENDINGS, Session
 
 LOG = logging.getLogger("delineate.serve")
 PROBE = 64  # side of the image that a new model must look at before it serves
@@ -81,6 +81,7 @@ class Shelf:
     Args:
         wanted: ``NAME``, ``FILE`` or ``NAME=FILE`` each; the first is the default.
         device: as for :func:`delineate.load`.
+        threads: of the processor that a model uses; 0: as PyTorch or its runtime chooses.
         told: called with a model's name and ``loaded`` or ``kept`` after each reload.
 
     Raises:
@@ -88,9 +89,13 @@ class Shelf:
     """
 
     def __init__(
-        self, wanted: Sequence[str], device: str = "", told: Callable[[str, str], object] = lambda *_: None
+        self,
+        wanted: Sequence[str],
+        device: str = "",
+        threads: int = 0,
+        told: Callable[[str, str], object] = lambda *_: None,
     ) -> None:
-        self.device, self._told = device, told
+        self.device, self.threads, self._told = device, threads, told
         self._shown: dict[str, Shown] = {}
         self._stamps: dict[str, tuple[int, int, int]] = {}
         self._seen: dict[str, tuple[int, int, int]] = {}
@@ -164,7 +169,9 @@ class Shelf:
         path = _file_of(source)
         try:
             if path.suffix.lower() in ENDINGS:  # a graph has files beside it
-                model, version = load(path), _digest(path)
+                session = Session(path, threads=self.threads or None)
+                version = _digest(path)
+                model = Model(session, session.family, session.manifest.licence)
             else:
                 model, version = self._from_copy(source, path)
         except OSError as error:
@@ -179,6 +186,10 @@ class Shelf:
 
     def _from_copy(self, source: str, path: Path) -> tuple[Model, str]:
         """Loaded from a copy: weights are mapped into memory, where one cut short ends the process."""
+        if self.threads:
+            import torch  # a server of exported models does without
+
+            torch.set_num_threads(self.threads)
         with tempfile.TemporaryDirectory(prefix="delineate-serve-") as folder:
             copy = Path(folder) / path.name
             shutil.copyfile(path, copy)
