@@ -12,7 +12,7 @@ COVERAGE :=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs contract clean
+.PHONY: help demo test check lint docs contract audit sbom wheel-twice package clean runtime-wheel runtime-check
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -21,6 +21,11 @@ help:
 	@echo "make test    install what tests need, run all tests"
 	@echo "make check   what CI runs: lint, types, layers, docs, tests with coverage"
 	@echo "make contract   ask delineate serve thousands of things that its OpenAPI description allows"
+	@echo "make audit   known holes in what is installed;  make sbom   what is installed, as CycloneDX, in dist/"
+	@echo "make wheel-twice   the wheel, built in two places: the same bytes"
+	@echo "make package   wheel and source archive install and run in clean environments, on Python 3.11 to 3.13"
+	@echo "make runtime-wheel   delineate-runtime, which runs exported models without PyTorch, in dist/"
+	@echo "make runtime-check   it finds in a clean environment what delineate finds here"
 	@echo "make lint | docs | clean"
 
 # -- environment: each stamp says that an install of these extras has succeeded -----------------------
@@ -85,6 +90,40 @@ contract: $(VENV)/.test
 	$(VENV)/contract/bin/python -m pip install --quiet "schemathesis>=4.32,<5"
 	$(BIN)/python benchmarks/serve_contract.py $(CURDIR)/$(VENV)/contract/bin/schemathesis
 
+# What is installed for use, not for tests. The tools have an environment of their own.
+$(VENV)/.audit: | $(VENV)/.created
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet "pip-audit>=2.9,<3" "cyclonedx-bom>=7,<8"
+	@touch $@
+
+audit: $(VENV)/.demo $(VENV)/.audit
+	@$(BIN)/python packaging/audit.py $(VENV)/audit/bin/pip-audit \
+	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+sbom: $(VENV)/.demo $(VENV)/.audit
+	@mkdir -p dist
+	@$(VENV)/audit/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o dist/delineate.cdx.json
+	@echo "sbom: dist/delineate.cdx.json"
+
+wheel-twice: | $(VENV)/.created
+	$(PYTHON) -m venv $(VENV)/wheel
+	$(VENV)/wheel/bin/python -m pip install --quiet "hatchling>=1.27"
+	$(VENV)/wheel/bin/python packaging/wheel_twice.py
+
+package: | $(VENV)/.created
+	$(PYTHON) -m venv $(VENV)/nox
+	$(VENV)/nox/bin/python -m pip install --quiet "nox>=2025.2.9"
+	TORCH_INDEX="$(TORCH_INDEX)" $(VENV)/nox/bin/nox
+
+# The same source without PyTorch. The check downloads about 200 MB, so it is no part of `make check`.
+runtime-wheel: | $(VENV)/.created
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist packaging/runtime
+	@ls dist/delineate_runtime-*.whl
+
+runtime-check: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python packaging/runtime/check.py
+
 clean:
-	rm -rf $(VENV) demo-output site dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) .nox demo-output site dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache

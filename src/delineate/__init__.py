@@ -57,11 +57,13 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        module, attribute = _HOME[name]
-        return getattr(import_module(f".{module}", __name__), attribute)
-    raise AttributeError(f"module 'delineate' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker sees the imports above, and so finds names that do not exist
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            module, attribute = _HOME[name]
+            return getattr(import_module(f".{module}", __name__), attribute)
+        raise AttributeError(f"module 'delineate' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
@@ -79,6 +81,7 @@ __all__ = [
     "evaluate",
     "evaluate_tracks",
     "fruit",
+    "grasp",
     "leaves",
     "load",
     "map_image",

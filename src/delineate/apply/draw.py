@@ -41,7 +41,7 @@ def display(image: ArrayLike) -> Pixels:
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-        from delineate.core.batch import to_rgb_float  # torch, which takes seconds and 500 MB to import
+        from delineate.core.input_spec import to_rgb_float
 
         pixels = np.rint(to_rgb_float(pixels) * np.float32(255)).astype(np.uint8)
     return np.array(np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), (*pixels.shape[:2], 3)))

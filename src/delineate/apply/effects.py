@@ -6,6 +6,8 @@ mixed as they are stored (sRGB), as cameras' and other programs' alpha is meant.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +133,10 @@ def cover(picture: Picture, size: tuple[int, int]) -> Picture:
     height, width = size
     high, wide = picture.shape[:2]
     scale = max(height / high, width / wide)
+    if high * wide * scale**2 > 16 * height * width:  # long and thin: what would be cut off is never made
+        tall, broad = min(high, math.ceil(height / scale) + 2), min(wide, math.ceil(width / scale) + 2)
+        top, left = (high - tall) // 2, (wide - broad) // 2
+        picture, high, wide = picture[top : top + tall, left : left + broad], tall, broad
     inner = (max(height, round(high * scale)), max(width, round(wide * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = picture if inner == (high, wide) else cv2.resize(picture, inner[::-1], interpolation=how)

@@ -49,7 +49,7 @@ def composite_command(
     model: Annotated[str, typer.Option(help="Name of the zoo, or your weights file. Default: nuclei.")] = "",
     weights: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Weights that `delineate train` wrote."),
+        typer.Option(help="Weights that `delineate train` or `export` wrote."),
     ] = None,
     tracks: Annotated[
         Optional[Path],  # noqa: UP045

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -9,6 +10,7 @@ import typer
 
 from delineate.engine.metric_registry import DEFAULT, FULL, help_text
 
+from .cluster import ClusterOption, ClusterWorkers, progress
 from .options import Device, Quiet
 
 if TYPE_CHECKING:
@@ -46,7 +48,10 @@ Exit codes: 0 all images scored; 1 some images failed, the others are scored; 2 
 
 def evaluate_command(
     model: Annotated[str, typer.Option(help="Name of the zoo, or your weights file.")] = "",
-    weights: Annotated[Optional[Path], typer.Option(help="Weights that `delineate train` wrote.")] = None,  # noqa: UP045
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Weights that `delineate train` or `export` wrote."),
+    ] = None,
     predictions: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -115,6 +120,8 @@ def evaluate_command(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave malformed entries of the dataset out, counted.")
     ] = False,
+    cluster: ClusterOption = "",
+    workers: ClusterWorkers = None,
     device: Device = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Quiet = False,
@@ -128,6 +135,18 @@ def evaluate_command(
         )
     if not data:
         raise InputError("evaluate: expected --data, got none; give the dataset with the truth")
+    if cluster:
+        if predictions is not None or against or explain_difference or pictures is not None:
+            raise InputError(
+                "--cluster: expected one model without --predictions, --against, --explain-difference and "
+                "--pictures, got one of them; leave it out"
+            )
+        opened = partial(_dataset, data, split, images, False, False, skip_invalid)
+        settings: dict[str, Any] = {"metrics": _metrics(metrics, out, False), "protocol": protocol}
+        settings |= {"confidence": confidence, "max_det": max_det, "by": by or None}
+        report = _on_cluster(str(weights or model), opened, settings, device, (cluster, workers), quiet)
+        _show(report, out, as_json, quiet)
+        raise typer.Exit(1 if report.failed else 0)
     stored = predictions is not None and _is_stored(against)
     illustrated = out is not None and out.suffix.lower() == ".html"
     dataset = _dataset(data, split, images, stored and pictures is None, illustrated, skip_invalid)
@@ -152,6 +171,17 @@ def evaluate_command(
     _show(report, out, as_json, quiet)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _on_cluster(
+    model: str, opened: Any, settings: dict[str, Any], device: str, where: tuple[str, int | None], quiet: bool
+) -> Report:
+    """The report of a model whose images are shared out."""
+    from delineate.engine.cluster.evaluate import EvaluateWork, evaluate_cluster
+    from delineate.engine.cluster.ray_data import Cluster
+
+    with progress("images", quiet) as (begin, tick):
+        return evaluate_cluster(EvaluateWork(model, opened, settings, device), Cluster(*where), begin, tick)
 
 
 def _metrics(asked: str, out: Path | None, records: bool) -> list[str]:

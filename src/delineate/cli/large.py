@@ -43,7 +43,9 @@ class LargeOptions:
 
     def among(self, paths: Sequence[str], reading: Reading) -> list[str]:
         """Which of the files are large; one whose size cannot be told is not."""
-        return [p for p in paths if p != "-" and (self.given or _pixels(p, reading) > LARGE) and _image(p)]
+        from delineate.engine.large_places import pixels_in
+
+        return [p for p in paths if p != "-" and (self.given or pixels_in(p, reading) > LARGE) and _image(p)]
 
 
 def parse_region(text: str) -> tuple[int, int, int, int] | None:
@@ -70,22 +72,6 @@ def _image(path: str) -> bool:
     from delineate.data.video import is_video
 
     return Path(path).is_dir() or not is_video(path)
-
-
-def _pixels(path: str, reading: Reading) -> int:
-    """How many pixels an image has, from its header; 0 where that cannot be told."""
-    from delineate.core.errors import DelineateError
-    from delineate.data.images import read_size
-    from delineate.data.rasters import open_raster
-
-    try:
-        if Path(path).is_dir() or Path(path).suffix.lower() not in (".tif", ".tiff", ".png", ".jpg", ".jpeg"):
-            with open_raster(path, channels="all", max_pixels=reading.max_pixels) as raster:
-                return raster.size[0] * raster.size[1]
-        height, width = read_size(path)
-    except DelineateError:
-        return 0  # whoever reads it tells why
-    return height * width
 
 
 class LargeRun:
@@ -131,34 +117,14 @@ class LargeRun:
             say(f"warning: large images have no {', '.join(self.left_out)}; left out for them")
         if paths and self.plate and not self.run.quiet:
             say("warning: large images are not among the wells of --plate; left out of the plate")
+        from delineate.engine.large_places import bare_name, places_of
+
         for path in paths:
             try:
-                for part, place in self._places(path):
+                for part, place in places_of(path, self.reading, self.name(bare_name(path))):
                     self._one(path, part, place)
             except Exception as error:
                 self.run.fail(path, error)
-
-    def _places(self, path: str) -> list[tuple[str, dict[str, Any]]]:
-        """The images of a file (times; slices where they are not projected): name and place of each."""
-        from delineate.core.errors import InputError
-        from delineate.data.rasters import open_raster
-
-        z, page = self.reading.z, self.reading.page
-        with open_raster(path, channels="all", max_pixels=self.reading.max_pixels) as raster:
-            times = range(raster.times)
-            slices: Any = range(raster.slices) if z is None else [z]
-        places = [{"time": t, "z": s or None} for t in times for s in slices]
-        stem, word = self._stem(path), "page" if z is None else "t"
-        if len(places) == 1:
-            return [("", {**places[0], "stem": stem})]
-        chosen = range(len(places)) if page is None else [page]
-        if page is not None and page >= len(places):
-            raise InputError(f"{path}: expected a page in 0..{len(places) - 1}, got {page}; count from 0")
-        return [(f" {word} {k}", {**places[k], "stem": f"{stem}.{word}{k}"}) for k in chosen]
-
-    def _stem(self, path: str) -> str:
-        """A name of its own for an image's files."""
-        return self.name(re.sub(r"(\.ome)?(\.zarr\.zip|\.[^.]*)$", "", Path(path).name) or "image")
 
     def _one(self, path: str, part: str, place: dict[str, Any]) -> None:
         from delineate.data.channel_names import chosen_channels

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from .cluster import ClusterOption, ClusterWorkers
 from .options import Pictures, Quiet, Resume, Split
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def measure_command(
     spread: Annotated[
         bool, typer.Option("--distributions", help="How every measure is spread in each image, a table.")
     ] = False,
+    cluster: ClusterOption = "",
+    workers: ClusterWorkers = None,
     resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the images' numbers as JSON.")] = False,
     quiet: Quiet = False,
@@ -108,6 +111,7 @@ def measure_command(
     """Measure every object: size, shape, brightness, texture, neighbours; in pixels and physical units."""
     from delineate.core.errors import InputError
     from delineate.engine.measure_files import RunSettings
+    from delineate.engine.measure_inputs import chosen_items
     from delineate.engine.measure_pictures import PictureSettings
     from delineate.engine.measure_tables import check_ending
     from delineate.measurements import Groups
@@ -134,38 +138,19 @@ def measure_command(
         plate or by == "well",
     )
     reading = {"images": images, "split": split or None, "channels": _numbers(channels), "slices": not pages}
-    found = _items(labels, reading, model, confidence, data)
+    found = chosen_items(labels, reading, model, confidence, data)
     _check_images(found, groups)
     what = {"labels": labels, "model": model, "confidence": confidence, "data": data, "channels": channels}
     views = {"by": by, "plate_value": plate_value, "plots": plots, "plate": plate, "spread": spread}
-    _Run(found, settings, out, views).go(what, resume, quiet, as_json)
+    run = _Run(found, settings, out, views)
+    if cluster:
+        from delineate.engine.cluster.measure import MeasureWork, measure_cluster
+        from delineate.engine.cluster.ray_data import Cluster
 
-
-def _items(
-    labels: list[str], reading: Mapping[str, Any], model: str, confidence: float, data: str
-) -> list[Item]:
-    from delineate.core.errors import InputError
-    from delineate.engine.measure_sources import (
-        Choice,
-        dataset_of,
-        items_of,
-        model_items,
-        own_names,
-        result_items,
-    )
-
-    choice = Choice(**reading)
-    if model:
-        from delineate.engine.load import load
-
-        net = load(model)
-        return model_items(labels, lambda pixels: net.predict(pixels, confidence=confidence), choice)
-    if not data:
-        return items_of(labels, choice)
-    about = dataset_of(data, choice)
-    if about is None:
-        raise InputError(f"--data {data}: expected a dataset, got label images; give them as LABELS")
-    return own_names([item for path in labels for item in result_items(path, about, choice)])
+        work = MeasureWork(tuple(labels), reading, model, confidence, data, settings)
+        chosen = Cluster(cluster, workers)
+        run.measure = lambda items, journal, tell: measure_cluster(work, items, chosen, journal, tell)
+    run.go(what, resume, quiet, as_json)
 
 
 def _check_images(items: list[Item], groups: Any) -> None:
@@ -185,10 +170,15 @@ class _Run:
 
     def __init__(self, items: list[Item], settings: Any, out: Path, views: Mapping[str, Any]) -> None:
         self.items, self.settings, self.out, self.views = items, settings, out, views
+        self.measure: Any = self._measure
+
+    def _measure(self, items: list[Item], journal: Any, tell: Any) -> Any:
+        from delineate.engine.measure_files import measure_items
+
+        return measure_items(items, self.settings, journal, tell)
 
     def go(self, what: Mapping[str, Any], resume: bool, quiet: bool, as_json: bool) -> None:
         """Measure, write, tell; raises typer.Exit with the command's code."""
-        from delineate.engine.measure_files import measure_items
         from delineate.engine.measure_journal import MeasureJournal
 
         from .bars import bar
@@ -208,7 +198,7 @@ class _Run:
                 elif not (quiet or as_json):
                     tell(_line(name, row))
 
-            done = measure_items(self.items, self.settings, journal, told)
+            done = self.measure(self.items, journal, told)
             if len(done.failed) == len(self.items):
                 journal.remove()
                 raise typer.Exit(2)

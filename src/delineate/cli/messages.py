@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import sys
+import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator
 
@@ -68,6 +71,25 @@ def once_each() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(new)
+
+
+def fault(error: BaseException) -> str:
+    """One line on an error that should not be, which writes its traceback to a file for a report.
+
+    With ``DELINEATE_TRACEBACK=1`` the traceback is printed instead.
+    """
+    told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    trace = "".join(traceback.format_exception(error))
+    if os.environ.get("DELINEATE_TRACEBACK") == "1":
+        print(trace, file=sys.stderr)
+        return f"error: a fault of delineate, {told}"
+    try:
+        number, name = tempfile.mkstemp(prefix="delineate-fault-", suffix=".txt")
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(trace)
+    except OSError:
+        name = "nowhere: run it again with DELINEATE_TRACEBACK=1"
+    return f"error: a fault of delineate, {told}; please report it, the details are in {name}"
 
 
 def only_errors() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from .cluster import ClusterOption
 from .messages import only_errors
 from .options import Device, Json, Quiet
 from .predict_run import PredictRun
@@ -34,6 +35,8 @@ delineate predict plane.ome.zarr --out results --region 20000,15000,8000,6000 --
 
 delineate predict clip.mp4 --out results
 
+delineate predict 'shards/{000..099}.tar' --cluster local --workers 8 --out results
+
 delineate predict street.jpg --task panoptic --weights panoptic.safetensors
 
 cat image.png | delineate predict - --json
@@ -51,7 +54,7 @@ def predict_command(
     ] = "",
     weights: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Weights that `delineate train` wrote."),
+        typer.Option(help="Weights that `delineate train` or `export` wrote."),
     ] = None,
     task: Annotated[
         str, typer.Option(help="instance: objects; panoptic: things and stuff; semantic: classes of pixels.")
@@ -118,8 +121,9 @@ def predict_command(
     ] = None,
     workers: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Threads that read windows ahead of the model. Default: 2."),
+        typer.Option(help="Threads that read windows ahead of the model, default 2; with --cluster: models."),
     ] = None,
+    cluster: ClusterOption = "",
     device: Device = "",
     max_pixels: Annotated[int, typer.Option(help="Refuse larger images.")] = 200_000_000,
     as_json: Json = False,
@@ -148,6 +152,30 @@ def predict_command(
     reading = Reading(_channels(channels), page, _slices(z), max_pixels)
     finding: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det, "tile": _tile(tile)}
     normaliser = _normaliser(stain, stain_reference)
+    if cluster:
+        from .cluster import SAVED as PARTITIONS
+        from .cluster import predict_on_cluster
+
+        if whole:
+            raise InputError(f"--task {task}: expected instance with --cluster, got another; leave one out")
+        predict_on_cluster(
+            inputs,
+            out,
+            str(weights or model),
+            cluster,
+            workers=workers,
+            quiet=quiet,
+            as_json=as_json,
+            save=PARTITIONS if save == SAVED else save,
+            reading=reading,
+            resume=resume,
+            device=device,
+            stain=normaliser,
+            pixel_size=pixel_size,
+            plate=plate,
+            windows={"region": parse_region(region), "tissue": tissue, "overlap": overlap},
+            **finding,
+        )
     run = PredictRun(reading, finding, quiet=quiet, as_json=as_json, task=task, stain=normaliser)
     large = LargeOptions(overlap, workers, parse_region(region), tissue)
     paths = run.find(inputs, out)

@@ -47,7 +47,7 @@ def preview_command(
     ] = "",
     weights: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Weights that `delineate train` wrote."),
+        typer.Option(help="Weights that `delineate train` or `export` wrote."),
     ] = None,
     confidence: Annotated[
         float, typer.Option(help="Show objects with a score above it, 0..1; begin tracks with it.")

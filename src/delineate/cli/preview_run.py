@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .extras import needing
 from .messages import say, tell
 
 if TYPE_CHECKING:
@@ -172,17 +173,8 @@ class PreviewRun:
         return shows
 
     def _open_page(self, stack: ExitStack, browser: bool) -> Show:
-        from delineate.core.errors import MissingDependencyError
-
-        try:
+        with needing("serve", "preview", ", or leave the page out: --sink none"):
             from delineate.server.preview import Preview
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.startswith("delineate"):
-                raise
-            raise MissingDependencyError(
-                f"preview: expected the package {error.name}, got none; install it: "
-                "pip install 'delineate[serve]', or leave the page out: --sink none"
-            ) from None
         host, port = self._address
         page = "page" in self._sinks
         preview = stack.enter_context(Preview(self._figures, self._change, host=host, port=port, page=page))

@@ -90,17 +90,11 @@ def serve_command(
     ] = 7.0,
 ) -> None:
     """Answer predictions over HTTP: at once, or as jobs; KServe's protocol too."""
-    from delineate.core.errors import MissingDependencyError
+    from .extras import needing
 
-    try:
+    with needing("serve", "serve"):
         from delineate.server.predict.launch import Settings, serve
         from delineate.server.predict.limits import Limits
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("delineate"):
-            raise
-        raise MissingDependencyError(
-            f"serve: expected the package {error.name}, got none; install it: pip install 'delineate[serve]'"
-        ) from None
     from .messages import say
 
     limits = Limits(

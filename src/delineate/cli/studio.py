@@ -55,16 +55,10 @@ def studio_command(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
 ) -> None:
     """Draw, correct and review masks in the browser; a model draws first."""
-    from delineate.core.errors import MissingDependencyError
+    from .extras import needing
 
-    try:
+    with needing("serve", "studio"):
         from delineate.server.launch import Settings, serve
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("delineate"):
-            raise
-        raise MissingDependencyError(
-            f"studio: expected the package {error.name}, got none; install it: pip install 'delineate[serve]'"
-        ) from None
     settings = Settings(
         dataset=dataset, host=host, port=port, db=db, model=model, classes=tuple(classes or ()),
         users=tuple(users or ()), new_tokens=new_tokens, hosts=tuple(hosts or ()), split=split,

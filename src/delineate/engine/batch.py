@@ -206,22 +206,28 @@ class Batch:
         begin = time.monotonic()
         last = unit.number == unit.count - 1
         try:
-            stem = source.stem + unit.suffix
-            entry = self.outputs.add(unit.image, stem, source.name, found)
-            head: dict[str, Any] = {
-                "file": "stdin" if source.path == "-" else source.path,
-                "page": _page(unit),
-                "width": found.size[1],
-                "height": found.size[0],
-            }
-            told = head | entry["told"] | {"notes": list(unit.image.notes)}
-            entry |= {"told": told, "stem": source.stem, "name": source.name}
+            entry = entry_of(source, unit, found, self.outputs)
+            told = entry["told"]
             if self.journal is not None:
                 self.journal.add(source.path, unit.number, unit.count, source.stamp, entry)
         except Exception as error:
             return Step(source, error=error, page=_page(unit), last=last)
         seconds = round(looked + time.monotonic() - begin, 3)
         return Step(source, told | {"seconds": seconds}, last=last)
+
+
+def entry_of(source: Source, unit: Unit, found: Any, outputs: Writes) -> dict[str, Any]:
+    """Writes an image's own files; what the notes of the run keep of it."""
+    stem = source.stem + unit.suffix
+    entry = outputs.add(unit.image, stem, source.name, found)
+    head: dict[str, Any] = {
+        "file": "stdin" if source.path == "-" else source.path,
+        "page": _page(unit),
+        "width": found.size[1],
+        "height": found.size[0],
+    }
+    told = head | entry["told"] | {"notes": list(unit.image.notes)}
+    return entry | {"told": told, "stem": source.stem, "name": source.name}
 
 
 def _settled(step: Step | Future[Step]) -> Step:

@@ -205,7 +205,7 @@ class Outputs:
     def _write_tables(
         self, entries: Any, failed: Sequence[Mapping[str, Any]], wells: pd.DataFrame | None
     ) -> dict[str, Path]:
-        schema = Schema((entry["table"] for entry in entries()), _explain)
+        schema = Schema((entry["table"] for entry in entries()), explain_row)
         written: dict[str, Path] = {}
         if "csv" in self.kinds:
             written["csv"] = self.folder / TABLE_FILE
@@ -220,7 +220,7 @@ class Outputs:
             yield from lines
 
         written["images"] = self.folder / IMAGES_FILE
-        of_images = Schema(all_lines(), _explain)
+        of_images = Schema(all_lines(), explain_row)
         write_csv(written["images"], all_lines(), of_images)
         written["totals"] = self.folder / TOTALS_FILE
         totals = totals_table(entries(), len(failed))
@@ -297,7 +297,7 @@ _TOLD = {
 }
 
 
-def _explain(name: str) -> tuple[str, str]:
+def explain_row(name: str) -> tuple[str, str]:
     """Unit and source of a column of the tables of objects and images."""
     return _TOLD[name] if name in _TOLD else explain_statistic(name)
 

@@ -152,8 +152,29 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 def write_parquet(path: Path, tables: Iterable[Mapping[str, Any]], schema: Schema) -> None:
     """All rows as one Parquet file; each field has its unit and source in its metadata."""
+    write_atomically(path, lambda file: save_parquet(file, tables, schema))
+
+
+def save_parquet(file: IO[bytes], tables: Iterable[Mapping[str, Any]], schema: Schema) -> None:
+    """The same into an open file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    form = arrow_form(schema)
+    with pq.ParquetWriter(file, form) as writer:
+        held: list[Any] = []
+        for table in tables:
+            held.append(_arrow(table, schema, form))
+            if sum(len(part) for part in held) >= ROW_GROUP:
+                writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
+                held = []
+        if held:
+            writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
+
+
+def arrow_form(schema: Schema) -> Any:
+    """The schema as Arrow has it, with units and sources in the metadata."""
+    import pyarrow as pa
 
     types: dict[str, Any] = {
         "b": pa.bool_(),
@@ -168,20 +189,7 @@ def write_parquet(path: Path, tables: Iterable[Mapping[str, Any]], schema: Schem
         told = {key: value for key, value in told.items() if value}
         fields.append(pa.field(name, types[kind], metadata=told))
     record = {"delineate": __version__, "units": schema.units, "sources": schema.sources}
-    form = pa.schema(fields, metadata={b"delineate": json.dumps(record).encode()})
-
-    def save(file: IO[bytes]) -> None:
-        with pq.ParquetWriter(file, form) as writer:
-            held: list[Any] = []
-            for table in tables:
-                held.append(_arrow(table, schema, form))
-                if sum(len(part) for part in held) >= ROW_GROUP:
-                    writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
-                    held = []
-            if held:
-                writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
-
-    write_atomically(path, save)
+    return pa.schema(fields, metadata={b"delineate": json.dumps(record).encode()})
 
 
 def _arrow(table: Mapping[str, Any], schema: Schema, form: Any) -> Any:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -20,7 +17,12 @@ def draw(found: ModelComparison, path: Path) -> Path:
     Args:
         found: the comparison.
         path: a .png, .svg or .pdf file.
+
+    Raises:
+        ImportError: matplotlib is not installed.
     """
+    from matplotlib.figure import Figure
+
     curves = found.curves
     figure = Figure(figsize=(11 if curves else 6.5, 4.5), layout="constrained")
     axes = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
@@ -33,6 +35,8 @@ def draw(found: ModelComparison, path: Path) -> Path:
 
 def _against_time(found: ModelComparison, axes: Axes) -> None:
     """A point per model that saw all images; its area grows with the minutes of its training."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
     colours = _colours(found)
     for candidate in found.whole:
         colour = colours[candidate.model]

@@ -219,11 +219,12 @@ class ModelComparison:
 
     def plot(self, path: str | Path) -> list[Path]:
         """The chart; nothing where matplotlib is not installed."""
+        from .compare_chart import draw
+
         try:
-            from .compare_chart import draw
-        except ImportError:  # an extra; the table says the same
+            return [draw(self, Path(path))]
+        except ImportError:  # matplotlib is an extra; the table says the same
             return []
-        return [draw(self, Path(path))]
 
     def __str__(self) -> str:
         console = Console(file=io.StringIO(), width=118, highlight=False)

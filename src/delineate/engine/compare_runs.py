@@ -174,7 +174,7 @@ def carry_out(
             "minutes": ended.seconds / 60, "steps": ended.step, "images": len(training), "trained": True,
         }  # fmt: skip
         model = load(weights=folder / "last.safetensors", device=device or None)
-    told["parameters"] = sum(p.numel() for p in model.segmenter.parameters())
+    told["parameters"] = sum(p.numel() for p in getattr(model.segmenter, "parameters", list)())
     _predict(run, model, max_det)
     told["ms"] = _milliseconds(model, run.split.scored)
     text = json.dumps(told, indent=1) + "\n"

@@ -24,6 +24,7 @@ from .protocol_choices import Choices
 from .remarks import Remarks, remarks_of_one_image
 from .report import Report
 from .scores import MetricGroup, Scores
+from .tally import Tally
 from .whole_file import score_at_once
 from .whole_image_scores import WHOLE_METRICS, WholeImages
 
@@ -89,7 +90,32 @@ def evaluate(
         >>> round(report.scores["box/AP"], 3)
         1.0
     """
-    started = time.monotonic()
+    evaluation = open_evaluation(
+        predictor, dataset, split=split, confidence=confidence, metrics=metrics, max_det=max_det, by=by,
+        pictures=pictures, protocol=protocol, illustrated=illustrated,
+    )  # fmt: skip
+    evaluation.run(range(len(evaluation.truth)), progress=progress)
+    return evaluation.report()
+
+
+def open_evaluation(
+    predictor: Any,
+    dataset: Any,
+    *,
+    split: str | None = None,
+    confidence: float | None = None,
+    metrics: Sequence[str] = DEFAULT,
+    max_det: int | None = None,
+    by: str | None = None,
+    pictures: str | Path | None = None,
+    protocol: str | Choices = "",
+    illustrated: bool = False,
+) -> Evaluation:
+    """An evaluation of which no image is scored yet; arguments and errors as for :func:`evaluate`.
+
+    For those who share the images out: each opens its own, runs its share and gives its
+    :meth:`Evaluation.tally`; one of them takes all tallies and makes the report.
+    """
     choices = Choices.parse(protocol) if isinstance(protocol, str) else protocol
     choices = choices.with_limits(confidence, max_det)
     _check_settings(choices.confidence, metrics, choices.max_det, pictures)
@@ -99,19 +125,11 @@ def evaluate(
     if isinstance(predictor, str | Path | list | tuple):
         entries = [truth.entry(index) for index in range(len(truth))]
         predictor = read_predictions(predictor, entries, truth.classes, truth.matchable())
-    run = _Run(truth, predictor, chosen_parts(metrics), choices)
-    run.worst = None if pictures is None else WorstPictures()
-    run.illustrations = Illustrations(truth) if illustrated else None
-    console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
-    images = range(len(truth)) if run.open_parts else ()
-    for index in track(images, "evaluating", console=console, transient=True):
-        run.image(index)
-    if len(run.failed) == len(truth):
-        name, reason = run.failed[0]
-        raise InputError(f"{truth.where}: no image could be scored; the first, {name}: {reason}")
-    if run.worst is not None and pictures is not None:
-        run.worst.save(pictures)
-    return run.report(time.monotonic() - started, by)
+    evaluation = Evaluation(truth, predictor, chosen_parts(metrics), choices, by)
+    evaluation.pictures = pictures
+    evaluation.worst = None if pictures is None else WorstPictures()
+    evaluation.illustrations = Illustrations(truth) if illustrated else None
+    return evaluation
 
 
 def _check_settings(
@@ -133,11 +151,20 @@ def _check_settings(
         )
 
 
-class _Run:
-    """Metrics fed image by image, by group, and what went wrong on the way."""
+class Evaluation:
+    """Metrics fed image by image, by group, and what went wrong on the way; see :func:`open_evaluation`.
 
-    def __init__(self, truth: Truth, predictor: Any, parts: Sequence[Part], choices: Choices) -> None:
+    Attributes:
+        truth: the dataset.
+        failed: name and reason of images that could not be scored.
+    """
+
+    def __init__(
+        self, truth: Truth, predictor: Any, parts: Sequence[Part], choices: Choices, by: str | None = None
+    ) -> None:
         self.truth, self.predictor, self.parts, self.choices = truth, predictor, parts, choices
+        self.by, self.started = by, time.monotonic()
+        self.pictures: str | Path | None = None
         self.worst: WorstPictures | None = None
         self.illustrations: Illustrations | None = None
         confidence, max_det = choices.confidence, choices.max_det
@@ -167,6 +194,26 @@ class _Run:
             max_det=max_det,
             remarks=self.remarks,
         )
+
+    def run(self, images: Sequence[int], *, progress: bool = False) -> None:
+        """Predict and score some of the dataset's images, with a progress bar where stderr is a terminal."""
+        console = Console(stderr=True, quiet=not (progress and Console(stderr=True).is_terminal))
+        chosen = images if self.open_parts else ()
+        for index in track(chosen, "evaluating", console=console, transient=True):
+            self.image(index)
+
+    def tally(self) -> Tally:
+        """What came out so far, to be sent to another process."""
+        left = {part.name for part in self.objects.parts}
+        foreign = (self.objects.foreign, self.whole.foreign)
+        return Tally(self.groups, self.failed, self.remarks, left, foreign)
+
+    def take(self, tallies: Sequence[Tally]) -> None:
+        """Go on from the tallies of others, in the order of their images, in place of what came out here."""
+        joined = Tally.join(tallies, lambda: MetricGroup(self.parts, self.given))
+        self.groups, self.failed, self.remarks = joined.groups, joined.failed, joined.remarks
+        self.objects.parts = [part for part in self.objects.parts if part.name in joined.left]
+        self.objects.foreign, self.whole.foreign = joined.foreign
 
     def image(self, index: int) -> None:
         """Predict and score one image; a failure is kept, not raised."""
@@ -205,8 +252,17 @@ class _Run:
             self.groups[name] = MetricGroup(self.parts, self.given)
         return self.groups[name]
 
-    def report(self, seconds: float, by: str | None) -> Report:
-        """What came out."""
+    def report(self) -> Report:
+        """What came out.
+
+        Raises:
+            InputError: no image at all could be scored.
+        """
+        if len(self.failed) == len(self.truth):
+            name, reason = self.failed[0]
+            raise InputError(f"{self.truth.where}: no image could be scored; the first, {name}: {reason}")
+        if self.worst is not None and self.pictures is not None:
+            self.worst.save(self.pictures)
         total = MetricGroup(self.parts, self.given)
         for metrics in self.groups.values():
             total.merge(metrics)
@@ -215,7 +271,7 @@ class _Run:
         able = [part for part in self.parts if part.needs in WHOLE_METRICS or part.name in scored]
         names = {part.name for part in able}
         kept = {part.name for part in able if part.instead_of not in names}
-        named = {name: self.groups[name] for name in sorted(self.groups) if name} if by else {}
+        named = {name: self.groups[name] for name in sorted(self.groups) if name} if self.by else {}
         scores = total.compute(kept)
         pictures = self.drawn(scores)
         return Report(
@@ -224,12 +280,12 @@ class _Run:
             images=len(self.truth) - len(self.failed),
             total=scores,
             groups={name: metrics.compute(kept) for name, metrics in named.items()},
-            by=by,
+            by=self.by,
             confidence=self.choices.confidence,
             cell_confidence=self.operating_point,
             failed=tuple(self.failed),
             notes=tuple(self.notes()),
-            seconds=seconds,
+            seconds=time.monotonic() - self.started,
             choices=self.choices,
             pictures=pictures,
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.core.image_model import ImageModel
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
@@ -150,7 +151,7 @@ def caller(
     """A function from image to objects.
 
     Args:
-        predictor: has ``predict``, or is a Segmenter, or is such a function already.
+        predictor: has ``predict``, or is a network or an exported graph, or is such a function already.
         confidence: passed on to a model; None leaves it its default.
         max_det: the same.
         classes: the dataset's, by which other tools' results are understood; None takes ``Instances`` alone.
@@ -162,7 +163,7 @@ def caller(
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if hasattr(predictor, "predict"):
         return _checked(lambda image: predictor.predict(image, **settings), classes)
-    if hasattr(predictor, "instances") and hasattr(predictor, "losses"):
+    if isinstance(predictor, ImageModel):
         from .predict import predict
 
         return _checked(lambda image: predict(predictor, image, **settings), classes)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.core.batch import collate
 from delineate.core.errors import InputError
+from delineate.core.image_model import ImageModel
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.data.rasters import Raster, open_raster
 from delineate.data.sniff import SUFFIXES, by_windows
-from delineate.models.base import Segmenter
 
 from .geo_raster import MapImage, cut
 from .load import Model
@@ -27,7 +25,7 @@ from .tile import predict_tiled
 
 log = logging.getLogger("delineate")
 Call = Callable[[NDArray[Any]], Instances]
-Predictor = Model | Segmenter | Call
+Predictor = Model | ImageModel | Call
 TILE, OVERLAP = 1024, 128
 ELSEWHERE = "lies on none of the images"
 """How a map layer's reader notes a shape that it leaves out."""
@@ -51,7 +49,7 @@ def found_by_model(
     """
     tile, overlap, align = TILE, OVERLAP, 1
     model = predictor.segmenter.prepared() if isinstance(predictor, Model) else predictor
-    if isinstance(model, Segmenter):
+    if isinstance(model, ImageModel):
         tile, overlap, align = tile_of(model) or TILE, max(overlap_of(model), OVERLAP), alignment(model)
         call = _of_model(model, confidence)
     else:
@@ -89,23 +87,10 @@ class _Windows:
         return found if self.valid.all() else cut(found, self.valid)
 
 
-def _of_model(model: Segmenter, confidence: float | None) -> Call:
+def _of_model(model: ImageModel, confidence: float | None) -> Call:
     """The model on windows that are stretched already: it does not stretch them again."""
-    import torch
-
-    spec = replace(model.input, scaling="range")
-    where = next((p.device for p in model.parameters()), torch.device("cpu"))
-
-    def run(window: NDArray[Any]) -> Instances:
-        training = model.training
-        model.eval()
-        try:
-            with torch.inference_mode():
-                return model.detect(collate([window], spec).to(where), confidence=confidence)[0]
-        finally:
-            model.train(training)
-
-    return run
+    whole = None if model.input.scaling == "range" else (0.0, 255.0)
+    return lambda window: model.find_instances([window], brightness=whole, confidence=confidence)[0]
 
 
 def found_in_labels(path: Path, image: Raster | None) -> tuple[Instances, Raster | None]:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.core.image_model import ImageModel
 from delineate.core.instances import Instances
 from delineate.data.capture import Capture, Captured
 from delineate.data.newest import Newest
-from delineate.models.base import Segmenter
 from delineate.tracking.tracked import Tracker
 
 from .live_figures import Figures
@@ -177,7 +177,7 @@ class LiveObjects:
         return Live(frame.number, frame.time, frame.taken, frame.pixels, instances, ended, spent)
 
     def _find(self, pixels: NDArray[Any]) -> Instances:
-        if isinstance(self._model, Segmenter):
+        if isinstance(self._model, ImageModel):
             return predict(self._model, pixels, **self._settings)
         find: Callable[..., Instances] = getattr(self._model, "predict", self._model)
         return find(pixels, **self._settings)

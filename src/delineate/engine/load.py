@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from numpy.typing import NDArray
 
-from delineate.core.batch import collate
-from delineate.core.errors import CheckpointError, InputError
+from delineate.core.errors import TORCH, CheckpointError, InputError, MissingDependencyError
 from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
 from delineate.data.limits import MAX_PIXELS
-from delineate.models.base import Segmenter
-from delineate.models.queries.variant import variant_of
-from delineate.models.zoo import build, find
 from delineate.runtime.session import ENDINGS, Session
 
-from . import checkpoint
-from .download import weights_path
 from .predict import Progress, check_settings, predict
 from .segment import panoptic, semantic
 from .source import Channels, pixels_of
 
 if TYPE_CHECKING:
+    import torch
+
+    from delineate.models.base import Segmenter
+
     from .report import Report
 
 DEFAULT = "nuclei"
 FILES = (".safetensors", ".pth", ".pt", ".pkl", *ENDINGS)  # a name that ends so is a file of weights
-CONFIG_LIMIT = 10_000_000  # bytes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +37,7 @@ class Model:
     """A model ready to predict; it keeps nothing between calls.
 
     Attributes:
-        segmenter: the network, as trained; what :meth:`save` writes.
+        segmenter: the network, as trained, which :meth:`save` writes; or an exported graph.
         name: its name in the zoo.
         licence: SPDX name of the weights' licence; empty where unknown.
         record: what the checkpoint tells of its training.
@@ -50,21 +45,36 @@ class Model:
 
     Example:
         >>> import numpy as np
+        >>> from delineate.models.zoo import build
         >>> model = Model(build("center_offset", channels=(8, 8)))
         >>> model.predict(np.zeros((64, 64), np.uint8), confidence=1.0)
         Instances(0 on 64 x 64: none)
     """
 
-    segmenter: Segmenter
+    segmenter: Segmenter | Session
     name: str = ""
     licence: str = ""
     record: dict[str, Any] = field(default_factory=dict)
-    device: torch.device = torch.device("cpu")  # noqa: RUF009
-    _ready: Segmenter = field(init=False)
+    device: torch.device | str = "cpu"
+    _ready: Segmenter | Session = field(init=False)
 
     def __post_init__(self) -> None:
-        self.segmenter.to(self.device).eval()
+        object.__setattr__(self, "device", self.segmenter.eval().move(self.device))
         object.__setattr__(self, "_ready", self.segmenter.prepared())
+
+    @property
+    def network(self) -> Segmenter:
+        """The network in PyTorch, which can be trained on, saved and exported.
+
+        Raises:
+            CheckpointError: there is none, for the model is an exported graph.
+        """
+        if isinstance(self.segmenter, Session):
+            raise CheckpointError(
+                f"{self.segmenter.path}: expected a network with weights, got none in an exported graph; "
+                "give the weights it was exported from"
+            )
+        return self.segmenter
 
     @property
     def classes(self) -> Labels:
@@ -126,8 +136,8 @@ class Model:
             InputError: not an image, or a setting out of range.
         """
         check_settings(confidence, iou, max_det)
-        batch = collate([pixels_of(image) for image in images], self.segmenter.input).to(self.device)
-        return self._ready.detect(batch, confidence=confidence, iou=iou, max_det=max_det)
+        limits: dict[str, Any] = {"confidence": confidence, "iou": iou, "max_det": max_det}
+        return self._ready.find_instances([pixels_of(image) for image in images], **limits)
 
     def semantic(self, source: Any, **reading: Any) -> Semantic:
         """The class of every pixel of one image, by a family that says it.
@@ -170,10 +180,14 @@ class Model:
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file that :func:`load` reads back, atomically."""
-        return checkpoint.save(path, self.segmenter, record=self.record, licence=self.licence)
+        from . import checkpoint
+
+        return checkpoint.save(path, self.network, record=self.record, licence=self.licence)
 
     def __repr__(self) -> str:
         names = ", ".join(self.classes.names[:4]) + (", …" if len(self.classes) > 4 else "")
+        if isinstance(self.segmenter, Session):
+            return f"Model({self.name}: {names}; exported, on {self.device})"
         million = sum(p.numel() for p in self.segmenter.parameters()) / 1e6
         return f"Model({self.name}: {names}; {million:.1f} M parameters on {self.device})"
 
@@ -200,7 +214,6 @@ def load(
         CheckpointError: weights that are damaged, unsafe or made for another model.
         DownloadError: weights that cannot be had.
     """
-    where = _device(device)
     if weights is None and isinstance(name, str | Path) and Path(name).suffix.lower() in FILES:
         name, weights = None, name
     if name is not None and not isinstance(name, str):
@@ -213,57 +226,21 @@ def load(
         name = DEFAULT
     if weights is not None and Path(weights).suffix.lower() in ENDINGS:
         return _exported(Path(weights), name, device)
-    licence = find(name).licence if name is not None and weights is None else ""
-    path = weights_path(name or DEFAULT) if weights is None else Path(weights)
-    read = checkpoint.load(path)
-    if read.header is not None:
-        model = checkpoint.restore(path, name)
-        licence, record = read.header.licence or licence, read.header.record
-        return Model(model, name or read.header.family, licence, record, where)
-    settings: dict[str, Any] = {}
-    if name is None:
-        known = variant_of(read.weights, _class_names(path))
-        if known is None:
-            raise CheckpointError(
-                f"{path}: expected a checkpoint that names its model, got bare weights; say which model: "
-                "load('maskrcnn_resnet50_fpn', weights=...)"
-            )
-        name, settings = known
-    model = build(name, **settings)
-    if not model.load_published(read.weights):
-        checkpoint.fill(model, read)
-    return Model(model, name, licence, {}, where)
-
-
-def _class_names(weights: Path) -> list[str] | None:
-    """Of the ``config.json`` that Hugging Face publishes beside the weights; None where there is none."""
-    path = weights.with_name("config.json")
-    if not path.is_file() or path.stat().st_size > CONFIG_LIMIT:
-        return None
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))["id2label"]
-        return [str(names[str(i)]) for i in range(len(names))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # some other program's file, which has nothing to say here
+        from .load_network import device_of, network
+    except ModuleNotFoundError as error:
+        if error.name not in TORCH:
+            raise
+        raise MissingDependencyError(
+            f"{weights or name}: expected PyTorch to run it, got none; pip install delineate, or give a "
+            "model that `delineate export` wrote (.onnx, .xml)"
+        ) from None
+    where = device_of(device)
+    model, name, licence, record = network(name, None if weights is None else Path(weights))
+    return Model(model, name, licence, record, where)
 
 
 def _exported(path: Path, name: str | None, device: str | torch.device | None) -> Model:
     """A model that an exported graph runs, on the CPU."""
-    if device not in (None, "") and _device(device).type != "cpu":
-        raise InputError(f"device: expected cpu for an exported model, got {device!r}; leave it out")
     session = Session(path)
-    return Model(session, name or session.family, session.manifest.licence)
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None or device == "":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"device: expected cpu, cuda, cuda:N or mps, got {device!r} ({reason}); use cpu"
-        ) from None
-    return chosen
+    return Model(session, name or session.family, session.manifest.licence, {}, session.move(device or "cpu"))

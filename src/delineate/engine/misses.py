@@ -26,6 +26,8 @@ from delineate.metrics.track_overlap import Kind, box_iou
 from delineate.tracking.feet import feet
 from delineate.tracking.ground import Ground
 
+from .measure_tables import plain_table
+
 WORST = 12
 """So many frames are drawn at most."""
 _SHOWN = Labels(("not found", "false alarm", "found"))  # orange, blue, green
@@ -134,8 +136,8 @@ def save_misses(report: MissedReport, out: Path, failed: list[tuple[str, str]]) 
         "failed": [list(line) for line in failed],
     }  # fmt: skip
     contents: Mapping[str, str] = {
-        "misses.csv": report.rows.to_csv(index=False, float_format="%.4g"),
-        "tracks.csv": report.tracks().to_csv(index=False),
+        "misses.csv": plain_table(report.rows).to_csv(index=False, float_format="%.4g"),
+        "tracks.csv": plain_table(report.tracks()).to_csv(index=False),
         "report.txt": f"{report}\n",
         "report.json": json.dumps(record, indent=1),
     }

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from delineate.core.batch import Brightness, brightness_of, collate
 from delineate.core.errors import InputError
+from delineate.core.image_model import ImageModel
+from delineate.core.input_spec import Brightness, brightness_of
 from delineate.core.instances import Instances
-from delineate.models.base import Segmenter
 
 from .tile import predict_tiled
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger("delineate")
 
@@ -27,7 +29,7 @@ USUAL = 64
 
 
 def predict(
-    predictor: Segmenter | Callable[[NDArray[Any]], Instances],
+    predictor: ImageModel | Callable[[NDArray[Any]], Instances],
     image: NDArray[Any],
     *,
     confidence: float | None = None,
@@ -58,7 +60,7 @@ def predict(
         InputError: a setting out of range, or an image that is not one.
     """
     check_settings(confidence, iou, max_det, tile)
-    model = predictor if isinstance(predictor, Segmenter) else None
+    model = predictor if isinstance(predictor, ImageModel) else None
     tiles = tiling(model, image.shape[:2], tile)
     if model is not None:
         brightness = brightness_of(image, model.input.scaling) if tiles and image.size else None
@@ -110,7 +112,7 @@ class Tiling(NamedTuple):
     align: int
 
 
-def tiling(model: Segmenter | None, size: tuple[int, ...], tile: int | str = "auto") -> Tiling | None:
+def tiling(model: ImageModel | None, size: tuple[int, ...], tile: int | str = "auto") -> Tiling | None:
     """How :func:`predict` cuts an image of ``size`` (height, width); None where it is seen whole."""
     side = tile_of(model) if tile == "auto" else int(tile)
     if not side or max(size) <= side:
@@ -118,7 +120,7 @@ def tiling(model: Segmenter | None, size: tuple[int, ...], tile: int | str = "au
     return Tiling(side, min(overlap_of(model), side // 2), alignment(model))
 
 
-def tile_of(model: Segmenter | None) -> int:
+def tile_of(model: ImageModel | None) -> int:
     """Side of the windows where none is given; 0: never any.
 
     At least four times what neighbours share, so that most of a window is not looked at twice.
@@ -128,7 +130,7 @@ def tile_of(model: Segmenter | None) -> int:
     return max(model.input.tile, 4 * overlap_of(model)) if model.context is not None else model.input.tile
 
 
-def overlap_of(model: Segmenter | None) -> int:
+def overlap_of(model: ImageModel | None) -> int:
     """Pixels that neighbouring windows share.
 
     Where the model tells its context, an object of up to :data:`USUAL` pixels lies at least that far from
@@ -142,7 +144,7 @@ def overlap_of(model: Segmenter | None) -> int:
     return max(model.input.overlap, -(-wanted // model.input.divisor) * model.input.divisor)
 
 
-def alignment(model: Segmenter | None) -> int:
+def alignment(model: ImageModel | None) -> int:
     """Windows begin at multiples of so many pixels: the network's strides fall as in the whole image."""
     if model is None:
         return 1
@@ -151,7 +153,7 @@ def alignment(model: Segmenter | None) -> int:
 
 
 def runner(
-    model: Segmenter, brightness: Brightness | None, device: torch.device | str | None, **limits: Any
+    model: ImageModel, brightness: Brightness | None, device: torch.device | str | None, **limits: Any
 ) -> Callable[[NDArray[Any]], Instances]:
     """A function from one window to its objects.
 
@@ -162,20 +164,9 @@ def runner(
         device: where to compute; None is where the weights lie.
         limits: ``confidence``, ``iou`` and ``max_det``.
     """
-    where = device if device is not None else next((p.device for p in model.parameters()), "cpu")
     if device is not None:
-        model.to(device)
-
-    def run(window: NDArray[Any]) -> Instances:
-        training = model.training
-        model.eval()
-        try:
-            batch = collate([window], model.input, brightness=brightness)
-            return model.detect(batch.to(where), **limits)[0]
-        finally:
-            model.train(training)
-
-    return run
+        model.move(device)
+    return lambda window: model.find_instances([window], brightness=brightness, **limits)[0]
 
 
 def _at_most(found: Instances, max_det: int | None) -> Instances:

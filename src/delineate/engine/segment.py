@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
-from delineate.core.batch import Batch, collate
 from delineate.core.errors import InputError
+from delineate.core.image_model import ImageModel
 from delineate.core.panoptic import Panoptic
 from delineate.core.semantic import Semantic
-from delineate.models.base import Segmenter
-from delineate.runtime.session import Session
 
 from .predict import check_settings
 
 
-def semantic(model: Segmenter, image: NDArray[Any]) -> Semantic:
+def semantic(model: ImageModel, image: NDArray[Any]) -> Semantic:
     """The class of every pixel of one image. The image is seen whole, never in tiles.
 
     Args:
@@ -27,12 +24,11 @@ def semantic(model: Segmenter, image: NDArray[Any]) -> Semantic:
     Raises:
         InputError: a model of another family, or not an image.
     """
-    outputs, batch = _outputs(model, image, "semantic")
-    return model.semantic(outputs, batch)[0]
+    return model.find_semantic([image])[0]
 
 
 def panoptic(
-    model: Segmenter, image: NDArray[Any], *, confidence: float | None = None, visible: float | None = None
+    model: ImageModel, image: NDArray[Any], *, confidence: float | None = None, visible: float | None = None
 ) -> Panoptic:
     """The segments of one image, things and stuff. The image is seen whole, never in tiles.
 
@@ -48,21 +44,4 @@ def panoptic(
     check_settings(confidence)
     if visible is not None and not 0 <= visible <= 1:
         raise InputError(f"panoptic, visible: expected a number in 0..1, got {visible}; give for example 0.5")
-    outputs, batch = _outputs(model, image, "panoptic")
-    return model.panoptic(outputs, batch, confidence=confidence, visible=visible)[0]
-
-
-def _outputs(model: Segmenter, image: NDArray[Any], task: str) -> tuple[Any, Batch]:
-    if task not in model.tasks:
-        raise model.without(task)
-    where = next((p.device for p in model.parameters()), "cpu")
-    batch = collate([image], model.input).to(where)
-    if isinstance(model, Session):  # of one size: padded to it
-        (batch,) = model.batches(batch)
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            return model(batch.images), batch
-    finally:
-        model.train(training)
+    return model.find_panoptic([image], confidence=confidence, visible=visible)[0]

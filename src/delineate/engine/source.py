@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -40,7 +40,7 @@ def pixels_of(
     Raises:
         InputError: not an image, no pixels, NaN or infinity, or a number of channels that is neither 1 nor 3.
     """
-    if isinstance(source, np.ndarray | Image.Image | torch.Tensor):
+    if isinstance(source, np.ndarray | Image.Image) or _is_tensor(source):
         if page:
             raise InputError(f"image: expected no page for pixels in memory, got {page}; leave it out")
         return _check(_array(source), channels)
@@ -52,8 +52,14 @@ def pixels_of(
     return _check(pixels, None)
 
 
-def _array(source: NDArray[Any] | Image.Image | torch.Tensor) -> NDArray[Any]:
-    if isinstance(source, torch.Tensor):
+def _is_tensor(source: Any) -> bool:
+    """A tensor of PyTorch, which may not be installed; where there is one, it is loaded."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.Tensor)
+
+
+def _array(source: Any) -> NDArray[Any]:
+    if _is_tensor(source):
         tensor = source.detach().cpu()
         return np.asarray(tensor.permute(1, 2, 0) if tensor.ndim == 3 else tensor)
     if isinstance(source, Image.Image):
@@ -64,7 +70,7 @@ def _array(source: NDArray[Any] | Image.Image | torch.Tensor) -> NDArray[Any]:
             upright = upright.convert("RGB")
         pixels = np.asarray(upright)
         return pixels[:, :, 0] if upright.mode == "LA" else pixels
-    return source
+    return np.asarray(source)
 
 
 def _check(pixels: NDArray[Any], channels: Channels | None) -> NDArray[Any]:

@@ -148,12 +148,12 @@ def _loaded(model: Any, settings: dict[str, Any]) -> Any:
 
 def _detector(model: Any, settings: dict[str, Any]) -> Detector:
     """A model as a detector."""
-    from delineate.models.base import Segmenter
+    from delineate.core.image_model import ImageModel
 
     from .predict import predict
 
     find: Callable[..., Instances]
-    if isinstance(model, Segmenter):
+    if isinstance(model, ImageModel):
         find = partial(predict, model, **settings)
     elif hasattr(model, "predict"):
         find = partial(model.predict, **settings)

@@ -164,10 +164,16 @@ def _coco(path: Path, names: Sequence[str], numbers: Sequence[int] | None) -> St
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise InputError(f"{path}: expected COCO annotations or results, got another JSON file; choose it")
     grouped: dict[Any, list[Mapping[str, Any]]] = {}
+    if not all(
+        isinstance(row.get(key), int | str | None) for row in rows for key in ("image_id", "category_id")
+    ):
+        raise InputError(f"{path}: expected numbers as image_id and category_id, got others; correct them")
     for row in rows:
         grouped.setdefault(row.get("image_id"), []).append(row)
     listed = content.get("images") if isinstance(content, Mapping) else None
     images = [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
+    if not all(isinstance(image.get("id"), int | str | None) for image in images):
+        raise InputError(f"{path}: expected numbers as ids of images, got others; correct them")
     find_image = _image_of(images, list(grouped), names, numbers)
     classes = _categories(content, rows, path)
     masks = any(row.get("segmentation") for row in rows)

@@ -22,6 +22,8 @@ from delineate.tracking.plane import Plane
 from delineate.tracking.sightings import Seen
 from delineate.tracking.trajectories import Trajectories, TrajectorySettings, trajectories
 
+from .measure_tables import plain_table
+
 TABLES = ("rows", "participants", "encounters", "forecasts")
 FILES = {"rows": "trajectories", "participants": "participants", "encounters": "encounters",
          "forecasts": "forecasts"}  # fmt: skip
@@ -184,7 +186,7 @@ def save(
         if "csv" in wanted:
             files.append(out / f"{FILES[name]}.csv")
             with atomic(files[-1]) as temporary:
-                table.to_csv(temporary, index=False, float_format="%.6g")
+                plain_table(table).to_csv(temporary, index=False, float_format="%.6g")
     if "picture" in wanted:
         files.append(out / "birds-eye.png")
         with atomic(files[-1]) as temporary:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from delineate.core.image_model import ImageModel
 from delineate.core.instances import Instances
 from delineate.data.video import Frame, Frames, frames
-from delineate.models.base import Segmenter
 
 from .predict import predict
 
@@ -49,7 +49,7 @@ class Found(NamedTuple):
 
 
 def predict_video(
-    predictor: Predictor | Segmenter | Callable[[NDArray[Any]], Instances],
+    predictor: Predictor | ImageModel | Callable[[NDArray[Any]], Instances],
     source: str | Path | Frames,
     *,
     ahead: int = 2,
@@ -74,7 +74,7 @@ def predict_video(
     """
     pictures = source if isinstance(source, Frames) else frames(source)
     find: Callable[..., Instances]
-    if isinstance(predictor, Segmenter) or not hasattr(predictor, "predict"):
+    if isinstance(predictor, ImageModel) or not hasattr(predictor, "predict"):
         find = partial(predict, predictor)
     else:
         find = predictor.predict

@@ -266,7 +266,14 @@ def calibrate(pixels: ArrayLike, metres: ArrayLike) -> Calibration:
 
     shift = ground.mean(axis=0)  # so that the last number cannot be 0
     start = start @ np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]])
-    fitted = least_squares(off, (start / start[2, 2]).ravel()[:8], method="lm", x_scale="jac").x
+    with np.errstate(all="ignore"):
+        first = (start / start[2, 2]).ravel()[:8]
+        fits = np.isfinite(off(first)).all()
+    if not fits:
+        raise InputError(
+            "calibration: expected points of one scale, got some far from the others; correct them"
+        )
+    fitted = least_squares(off, first, method="lm", x_scale="jac").x
     matrix = np.append(fitted, 1.0).reshape(3, 3) @ np.array(
         [[1, 0, -shift[0]], [0, 1, -shift[1]], [0, 0, 1]]
     )
