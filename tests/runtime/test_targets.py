@@ -21,7 +21,7 @@ from delineate.models.zoo import build
 from delineate.runtime.beside import files_of
 from delineate.runtime.export import export, kind_of
 from delineate.runtime.half import halve
-from delineate.runtime.int8 import chooses
+from delineate.runtime.int8 import SCOPES, chooses, nodes_of
 from delineate.runtime.parity import Parity, compare
 from delineate.runtime.session import Session
 from delineate.runtime.targets import tensorrt
@@ -117,6 +117,23 @@ def test_choosing_comes_after_the_last_weights() -> None:
     assert chooses({}, set()) == set()
 
 
+def test_nodes_are_found_by_the_module_they_were_traced_in(tmp_path: Path) -> None:
+    model = graph_of_one("Relu", [("x", (1, 3))])
+    nodes = {"a": ["", "model", "model.head.0", "model.head.0.last"], "b": ["", "model.headless.0.last"]}
+    for name, scopes in nodes.items():
+        node = model.graph.node.add()
+        node.CopyFrom(model.graph.node[0])
+        node.name = name
+        entry = node.metadata_props.add()
+        entry.key, entry.value = SCOPES, repr(scopes)
+    onnx.save(model, str(tmp_path / "a.onnx"))
+    for modules in (["head"], ["head.*.last"], ["head.0"]):
+        assert nodes_of(tmp_path / "a.onnx", modules) == {"a"}
+    assert nodes_of(tmp_path / "a.onnx", []) == set()
+    with pytest.raises(InputError, match="none of tail"):
+        nodes_of(tmp_path / "a.onnx", ["head", "tail"])
+
+
 def test_a_traced_graph_comes_back_and_only_for_those_who_trust_it(small: Segmenter, tmp_path: Path) -> None:
     path = export(small, tmp_path / "a.pt2", size=SIDE, licence="CC0-1.0")
     parity = compare(small, Session(path, "torch.export"), pictures(2))
@@ -197,6 +214,9 @@ def test_missing_quantisers_name_their_extra(
         (Parity(1, 0.5, 10, 4, 10, 8), "int8", "20.0%"),
         (Parity(1, None, 10, 0, 10, 10), "fp32", ""),
         (Parity(1, None, 10, 1, 10, 10), "fp32", "1 differ"),
+        (Parity(1, None, 0, 0), "fp32", "nothing was compared"),
+        (Parity(1, 1e-6, 0, 0), "int8", "nothing was compared"),
+        (Parity(1, 1e-6, 0, 0), "fp32", ""),
         (Parity(1, None, 0, 0, pixels=0.2), "fp16", "20.0%"),
         (Parity(1, None, 0, 0, pixels=0.2), "fp32", "20.00%"),
     ],

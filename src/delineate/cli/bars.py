@@ -7,8 +7,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[], object]]:
-    """A progress bar on a terminal's stderr; what is given is called after each step."""
+def bar(what: str, total: int | None, quiet: bool = False) -> Iterator[Callable[[], object]]:
+    """A progress bar on a terminal's stderr; what is given is called after each step.
+
+    Without a total it only shows that something goes on.
+    """
     import sys
 
     from rich.console import Console

@@ -11,7 +11,9 @@ from .options import Quiet
 
 EPILOG = """Examples:
 
-delineate export nuclei nuclei.onnx
+delineate export nuclei
+
+delineate export nuclei nuclei.xml --verify my-dataset
 
 delineate export nuclei --to openvino --int8 --calibrate photos/ --verify my-dataset
 
@@ -33,11 +35,14 @@ def export_command(
     ],
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(help="File to write: .onnx, .xml (OpenVINO), .pt2. Default: by --to, here."),
+        typer.Argument(help="File to write: .onnx, .xml (OpenVINO), .pt2. Default: the model's name, here."),
     ] = None,
     to: Annotated[
         str,
-        typer.Option(help="onnx, openvino, torch.export or tensorrt-ready. Default: by the file's ending."),
+        typer.Option(
+            help="onnx, openvino, torch.export or tensorrt-ready. Default: by the file's ending, else onnx.",
+            show_default=False,
+        ),
     ] = "",
     half: Annotated[
         bool, typer.Option("--half", help="Weights as float16: half the file, computed in float32.")
@@ -87,40 +92,24 @@ def export_command(
     a file whose objects or scores differ too much from the model's is removed again: exit code 2.
     """
     from delineate.core.errors import InputError
-    from delineate.engine.load import load
-    from delineate.runtime.export import export
 
-    from .export_run import calibration_images, check_places, file_name, frame, verify_export
-    from .messages import say
+    from .export_run import Asked, export_model, frame, target_of
 
     if half and int8:
         raise InputError("--half, --int8: expected one of them, got both; choose one")
-    if tolerance is not None and not 0 <= tolerance <= 1:
-        raise InputError(f"--tolerance: expected a number in 0..1, got {tolerance}; give for example 0.01")
-    if (tolerance is not None or confidence is not None) and not verify:
-        raise InputError("--tolerance, --confidence: expected --verify with them, got none; add it")
-    if calibrate and not int8:
-        raise InputError("--calibrate: expected --int8 with it, got none; add it")
-    check_places(verify or [])
-    named = Path(model).suffix == "" and not Path(model).is_file()
-    source = load(model, device="cpu") if named else load(weights=model, device="cpu")
     precision = "fp16" if half else "int8" if int8 else "fp32"
-    path = file_name(model, out, to, precision)
-    with calibration_images(calibrate or [], quiet) as (images, step):
-        export(
-            source.network,
-            path,
-            to or None,
-            frame(size),
-            dynamic=dynamic,
-            licence=source.licence,
-            precision=precision,
-            calibration=images,
-            max_det=max_det,
-            progress=step,
-        )
-    if not quiet:
-        weights = path.with_suffix(".bin") if path.suffix.lower() == ".xml" else path
-        say(f"wrote {path}: {weights.stat().st_size / 1e6:.1f} MB of weights, {precision}")
-    if verify:
-        verify_export(source, path, verify, precision, confidence, tolerance, quiet)
+    asked = Asked(
+        model,
+        target_of(model, out, to, precision),
+        to,
+        precision,
+        size=frame(size),
+        dynamic=dynamic,
+        max_det=max_det,
+        calibrate=tuple(calibrate or ()),
+        verify=tuple(verify or ()),
+        confidence=confidence,
+        tolerance=tolerance,
+        quiet=quiet,
+    )
+    export_model(asked)

@@ -1,39 +1,83 @@
-"""What `delineate export` does around the export: names, images to calibrate on, the comparison."""
+"""What `delineate export` does: checks what is asked, loads, exports, compares."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from delineate.core.errors import DatasetError, InputError
+from delineate.core.errors import InputError
 
 from .bars import bar
+from .export_images import Pictures, dataset, pictures, spread
 from .messages import say, tell
 
 if TYPE_CHECKING:
-    from delineate.data.dataset import Dataset
     from delineate.engine.load import Model
 
 SOME = 16  # images that a comparison looks at one by one
 MANY = 100  # images that are scored
 ENOUGH = 64  # images to calibrate on
+RUNS = ("best", "last")  # names that every training gives; its folder says which it was
 
 
-def file_name(model: str, out: Path | None, to: str, precision: str) -> Path:
-    """The file to write; where none is given, the model's name, here."""
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for; see the options of the command.
+
+    Raises:
+        InputError: what does not go together, before anything is loaded.
+    """
+
+    model: str
+    path: Path
+    to: str
+    precision: str
+    size: int | tuple[int, int] | None = None
+    dynamic: bool | None = None
+    max_det: int | None = None
+    calibrate: tuple[str, ...] = ()
+    verify: tuple[str, ...] = ()
+    confidence: float | None = None
+    tolerance: float | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        from delineate.runtime.request import check_request, kind_of, require
+
+        kind = kind_of(self.path, self.to or None)
+        calibrated = bool(self.calibrate)
+        if calibrated and self.precision != "int8":
+            raise InputError("--calibrate: expected --int8 with it, got none; add it")
+        check_request(kind, self.precision, calibrated=calibrated, dynamic=self.dynamic, max_det=self.max_det)
+        for name, value in (("tolerance", self.tolerance), ("confidence", self.confidence)):
+            if value is not None and not 0 <= value <= 1:
+                raise InputError(f"--{name}: expected a number in 0..1, got {value}; give for example 0.01")
+            if value is not None and not self.verify:
+                raise InputError(f"--{name}: expected --verify with it, got none; add it")
+        require(kind, self.precision)
+
+
+def target_of(model: str, out: Path | None, to: str, precision: str) -> Path:
+    """The file to write: as named; else the model's name, here or in the folder that is named.
+
+    Example:
+        >>> str(target_of("runs/mine/best.safetensors", None, "openvino", "int8"))
+        'mine-int8.xml'
+    """
+    from delineate.runtime.request import DEFAULT
     from delineate.runtime.targets import ENDINGS
 
-    if out is not None:
+    if out is not None and not out.is_dir():
         return out
-    if to not in ENDINGS:
-        raise InputError(
-            f"export: expected a file to write, or one of --to {', '.join(ENDINGS)}, "
-            f"got {repr(to) if to else 'neither'}; name a file"
-        )
+    if to and to not in ENDINGS:
+        raise InputError(f"--to: expected {', '.join(ENDINGS)}, got {to!r}; choose one")
+    file = Path(model)
+    name = (file.resolve().parent.name if file.stem in RUNS and file.suffix else "") or file.stem
     suffix = {"fp32": "", "fp16": "-half", "int8": "-int8"}[precision]
-    return Path(f"{Path(model).stem}{suffix}{ENDINGS[to]}")
+    ready = "-tensorrt" if to == "tensorrt-ready" else ""
+    return (out or Path()) / f"{name}{suffix}{ready}{ENDINGS[to or DEFAULT]}"
 
 
 def frame(text: str) -> int | tuple[int, int] | None:
@@ -42,151 +86,88 @@ def frame(text: str) -> int | tuple[int, int] | None:
         return None
     with suppress(ValueError):
         sides = [int(part) for part in text.split(",")]
-        if len(sides) == 1:
-            return sides[0]
-        if len(sides) == 2:
-            return sides[0], sides[1]
+        if len(sides) <= 2 and min(sides) > 0:
+            return sides[0] if len(sides) == 1 else (sides[0], sides[1])
     raise InputError(
         f"--size: expected a number of pixels or HEIGHT,WIDTH, got {text!r}; give for example 640"
     )
 
 
-@contextmanager
-def calibration_images(
-    given: Sequence[str], quiet: bool
-) -> Iterator[tuple[Sequence[Any], Callable[[], object] | None]]:
-    """Images to calibrate on, spread over what is given, read when they are used; and what tells progress."""
-    if not given:
-        yield (), None
-        return
-    images = _Read(_spread(_files(given, "train"), ENOUGH))
-    with bar("calibrating", len(images), quiet) as step:
-        yield images, step
-
-
-class _Read(Sequence[Any]):
-    """Pixels of files, read when asked for."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = files
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: Any) -> Any:
-        from delineate.data.images import read
-
-        return read(self.files[index]).pixels
-
-
-def _files(given: Sequence[str], split: str) -> list[Path]:
-    """The images of datasets, folders and patterns."""
-    files: list[Path] = []
-    for place in given:
-        data = _dataset(place, split)
-        files += _found(place) if data is None else [record.path for record in data.records]
-    return files
-
-
-def check_places(given: Sequence[str]) -> None:
-    """Refuse, before a minute of exporting, what is no image, folder or dataset.
+def export_model(asked: Asked) -> None:
+    """Load, export, compare.
 
     Raises:
-        InputError: one of them is none.
+        InputError: a model or images that cannot be had, or an export that differs too much (it is removed).
     """
-    for place in given:
-        if not _files([place], "val"):
-            raise InputError(f"{place}: expected images to compare on, got none; name others")
+    calibration = pictures(asked.calibrate, "train", ENOUGH, "--calibrate")
+    compared = pictures(asked.verify, "val", SOME, "--verify")
+
+    from delineate.engine.load import load
+    from delineate.runtime.export import export
+
+    named = Path(asked.model).suffix == "" and not Path(asked.model).is_file()
+    source = load(asked.model, device="cpu") if named else load(weights=asked.model, device="cpu")
+    network = source.network
+    with bar("calibrating" if calibration else "exporting", len(calibration) or None, asked.quiet) as step:
+        export(
+            network,
+            asked.path,
+            asked.to or None,
+            asked.size,
+            dynamic=asked.dynamic,
+            licence=source.licence,
+            name=source.name,
+            precision=asked.precision,
+            calibration=calibration,
+            max_det=asked.max_det,
+            progress=step,
+        )
+    if not asked.quiet:
+        weights = asked.path.with_suffix(".bin") if asked.path.suffix.lower() == ".xml" else asked.path
+        say(f"wrote {asked.path}: {weights.stat().st_size / 1e6:.1f} MB of weights, {asked.precision}")
+    if asked.verify:
+        _verified_or_removed(source, asked, compared)
 
 
-def _dataset(place: str, split: str) -> Dataset | None:
-    """The dataset at a place, its split of that name where it has one; None where there are images alone.
-
-    Raises:
-        DatasetError: neither.
-    """
-    from delineate.data.dataset import open_dataset
-
-    if not Path(place).exists():
-        return None
-    try:
-        data = open_dataset(place)
-    except DatasetError:
-        with suppress(InputError):
-            _found(place)
-            return None
-        raise
-    return data.select(split=split) if split in data.groups.get("split", ()) else data
-
-
-def _found(place: str) -> list[Path]:
-    from delineate.data.find import find
-
-    return [Path(file) for file in find([place])]
-
-
-def _spread(items: Sequence[Any], most: int) -> list[Any]:
-    """At most so many, evenly from first to last."""
-    if len(items) <= most:
-        return list(items)
-    return [items[i * len(items) // most] for i in range(most)]
-
-
-def verify_export(
-    source: Model,
-    path: Path,
-    given: Sequence[str],
-    precision: str,
-    confidence: float | None,
-    tolerance: float | None,
-    quiet: bool,
-) -> None:
-    """Compare model and export, show the table; what differs too much is removed.
-
-    Raises:
-        InputError: it differs too much.
-    """
+def _verified_or_removed(source: Model, asked: Asked, images: Pictures) -> None:
     from delineate.runtime.beside import files_of
 
     try:
-        _verify(source, path, given, precision, confidence, tolerance, quiet)
+        _verify(source, asked, images)
     except InputError:
-        for file in files_of(path):
+        for file in files_of(asked.path):
             file.unlink(missing_ok=True)
         raise
 
 
-def _verify(
-    source: Model,
-    path: Path,
-    given: Sequence[str],
-    precision: str,
-    confidence: float | None,
-    tolerance: float | None,
-    quiet: bool,
-) -> None:
+def _verify(source: Model, asked: Asked, images: Pictures) -> None:
+    """Compare model and export, show the table.
+
+    Raises:
+        InputError: they differ too much.
+    """
     from delineate.engine import export_check
     from delineate.runtime import parity
     from delineate.runtime.padded import Padded
     from delineate.runtime.session import Session
 
+    path, precision, tolerance = asked.path, asked.precision, asked.tolerance
     session = Session(path, runtime="torch.export" if path.suffix.lower() == ".pt2" else None)
-    images = _Read(_spread(_files(given, "val"), SOME))
-    with bar("comparing", len(images), quiet) as step:
-        found = parity.compare(source.network, session, images, confidence, step)
+    with bar("comparing", len(images), asked.quiet) as step:
+        found = parity.compare(source.network, session, images, asked.confidence, step)
     rows = found.rows()
     padded = Padded(source.network, session)
-    truth = [data for place in given if (data := _dataset(place, "val")) is not None]
+    truth = [data for place in asked.verify if (data := dataset(place, "val")) is not None]
     scored = []
     for data in truth:
-        part = data.subset(_spread(range(len(data)), MANY))
-        scored.append(export_check.score_both(padded, session, part, not quiet))
+        part = data.subset(spread(range(len(data)), MANY))
+        scored.append(export_check.score_both(padded, session, part, not asked.quiet))
         rows.append(("images scored", str(scored[-1].images)))
         rows += [
             (f"{name}: model, export, difference", f"{ours:.4f}, {theirs:.4f}, {theirs - ours:+.4f}")
             for name, ours, theirs in scored[-1].rows()
         ]
-    if not quiet:
+    if not asked.quiet:
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
             tell(f"{name:<{width}}  {value}")
@@ -196,5 +177,5 @@ def _verify(
         found.check(str(path))
     elif not scored:
         found.check(str(path), parity.LOST[precision] if tolerance is None else tolerance, precision)
-    if not quiet:
+    if not asked.quiet:
         say(f"verified {path}: {found}")

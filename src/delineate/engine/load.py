@@ -243,4 +243,4 @@ def load(
 def _exported(path: Path, name: str | None, device: str | torch.device | None) -> Model:
     """A model that an exported graph runs, on the CPU."""
     session = Session(path)
-    return Model(session, name or session.family, session.manifest.licence, {}, session.move(device or "cpu"))
+    return Model(session, name or session.name, session.manifest.licence, {}, session.move(device or "cpu"))

@@ -19,13 +19,11 @@ from .beside import describe
 from .calibration import Feeds
 from .graphs import Graph, graph_of
 from .manifest import MOST, Manifest, weights_hash
+from .request import check_request, kind_of
 from .targets import ENDINGS
 
 if TYPE_CHECKING:
     import torch
-
-KINDS = ENDINGS
-PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def export(
@@ -36,6 +34,7 @@ def export(
     *,
     dynamic: bool | None = False,
     licence: str = "",
+    name: str = "",
     precision: str = "fp32",
     calibration: Sequence[NDArray[Any]] = (),
     max_det: int | None = None,
@@ -60,6 +59,7 @@ def export(
         dynamic: any number of images of any size. Slower than a fixed size on some processors. None: where
             the family's graph can, the model takes images as they are, and no size is given.
         licence: SPDX name of the weights' licence.
+        name: what reports call it, such as "nuclei"; default the family.
         precision: "fp32"; "fp16" keeps the weights as float16 and computes in float32; "int8" computes the
             convolutions and products in 8 bits, by what ``calibration`` shows.
         calibration: for "int8": images as the model will see them, (H, W) or (H, W, 3) each; from about 30 on
@@ -77,7 +77,7 @@ def export(
     """
     target = Path(path)
     kind = kind_of(target, to)
-    _check_precision(kind, precision, calibration, bool(dynamic))
+    check_request(kind, precision, calibrated=len(calibration) > 0, dynamic=dynamic, max_det=max_det)
     frame = _size(model.input, size)
     graph = graph_of(model, max_det=max_det, tensorrt_ready=kind == "tensorrt-ready")
     if dynamic is None:
@@ -101,6 +101,7 @@ def export(
         result=graph.result,
         context=model.context if dynamic else None,
         precision=precision,
+        name=name,
     )
     feeds = Feeds(calibration, manifest, progress)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,45 +111,6 @@ def export(
         for file in (told, *reversed(files)):  # the file that people name last, when all it needs is there
             file.replace(target.parent / file.name)
     return target
-
-
-def kind_of(target: Path, to: str | None) -> str:
-    """Of a file to write, the target it is for.
-
-    Raises:
-        InputError: no such target, or a file name that ends otherwise.
-    """
-    by_ending = {ending: kind for kind, ending in reversed(ENDINGS.items())}
-    kind = to or by_ending.get(target.suffix.lower())
-    if kind not in ENDINGS:
-        names = ", ".join(repr(name) for name in list(ENDINGS)[:-1]) + f" or {list(ENDINGS)[-1]!r}"
-        raise InputError(f"export, to: expected {names}, got {to or target.name!r}; choose one")
-    if target.suffix.lower() != ENDINGS[kind]:
-        raise InputError(
-            f"export: expected a file name that ends in {ENDINGS[kind]} for {kind}, got {target.name!r}; "
-            "rename it"
-        )
-    return kind
-
-
-def _check_precision(kind: str, precision: str, calibration: Sequence[Any], dynamic: bool) -> None:
-    if precision not in PRECISIONS:
-        raise InputError(
-            f"export, precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}; choose one"
-        )
-    if precision != "fp32" and kind == "torch.export":
-        raise InputError(
-            f"export, precision: expected fp32 for torch.export, got {precision}; choose onnx or openvino"
-        )
-    if precision == "int8" and not len(calibration):
-        raise InputError(
-            "export, int8: expected images to calibrate on, got none; give some of the kind it will see "
-            "(--calibrate FOLDER)"
-        )
-    if kind == "tensorrt-ready" and dynamic:
-        raise InputError(
-            "export, dynamic: expected one size for tensorrt-ready, got dynamic sizes; choose a --size"
-        )
 
 
 def takes_any_size(model: Segmenter) -> bool:
@@ -214,9 +176,10 @@ def _write(kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds
     if kind == "openvino":
         network = openvino.convert(path)
         if manifest.precision == "int8":
-            from .int8 import quantised
+            from .int8 import nodes_of, quantised, rule_of
 
-            network = quantised(network, feeds)
+            rule = rule_of(graph.model)
+            network = quantised(network, feeds, nodes_of(path, rule.exact), rule.transformer)
         half = manifest.precision == "fp16"
         return openvino.write(network, stem.with_name(stem.name + ".xml"), manifest.to_json(), half)
     if manifest.precision == "fp16":
@@ -224,9 +187,9 @@ def _write(kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds
 
         halve(path)
     elif manifest.precision == "int8":
-        from .int8 import quantise
+        from .int8 import nodes_of, quantise, rule_of
 
-        quantise(path, feeds)
+        quantise(path, feeds, nodes_of(path, rule_of(graph.model).exact))
     onnx.label(path, manifest.to_json())
     return [path]
 

@@ -6,11 +6,14 @@ since coordinates of a thousand pixels do not fit into 256 steps. See ``docs/dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from delineate.core.errors import InputError, MissingDependencyError
+from delineate.models.base import Segmenter
 
 from .calibration import Feed, Feeds
 from .targets.onnx import quiet
@@ -18,14 +21,73 @@ from .targets.onnx import quiet
 SIMPLE = {"Add", "Subtract", "Multiply", "Divide", "Sub", "Mul", "Div"}
 """Of two tensors: of four axes, images, they are computed in 8 bits; rows of boxes are not."""
 IMAGE_AXES = 4
+SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter notes the modules that a node was traced in
 
 
-def quantised(network: Any, feeds: Feeds) -> Any:
+@dataclass(frozen=True)
+class Rule:
+    """What 8 bits need to know of a family.
+
+    Attributes:
+        exact: modules that stay float32, by their names in the network; ``*`` stands for one part of a name.
+        transformer: NNCF's way with attention.
+    """
+
+    exact: tuple[str, ...] = ()
+    transformer: bool = False
+
+
+RULES: tuple[tuple[type[Segmenter], Rule], ...] = ()
+"""By family; what is in none has nothing but what all have."""
+
+
+def rule_of(model: Segmenter) -> Rule:
+    """The rule of a model's family."""
+    return next((rule for family, rule in RULES if isinstance(model, family)), Rule())
+
+
+def nodes_of(path: Path, modules: Sequence[str]) -> set[str]:
+    """The nodes of an ONNX file that were traced inside some modules.
+
+    Args:
+        path: as :func:`.targets.onnx.write` wrote it.
+        modules: names in the network, such as ``many.levels.*.logits``.
+
+    Raises:
+        InputError: a module that left no node: the rule is of another network.
+    """
+    import onnx
+
+    wanted = {name: f"model.{name}".split(".") for name in modules}
+    found: dict[str, set[str]] = {name: set() for name in modules}
+    for node in onnx.load(str(path), load_external_data=False).graph.node:
+        noted = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "[]")
+        scopes = [scope.split(".") for scope in ast.literal_eval(noted)]
+        for name, parts in wanted.items():
+            if any(_within(scope, parts) for scope in scopes):
+                found[name].add(node.name)
+    if missing := [name for name, nodes in found.items() if not nodes]:
+        raise InputError(
+            f"export, int8: expected modules {', '.join(modules)} in the graph, got none of {missing[0]}; "
+            "use --half"
+        )
+    return set().union(*found.values())
+
+
+def _within(scope: Sequence[str], parts: Sequence[str]) -> bool:
+    return len(scope) >= len(parts) and all(
+        part in ("*", name) for name, part in zip(scope, parts, strict=False)
+    )
+
+
+def quantised(network: Any, feeds: Feeds, exact: Collection[str] = (), transformer: bool = False) -> Any:
     """OpenVINO's model with 8-bit layers, by NNCF's post-training quantisation.
 
     Args:
         network: OpenVINO's model, float32.
         feeds: what to measure the ranges of activations on.
+        exact: nodes of the ONNX file it was converted from, see :func:`nodes_of`, that stay float32.
+        transformer: see :class:`Rule`.
 
     Raises:
         MissingDependencyError: nncf is not installed.
@@ -49,6 +111,7 @@ def quantised(network: Any, feeds: Feeds) -> Any:
         for name, op in nodes.items()
         if op.get_type_name() in SIMPLE and op.get_output_partial_shape(0).rank.get_length() != IMAGE_AXES
     }
+    kept |= {name for name in nodes if name.split("/")[0] in exact}  # a layer and its bias are two nodes
     with quiet():
         nncf.set_log_level(40)
         try:
@@ -57,18 +120,20 @@ def quantised(network: Any, feeds: Feeds) -> Any:
                 nncf.Dataset(feeds),
                 subset_size=len(feeds),
                 preset=nncf.QuantizationPreset.MIXED,
+                model_type=nncf.ModelType.TRANSFORMER if transformer else None,
                 ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
             )
         except Exception as error:  # NNCF raises whatever it likes
             raise _failed(error) from None
 
 
-def quantise(path: Path, feeds: Feeds) -> None:
+def quantise(path: Path, feeds: Feeds, exact: Collection[str] = ()) -> None:
     """An ONNX file with 8-bit layers in QDQ form, by ONNX Runtime's static quantisation; changed in place.
 
     Args:
         path: of a float32 graph.
         feeds: what to measure the ranges of activations on.
+        exact: nodes that stay float32, see :func:`nodes_of`.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -99,7 +164,7 @@ def quantise(path: Path, feeds: Feeds) -> None:
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "ConvTranspose", "MatMul", "Gemm"],
-                nodes_to_exclude=sorted(_unlearned(folded)),
+                nodes_to_exclude=sorted(_unlearned(folded) | {*exact}),
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # version of the manifest's JSON
 KEY = "delineate"  # where an ONNX file's metadata and an OpenVINO model's runtime info hold it
+LONGEST_NAME = 200  # characters
 MOST = 8192  # longest side of an exported input, in pixels
 Kind = Literal["network", "detections", "maps", "pixels"]
 MaskRule = Literal["", "box", "cells", "soft_cells", "image"]
@@ -114,6 +115,7 @@ class Manifest:
         result: what the outputs are.
         context: pixels around an object that it depends on, see :attr:`Segmenter.context`.
         precision: of the weights and sums: "fp32", "fp16", "int8".
+        name: what reports call the model, such as "nuclei"; empty in older files: the family.
     """
 
     family: str
@@ -130,6 +132,7 @@ class Manifest:
     result: Result = field(default_factory=Result)
     context: int | None = None
     precision: str = "fp32"
+    name: str = ""
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -157,6 +160,9 @@ class Manifest:
             if inputs not in (("images",), ("images", "sizes")):
                 raise ValueError("inputs")
             context = plain.get("context")
+            name = str(plain.get("name", ""))
+            if len(name) > LONGEST_NAME or not name.isprintable():
+                raise ValueError("name")
             return cls(
                 family=str(plain["family"]),
                 settings=dict(plain["settings"]),
@@ -172,6 +178,7 @@ class Manifest:
                 result=Result.from_dict(dict(plain.get("result", {}))),
                 context=None if context is None else int(context),
                 precision=str(plain.get("precision", "fp32")),
+                name=name,
             )
         except CheckpointError:
             raise

@@ -33,7 +33,7 @@ class Padded(ImageModel):
     def __init__(self, model: Segmenter, session: Session) -> None:
         self.ready, self.session = model.prepared().cpu(), session
         self.classes, self.input = session.classes, session.input
-        self.settings, self.family = model.settings, model.family
+        self.settings, self.family, self.name = model.settings, model.family, session.name
 
     @property
     def tasks(self) -> tuple[str, ...]:

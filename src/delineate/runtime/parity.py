@@ -108,8 +108,14 @@ class Parity:
             precision: of the export.
 
         Raises:
-            InputError: outputs differ by more than ``tolerance``, or objects differ.
+            InputError: outputs differ by more than ``tolerance``, or objects differ, or nothing was compared.
         """
+        nothing = self.pixels is None and not (self.objects or self.found)
+        if nothing and (precision != "fp32" or self.outputs is None):
+            raise InputError(
+                f"{where}: expected images in which the model finds objects, got none in {self.images}: "
+                "nothing was compared; give others, or a lower --confidence"
+            )
         if precision != "fp32":
             if not max(self.lost, self.pixels or 0.0) <= tolerance:
                 raise InputError(

@@ -51,6 +51,7 @@ class Session(ImageModel):
 
     Attributes:
         manifest: what the file says of itself.
+        name: of the model, such as "nuclei".
         runner: what computes the graph.
 
     Raises:
@@ -78,6 +79,7 @@ class Session(ImageModel):
         self._check_manifest()
         self.classes, self.input = self.manifest.classes, self.manifest.input
         self.settings, self.family = self.manifest.settings, self.manifest.family
+        self.name = self.manifest.name or self.manifest.family
 
     def _check_manifest(self) -> None:
         kind, names = self.manifest.result.kind, self.manifest.outputs

@@ -171,7 +171,7 @@ class Shelf:
             if path.suffix.lower() in ENDINGS:  # a graph has files beside it
                 session = Session(path, threads=self.threads or None)
                 version = _digest(path)
-                model = Model(session, session.family, session.manifest.licence)
+                model = Model(session, session.name, session.manifest.licence)
             else:
                 model, version = self._from_copy(source, path)
         except OSError as error:
