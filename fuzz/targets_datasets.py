@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import seeds
+import seeds_read_only
 from reading import TARGETS, Made, check_message, target, tries
 
 # -- masks --------------------------------------------------------------------------------------------
@@ -80,12 +82,12 @@ def polygons(_: Path) -> Made:
     return [json.dumps(row).encode() for row in rows], read
 
 
-# -- datasets: one target for each format that is written ------------------------------------------------
+# -- datasets: one target for each format ------------------------------------------------------------------
 
 
-def _folder_target(name: str) -> Callable[[Path], Made]:
+def _folder_target(name: str, dataset: Callable[[Path], Path]) -> Callable[[Path], Made]:
     def made(folder: Path) -> Made:
-        out = seeds.dataset(folder, name)
+        out = dataset(folder)
         files = sorted(p for p in out.rglob("*") if p.is_file())
         pictures = (".png", ".jpg")
         notes = [p for p in files if "images" not in p.parts or p.suffix.lower() not in pictures] or files
@@ -107,6 +109,8 @@ def _folder_target(name: str) -> Callable[[Path], Made]:
                         for at in range(min(len(found), 20)):
                             found.drawn(at)
                             found.truth(at)
+                            if found.segments is not None:
+                                found.whole().truth(at)
                     except DelineateError as error:
                         check_message(str(error))
             finally:
@@ -122,8 +126,8 @@ def _add_formats() -> None:
     from delineate.data.known_formats import FORMATS
 
     for name, row in FORMATS.items():
-        if row.writes:
-            TARGETS[f"dataset-{name}"] = _folder_target(name)
+        made = partial(seeds.dataset, name=name) if row.writes else seeds_read_only.MADE[name]
+        TARGETS[f"dataset-{name}"] = _folder_target(name, made)
 
 
 @target

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 
 from .formats.json_file import show
+from .formats.yaml_file import load_values
 
 Floats = NDArray[np.float64]
 APC_HEADING = "Color camera intrinsic matrix"
@@ -101,8 +101,8 @@ def _four(text: str) -> Floats:
 
 def _record(content: str, path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(content) if content.lstrip().startswith("{") else yaml.safe_load(content)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        found = json.loads(content) if content.lstrip().startswith("{") else load_values(content)
+    except (ValueError, RecursionError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: expected JSON or YAML, got {line}; save it again") from None
     if not isinstance(found, Mapping):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from delineate.core.errors import InputError
 
 from .images import read
+from .npy import load_npy
 
 NEAREST, FARTHEST = 0.05, 30.0
 """Metres between which the middle depth of a frame must lie; else its scale is wrong."""
@@ -87,11 +88,7 @@ def read_depth(path: str | Path, scale: float | None = None, turned: int | None 
 def _stored(path: Path) -> NDArray[Any]:
     """(H, W) as the file has it."""
     if path.suffix.lower() == ".npy":
-        try:
-            stored = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            told = getattr(error, "strerror", None) or "a damaged or unsafe one"
-            raise InputError(f"{path}: expected a NumPy array, got {told}; save it again") from None
+        stored = load_npy(path)
     else:
         stored = read(path, channels=None).pixels
     if stored.ndim == 3 and stored.shape[2] == 3 and (stored == stored[:, :, :1]).all():

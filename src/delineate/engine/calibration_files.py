@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import DelineateError, InputError
+from delineate.data.npy import load_npy
 from delineate.tracking.ground import Calibration, Camera, Ground, calibrate
 
 KITTI_HEIGHT = 1.65
@@ -55,10 +56,7 @@ def _homography(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | 
     """A matrix, or (N, 4) points."""
     nothing = np.zeros((0, 0))
     if path.suffix.lower() == ".npy":
-        try:
-            return _numbers(np.load(path, allow_pickle=False), path), None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: expected {_KINDS}, got {error}; check it") from None
+        return _numbers(load_npy(path), path), None
     text = _text(path)
     if text.lstrip()[:1] in ("{", "["):
         record = _json(text, path)

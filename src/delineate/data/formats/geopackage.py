@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from .drawing import to_draw
 from .drawn import dataset, some_files
 from .image_search import Images
 from .map_features import CLASS_KEYS, Shape, class_of, on_map, place_of, put_image, raster, rasters, records
+from .sqlite_file import Tables, opened, quoted
 
 FILE = "annotations.gpkg"
 _MAGIC = b"SQLite format 3\0"
@@ -100,9 +101,9 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
         (file,) = files
     findings = Findings(path)
     root = file.parent if images is None or images is False else Path(images)
-    with opened(file) as database:
-        drawn = list(layers(database, file, findings))
-        classes = _classes(database)
+    with opened(file, "a GeoPackage") as tables:
+        drawn = list(layers(tables, file, findings))
+        classes = _classes(tables)
     paths = rasters(root, images)
     same = [p for p in paths if p.stem == file.stem]
     try:
@@ -113,50 +114,30 @@ def read(path: str | Path, images: Images = None, skip_invalid: bool = False) ->
     return dataset(found, classes, "GeoPackage", findings, skip_invalid)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database, for reading alone; views and triggers of the file run nothing.
-
-    Raises:
-        DatasetError: damaged.
-    """
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-            database.execute("PRAGMA trusted_schema = OFF")
-            database.text_factory = lambda data: data.decode("utf-8", "replace")
-            yield database
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged names in its messages
-        raise DatasetError(f"{path}: expected a GeoPackage, got {error}; export it again") from None
-
-
-def layers(
-    database: sqlite3.Connection, file: Path, findings: Findings
-) -> Iterator[tuple[list[Shape], int | None]]:
+def layers(tables: Tables, file: Path, findings: Findings) -> Iterator[tuple[list[Shape], int | None]]:
     """The shapes of each layer of features, and the EPSG number of their coordinates.
 
     Raises:
         DatasetError: no such layer.
     """
-    rows = database.execute(
+    query = (
         "SELECT c.table_name, g.column_name, s.organization, s.organization_coordsys_id "
         "FROM gpkg_contents c JOIN gpkg_geometry_columns g ON g.table_name = c.table_name "
         "LEFT JOIN gpkg_spatial_ref_sys s ON s.srs_id = g.srs_id WHERE c.data_type = 'features' "
         "ORDER BY c.table_name"
-    ).fetchall()
+    )
+    rows = list({row[0]: row for row in tables.select(query)}.values())  # a table counts once
     if not rows:
         raise DatasetError(f"{file}: expected a layer of features, got none; export the layer again")
     for table, column, organization, number in rows:
         epsg = number if str(organization).upper() == "EPSG" and type(number) is int else None
-        yield list(_shapes(database, table, column, len(rows) > 1, findings)), epsg
+        yield list(_shapes(tables, str(table), column, len(rows) > 1, findings)), epsg
 
 
-def _shapes(
-    database: sqlite3.Connection, table: str, column: str, several: bool, findings: Findings
-) -> Iterator[Shape]:
-    quoted = '"' + table.replace('"', '""') + '"'
-    cursor = database.execute(f"SELECT * FROM {quoted}")  # the name is quoted; values are never pasted in
-    names = [described[0] for described in cursor.description]
-    for row, values in enumerate(cursor, 1):
+def _shapes(tables: Tables, table: str, column: str, several: bool, findings: Findings) -> Iterator[Shape]:
+    names = tables.columns(table)
+    query = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(table)}"
+    for row, values in enumerate(tables.select(query), 1):
         properties = dict(zip(names, values, strict=True))
         blob = properties.pop(column, None)
         where = f"{table}[{row}]"
@@ -184,10 +165,10 @@ def _body(blob: object, where: str) -> bytes:
     return blob[8 + size :]
 
 
-def _classes(database: sqlite3.Connection) -> Labels | list[str]:
+def _classes(tables: Tables) -> Labels | list[str]:
     """The table ``classes`` as :func:`write` makes it; empty where there is none."""
     try:
-        rows = database.execute("SELECT class_id, name FROM classes ORDER BY id").fetchall()
+        rows = list(tables.select("SELECT class_id, name FROM classes ORDER BY id"))
     except sqlite3.Error:
         return []
     ids = [own for own, _ in rows]

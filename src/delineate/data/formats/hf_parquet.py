@@ -24,10 +24,11 @@ from ..write import atomic
 from .coco_check import Bad, Findings, image_size
 from .drawn import dataset, json_files, some_files, with_split
 from .embedded_image import cache_folder
-from .hf_parquet_write import ROWS, needed
+from .hf_parquet_write import ROWS
 from .hf_parquet_write import write as write
 from .hf_rows import CATEGORIES, classes_of, groups, objects
 from .image_search import Images, ImageSearch
+from .parquet_file import batches, needed
 
 _IMAGE = ("image", "img", "pixel_values", "picture")
 _ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "WebP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
@@ -132,14 +133,13 @@ def _labels(feature: object, key: str) -> Iterator[tuple[str, list[str]]]:
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows as plain objects, some at a time."""
-    arrow, parquet = needed()
+    arrow, _ = needed()
     number = 0
     try:
-        with parquet.ParquetFile(file) as table:
-            for batch in table.iter_batches(batch_size=ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
+        for batch in batches(file, ROWS):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise DatasetError(
             f"{file}: expected a Parquet file, got {' '.join(str(error).split())}; fetch it again"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from delineate.core.errors import DatasetError, MissingDependencyError
+from delineate.core.errors import DatasetError
 from delineate.core.labels import Labels
 
 from ..losses import Losses
@@ -17,26 +17,11 @@ from ..records import Dataset
 from ..write import atomic
 from .hf_folder import FOLDERS
 from .hf_rows import CARD, columns, write_card
+from .parquet_file import needed
 
 ROWS = 32
 """So many rows are read, or written, at once."""
 _OWN = ("image", "image_id", "width", "height", "objects")
-
-
-def needed() -> tuple[Any, Any]:
-    """``pyarrow`` and ``pyarrow.parquet``.
-
-    Raises:
-        MissingDependencyError: not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingDependencyError(
-            "Parquet: expected pyarrow, got none; pip install 'delineate[tables]'"
-        ) from None
-    return pyarrow, pyarrow.parquet
 
 
 def write(out: Path, data: Dataset, losses: Losses, place: Place) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import yaml
 
 from delineate.core.errors import MaskError
 from delineate.core.instances import Instances
@@ -27,6 +26,7 @@ from .drawing import dumps
 from .drawn import Box, Crop, Drawn, Piece, polygon
 from .json_file import show
 from .png_mask import PngMask
+from .yaml_file import load_values
 
 OBJECTS = ("objects", "annotations", "instances", "labels")
 MASKS = ("masks", "instances", "instance_masks")
@@ -231,10 +231,10 @@ def classes_of(folder: Path) -> Labels | list[str]:
     if not mark or not end:
         return []
     try:
-        content = yaml.safe_load(head)
+        content = load_values(head)
         rows = msgspec.convert(content.get("classes"), list[_Class])
         return Labels(tuple(row.name for row in rows), tuple(row.id for row in rows))
-    except (yaml.YAMLError, msgspec.ValidationError, AttributeError, ValueError):
+    except (msgspec.ValidationError, AttributeError, ValueError):
         return []
 
 

@@ -16,7 +16,8 @@ from delineate.core.errors import DatasetError, InputError
 from delineate.core.polygons import Polygon
 
 from ..formats.coco_check import Findings
-from ..formats.geopackage import APPLICATION, PIXELS, SCHEMA, VERSION, blob, definition, layers, opened
+from ..formats.geopackage import APPLICATION, PIXELS, SCHEMA, VERSION, blob, definition, layers
+from ..formats.sqlite_file import opened
 from ..write import atomic
 from .layer import Layer, Parts, envelope, turned
 
@@ -126,8 +127,8 @@ def read_geopackage(path: Path) -> Layer:
         DatasetError: damaged, or without shapes that have an area.
     """
     findings = Findings(path)
-    with opened(path) as database:
-        found = [(shapes, epsg) for shapes, epsg in layers(database, path, findings)]
+    with opened(path, "a GeoPackage") as tables:
+        found = [(shapes, epsg) for shapes, epsg in layers(tables, path, findings)]
     findings.settle(False)
     shapes, epsg = found[0]
     rows = [{k: v for k, v in shape.properties.items() if k != "fid"} for shape in shapes]

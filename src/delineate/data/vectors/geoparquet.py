@@ -8,28 +8,20 @@ from typing import Any
 
 import pandas as pd
 
-from delineate.core.errors import DatasetError, MissingDependencyError
+from delineate.core.errors import DatasetError
 from delineate.core.polygons import Polygon
 
 from ..formats import wkb
 from ..formats.coco_check import Bad
+from ..formats.parquet_file import batches, needed
 from ..georeference import WGS84
 from ..write import atomic
 from .crs import epsg_of, projjson
 from .layer import Layer, Parts, envelope, turned
 
 GEOMETRY = "geometry"
-
-
-def _arrow() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingDependencyError(
-            "GeoParquet: expected the package pyarrow, got none; pip install 'delineate[tables]', or write "
-            "a .gpkg"
-        ) from None
-    return pyarrow
+ROWS = 1024
+"""So many are read at once."""
 
 
 def write_geoparquet(path: Path, layer: Layer) -> None:
@@ -38,7 +30,7 @@ def write_geoparquet(path: Path, layer: Layer) -> None:
     Raises:
         MissingDependencyError: pyarrow (or, for a reference system other than WGS 84, pyproj) is missing.
     """
-    pa = _arrow()
+    pa, _ = needed()
     plain = layer.table.copy(deep=False)
     plain.attrs = {}
     arrow = pa.Table.from_pandas(plain, preserve_index=False)
@@ -81,9 +73,9 @@ def read_geoparquet(path: Path) -> Layer:
     Raises:
         DatasetError: not a GeoParquet file, or its geometry is encoded otherwise.
     """
-    pa = _arrow()
+    pa, parquet = needed()
     try:
-        table = pa.parquet.read_table(path)
+        table = pa.Table.from_batches(batches(path, ROWS), parquet.read_schema(path))
         geo = json.loads((table.schema.metadata or {})[b"geo"])
         name = geo["primary_column"]
         column = geo["columns"][name]
