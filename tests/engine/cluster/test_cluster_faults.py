@@ -1,6 +1,9 @@
 """Workers that die in mid-run, and an image that kills whoever looks at it: on real workers of Ray."""
 
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from delineate.data.images import write_png
 from delineate.engine.cluster.predict import predict_cluster
 from delineate.engine.cluster.ray_data import Cluster, connected
 
-pytest.importorskip("ray")
+cloudpickle = pytest.importorskip("ray.cloudpickle")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),  # Ray starts processes anew, which takes a busy machine minutes
@@ -61,6 +64,27 @@ def _model(folder):
     return Model()
 
 
+class Fragile:
+    """A model; the first process to which it is sent dies of it, as one that has not enough memory for it."""
+
+    def __init__(self, model, folder):
+        self.model, self.folder = model, folder
+
+    def __reduce__(self):
+        return _dying, (self.model, self.folder, os.getpid())
+
+
+def _dying(model, folder, driver):
+    import signal
+    from pathlib import Path
+
+    sign = Path(folder) / "died-beginning"
+    if os.getpid() != driver and not sign.exists():
+        sign.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return model
+
+
 def _image(path, seed, sign=0):
     random = np.random.default_rng(seed)
     pixels = np.zeros((40, 50), np.uint8)
@@ -80,6 +104,44 @@ def _files(folder):
     }
 
 
+AFAR = """
+import sys
+from ray import cloudpickle
+from delineate.engine.cluster.predict import predict_cluster
+from delineate.engine.cluster.ray_data import Cluster
+images, out, port, model = sys.argv[1:]
+cluster = Cluster(f"ray://127.0.0.1:{port}", workers=2)
+with open(model, "rb") as file:
+    report = predict_cluster(images, out, cloudpickle.load(file), cluster, save="parquet,csv,labels", chunk=4)
+print(report.images, len(report.failed))
+"""
+
+
+def test_a_driver_elsewhere_gets_the_same_files(cluster, tmp_path):
+    from ray.util.client.server.server import serve
+
+    (tmp_path / "images").mkdir()
+    for k in range(12):
+        _image(tmp_path / "images" / f"{k:02d}.png", k, DEATH if k == 5 else 0)
+    (tmp_path / "model").write_bytes(cloudpickle.dumps(_model(tmp_path)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = serve("127.0.0.1", port)  # what `ray start --head` begins beside a cluster
+    try:
+        words = [str(tmp_path / name) for name in ("images", "there")] + [str(port), str(tmp_path / "model")]
+        done = subprocess.run(
+            [sys.executable, "-c", AFAR, *words], stdout=subprocess.PIPE, text=True, timeout=900, check=False
+        )
+    finally:
+        server.stop(0)
+    assert (done.returncode, done.stdout) == (0, "12 0\n")
+    assert (tmp_path / "died-5").exists()  # a worker was killed meanwhile
+    save = "parquet,csv,labels"
+    predict_cluster(tmp_path / "images", tmp_path / "here", _model(tmp_path), None, save=save, chunk=4)
+    assert _files(tmp_path / "there") == _files(tmp_path / "here")
+
+
 def test_workers_die_and_nothing_is_lost_doubled_or_blamed_wrongly(cluster, tmp_path):
     images, innocent = tmp_path / "images", tmp_path / "innocent"
     for folder in (images, innocent):
@@ -89,7 +151,10 @@ def test_workers_die_and_nothing_is_lost_doubled_or_blamed_wrongly(cluster, tmp_
                 _image(folder / f"{k:02d}.png", k, {2: POISON, 11: DEATH}.get(k, 0))
     (images / "07.png").write_bytes(b"not an image")
     model, save = _model(tmp_path), "parquet,csv,coco,labels"
-    report = predict_cluster(images, tmp_path / "out", model, cluster, save=save, chunk=8)
+    fragile = Fragile(model, tmp_path)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    report = predict_cluster(images, tmp_path / "out", fragile, cluster, save=save, chunk=8)
+    assert (tmp_path / "died-beginning").exists()
     assert (tmp_path / "died-11").exists()  # a worker was killed that looked at an innocent image
     told = {Path(one["file"]).name: (one["lost"], one["reason"]) for one in report.failed}
     assert {name: lost for name, (lost, _) in told.items()} == {"02.png": True, "07.png": False}

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -26,7 +27,7 @@ from delineate.engine.cluster.commits import CommitLog
 from delineate.engine.cluster.parquet import common_kinds, parquet_bytes, with_kinds
 from delineate.engine.cluster.places import Place, as_written, filesystem
 from delineate.engine.cluster.predict import predict_cluster
-from delineate.engine.cluster.ray_data import Cluster
+from delineate.engine.cluster.ray_data import Cluster, connected
 from delineate.engine.cluster.sources import rows_of
 from delineate.engine.cluster.watch import Watch
 from delineate.engine.large import predict_large
@@ -301,6 +302,25 @@ def test_a_row_is_given_up_when_two_workers_died_with_it_in_hand():
 def test_clusters_that_cannot_be(wrong):
     with pytest.raises(InputError):
         Cluster(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("address", "match"),
+    [
+        ("ray://127.0.0.1:{port}", "expected a Ray cluster there, got Connection refused; start one"),
+        ("127.0.0.1:{port}", "expected a Ray cluster there, got Connection refused; start one"),
+        ("127.0.0.1", "expected local, auto, host:6379 or ray://host:10001"),
+        ("ray://127.0.0.1:door", "expected local, auto, host:6379 or ray://host:10001"),
+        ("127.0.0.1:99999", "expected local, auto, host:6379 or ray://host:10001"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_told_at_once(address, match):
+    pytest.importorskip("ray")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        given = Cluster(address.format(port=nobody.getsockname()[1]))
+        with pytest.raises(InputError, match=match), connected(given):
+            pass
 
 
 def test_places_are_named_as_they_were_typed():

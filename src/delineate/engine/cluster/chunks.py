@@ -60,6 +60,24 @@ class Chunk:
     rows: tuple[Row, ...]
 
 
+PARTS = 32
+"""A run has so many chunks at least, where it has as many rows."""
+
+
+def size_for(rows: int, most: int) -> int:
+    """How many rows to a chunk, so that many workers have some to do and a death costs little.
+
+    Args:
+        rows: of the run.
+        most: at most so many in a chunk.
+
+    Example:
+        >>> size_for(10_000, 32), size_for(100, 32), size_for(5, 32)
+        (32, 3, 1)
+    """
+    return max(1, min(most, rows // PARTS))
+
+
 def chunks_of(rows: Sequence[Row], size: int, apart: str = "", first: int = 0) -> list[Chunk]:
     """Rows in their order, ``size`` to a chunk.
 

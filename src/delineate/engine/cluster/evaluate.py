@@ -9,7 +9,7 @@ from typing import Any
 from ..evaluate import Evaluation, open_evaluation
 from ..report import Report
 from ..tally import Tally
-from .chunks import Row, RowResult, chunks_of, run_here
+from .chunks import Row, RowResult, chunks_of, run_here, size_for
 from .predict_work import loaded
 from .ray_data import Cluster, run_on_ray
 
@@ -83,7 +83,7 @@ def evaluate_cluster(
     if begin is not None:
         begin(len(rows), 0)
     tallies: dict[int, Tally] = {}
-    chunks = chunks_of(rows, CHUNK)
+    chunks = chunks_of(rows, size_for(len(rows), CHUNK))
     for chunk, told in run_here(work, chunks) if cluster is None else run_on_ray(work, chunks, cluster):
         if chunk.number not in tallies:
             tallies[chunk.number] = told["tally"]

@@ -11,7 +11,7 @@ from ..measure_inputs import chosen_items
 from ..measure_joined import Measured
 from ..measure_journal import MeasureJournal
 from ..measure_sources import Item
-from .chunks import Row, RowResult, chunks_of, run_here
+from .chunks import Row, RowResult, chunks_of, run_here, size_for
 from .ray_data import Cluster, run_on_ray
 
 CHUNK = 8
@@ -80,7 +80,7 @@ def measure_cluster(
     for item in items:
         if (known := journal.get(item.name, item.stamp)) is not None:
             say(item.name, known["image"])
-    chunks = chunks_of(rows, CHUNK)
+    chunks = chunks_of(rows, size_for(len(rows), CHUNK))
     for _, told in run_here(work, chunks) if cluster is None else run_on_ray(work, chunks, cluster):
         for name, stamp, notes, error in told["records"]:
             if error:

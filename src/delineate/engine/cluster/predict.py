@@ -14,7 +14,7 @@ from delineate.core.errors import InputError
 from ..batch_outputs import parse_kinds
 from ..batch_sources import Reading
 from ..large_places import LARGE
-from .chunks import Chunk, Work, chunks_of, run_here
+from .chunks import Chunk, Work, chunks_of, run_here, size_for
 from .commits import CommitLog
 from .finish import check_once, finish
 from .places import Place, as_written
@@ -25,8 +25,6 @@ from .sources import digest, rows_of
 
 CHUNK = 32
 """Most images of a chunk: some seconds of work, so that handing it out costs nothing beside it."""
-PARTS = 32
-"""A run has so many chunks at least, where it has as many images."""
 DEFAULT_READING = Reading()
 Tell = Callable[[Mapping[str, Any]], object]
 
@@ -126,7 +124,7 @@ def predict_cluster(
     check_settings(**finding)
     place = Place(as_written(out))
     rows = rows_of(texts, place.local)
-    chunk = max(1, min(CHUNK, len(rows) // PARTS)) if chunk is None else chunk
+    chunk = size_for(len(rows), CHUNK) if chunk is None else chunk
     named = str(model) if isinstance(model, str | Path) else getattr(model, "name", type(model).__name__)
     what = {"model": named, "save": list(kinds), "pixel_size": pixel_size, "plate": plate, "chunk": chunk}
     what |= {**finding, **asdict(reading), "stain": "" if stain is None else stain.method, **windows}

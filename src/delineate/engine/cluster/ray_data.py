@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import pickle
-import sys
-import threading
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from delineate.core.errors import DelineateError, InputError, MissingDependencyError
 
-from .chunks import Chunk, Work, run_chunk
-from .watch import Watch
+from .chunks import Chunk, Work
+from .host import hand_out_from_afar
+from .pool import Pool, hand_out
+from .quiet import without_notices
 
 STORE = 200_000_000
 """Bytes of shared memory of a local cluster: chunks are names and answers are counts, so little is needed."""
+SLOW = ("timed out during startup", "Proxy failed to Connect to backend")
+"""What Ray says where its processes did not begin in half a minute."""
 LIMIT = 1800.0
 """Seconds that a worker may have one image in hand."""
+CLIENT_PORT = "10001"
+ANSWER = 10.0
+"""Seconds that a cluster's machine has to take a connection."""
 STARTS = 3
-"""Ray gives its own processes half a minute to begin, which a busy machine may need more than once of."""
-IN_HAND = 2
-"""So many chunks wait at each worker, so that none is idle; all others wait at the driver."""
+"""So many times Ray's processes may begin."""
 
 
 @dataclass(frozen=True)
@@ -95,19 +99,44 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         cpus = (cluster.workers or _cpus()) + 1  # one is left for Ray's own tasks; else it waits for ever
         settings |= {"num_cpus": cpus, "object_store_memory": STORE, "include_dashboard": False}
     else:
+        _answers(cluster.address)
         settings["address"] = cluster.address
     _start(ray, cluster, settings)
     try:
-        with _without_notices():
+        with without_notices():
             yield ray
     finally:
         ray.shutdown()
 
 
+def _answers(address: str) -> None:
+    """Makes sure that somebody is there: Ray would ask for minutes, and complain on the terminal meanwhile.
+
+    Raises:
+        InputError: nobody is, or it is no address.
+    """
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host and address.startswith("ray://"):
+        host, port = port, CLIENT_PORT
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise InputError(
+            f"--cluster {address}: expected local, auto, host:6379 or ray://host:10001, got none of them"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+    except OSError as error:
+        raise InputError(
+            f"--cluster {address}: expected a Ray cluster there, got {error.strerror or error}; start one by "
+            "`ray start --head`, or look at the address and port"
+        ) from None
+
+
 def _start(ray: Any, cluster: Cluster, settings: dict[str, Any]) -> None:
     """Connects, or begins a cluster here; a machine that is very busy gets a second and a third chance."""
     local = cluster.address == "local"
-    for attempt in range(STARTS if local else 1):
+    for attempt in range(STARTS):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -115,8 +144,8 @@ def _start(ray: Any, cluster: Cluster, settings: dict[str, Any]) -> None:
                 return
         except Exception as error:  # no answer, another version, a wrong address: each its own kind
             ray.shutdown()
-            said = " ".join(str(error).split())[:300] or type(error).__name__
-            if local and "timed out during startup" in said and attempt + 1 < STARTS:
+            said = _said(error)
+            if any(sign in str(error) for sign in SLOW) and attempt + 1 < STARTS:
                 continue
             mend = "let other programs end first" if local else "start one by `ray start --head`"
             raise InputError(
@@ -128,97 +157,31 @@ def run_on_ray(work: Work, chunks: Sequence[Chunk], cluster: Cluster) -> Iterato
     """Every chunk, as the workers finish them; one whose worker dies is done by another.
 
     Raises:
-        DelineateError: the workers cannot begin.
+        DelineateError: the workers cannot begin, or the cluster is gone.
         InputError: the cluster has no room for a single worker.
     """
     if not chunks:
         return
     with connected(cluster) as ray:
-        import pyarrow as pa
-
-        workers, gpus = _room(ray, cluster, len(chunks))
-        watch = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Watch).remote()
-        blocks = [
-            pa.table({"chunk": [c.number], "rows": [json.dumps(c.rows, separators=(",", ":"))]})
-            for c in chunks
-        ]  # a block each: Ray would put a short list into one, for one worker alone
-        data = ray.data.from_arrow(blocks)
-        data.context.enable_progress_bars = False
-        data.context.print_on_execution_start = False
-        pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=IN_HAND)
-        data = data.map_batches(
-            _Worker,
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=pool,
-            num_cpus=1,
-            num_gpus=gpus or None,
-            fn_constructor_args=(work, watch, cluster.limit),
-        )
+        pool = Pool(*_room(ray, cluster, len(chunks)), cluster.limit)
         by_number = {chunk.number: chunk for chunk in chunks}
+        afar = ray.util.client.ray.is_connected()
+        answers = hand_out_from_afar(ray, work, chunks, pool) if afar else hand_out(work, chunks, pool)
         try:
-            for batch in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                for number, told in zip(batch["chunk"].to_pylist(), batch["told"].to_pylist(), strict=True):
+            with closing(answers):  # type: ignore[type-var]
+                for number, told in answers:
                     yield by_number[number], pickle.loads(told)  # what our own workers just sent
         except DelineateError:
             raise
         except Exception as error:
             if (cause := _cause(error)) is not None:
                 raise type(cause)(str(cause)) from None
+            if isinstance(error, ray.exceptions.RayError | ConnectionError):
+                raise DelineateError(
+                    f"--cluster {cluster.address}: expected a cluster that stays, got {_said(error)}; see "
+                    "that it runs, then give the same command again, with --resume where it has one"
+                ) from None
             raise
-
-
-class _Worker:
-    """One process with a model in it; Ray starts it again when it dies."""
-
-    def __init__(self, work: Work, watch: Any, limit: float) -> None:
-        self.work, self.watch, self.limit = work, watch, limit
-        self.work.begin()
-
-    def __call__(self, batch: Any) -> Any:
-        import pyarrow as pa
-        import ray
-
-        number = int(batch["chunk"][0].as_py())
-        chunk = Chunk(number, tuple(json.loads(batch["rows"][0].as_py())))
-        attempt, lost = ray.get(self.watch.begin.remote(number))
-        alarm = _Alarm(self.limit, self.watch)
-
-        def careful(row: int) -> None:
-            ray.get(self.watch.hand.remote(number, row))
-            alarm.set(row)
-
-        try:
-            told = run_chunk(self.work, chunk, lost, careful if attempt > 1 else None, alarm.set)
-        finally:
-            alarm.stop()
-        ray.get(self.watch.end.remote(number))
-        return pa.table({"chunk": [number], "told": pa.array([pickle.dumps(told)], pa.binary())})
-
-
-class _Alarm:
-    """Ends this process when a row takes too long: code that hangs cannot be stopped otherwise."""
-
-    def __init__(self, limit: float, watch: Any) -> None:
-        self.limit, self.watch = limit, watch
-        self._timer: threading.Timer | None = None
-
-    def set(self, row: int) -> None:
-        self.stop()
-        self._timer = threading.Timer(self.limit, self._ring, (row,))
-        self._timer.daemon = True
-        self._timer.start()
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _ring(self, row: int) -> None:
-        import ray
-
-        ray.get(self.watch.slow.remote(row, self.limit))
-        os._exit(1)
 
 
 def _room(ray: Any, cluster: Cluster, chunks: int) -> tuple[int, float]:
@@ -242,6 +205,14 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _said(error: BaseException) -> str:
+    """An error's text in one line; of a traceback in it the last word alone."""
+    head, traceback, rest = str(error).partition("Traceback (most recent call last)")
+    last = [line for line in rest.splitlines() if line[:1].strip()] if traceback else []
+    text = f"{head} {last[-1]}" if len(last) > 1 else head + rest
+    return " ".join(text.split())[:300] or type(error).__name__
+
+
 def _cause(error: BaseException | None) -> DelineateError | None:
     """The package's own error that a worker's error carries."""
     met: set[int] = set()
@@ -251,42 +222,3 @@ def _cause(error: BaseException | None) -> DelineateError | None:
         met.add(id(error))
         error = getattr(error, "cause", None) or error.__cause__ or error.__context__
     return None
-
-
-@contextlib.contextmanager
-def _without_notices() -> Iterator[None]:
-    """Ray tells, on stdout from a thread and on stderr from C++, that workers died; the run tells it too."""
-
-    class Kept:
-        def __init__(self, stream: Any) -> None:
-            self.stream = stream
-
-        def write(self, text: str) -> int:
-            if threading.current_thread().name.startswith("ray_"):
-                return len(text)
-            return int(self.stream.write(text))
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.stream, name)
-
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Kept(sys.stdout), Kept(sys.stderr)
-    own, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    if _is_plain(before[1]):
-        sys.stderr = Kept(os.fdopen(own, "w", buffering=1, closefd=False))
-        os.dup2(quiet, 2)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
-        os.dup2(own, 2)
-        os.close(own)
-        os.close(quiet)
-
-
-def _is_plain(stream: Any) -> bool:
-    """Whether a stream is the process's own stderr, and not what a test or notebook put there."""
-    try:
-        return bool(stream.fileno() == 2)
-    except (AttributeError, OSError, ValueError):
-        return False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from .chunks import Row, chunks_of
+from .chunks import Row, chunks_of, size_for
 from .commits import CommitLog
 from .finish import check_once
 from .predict_work import PredictWork, loaded
@@ -52,7 +52,7 @@ def slides(
     found = [slide for told in step(plans, 1, "file") for slide in told["slides"]]
     windows = window_rows(plans, found, step.row)
     tiles: list[list[str]] = [[] for _ in found]
-    for told in step(windows, WINDOWS, "slide"):
+    for told in step(windows, size_for(len(windows), WINDOWS), "slide"):
         tiles[windows[told["rows"][0] - windows[0]["row"]]["slide"]].append(told["parts"]["tiles"])
     joined = step(join_rows(plans, found, tiles, step.row), 1, "file")
     return [image for told in joined for image in told["done"]]

@@ -33,7 +33,7 @@ from .places import Place
 from .sources import local_file
 
 WINDOWS = 16
-"""Windows of a chunk."""
+"""Most windows of a chunk."""
 AHEAD = 1
 
 
