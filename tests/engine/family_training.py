@@ -21,7 +21,7 @@ from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.core.masks import Masks
 from delineate.engine.processes import joined
-from delineate.engine.train import train
+from delineate.engine.train import Result, train
 from delineate.models.queries import denoising
 from delineate.models.queries.criterion import Points
 
@@ -102,7 +102,7 @@ def without_chance(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(denoising.Noise, "draw", still)
 
 
-def start(name: str, out: Path, *, resume: bool = False, scored: bool = False, **settings: Any) -> None:
+def start(name: str, out: Path, *, resume: bool = False, scored: bool = False, **settings: Any) -> Result:
     """One training; ``scored``: the images are scored at the end, by the scorer that users get."""
     scenes = Scenes()
     settings = {"evaluate_every": 1, **settings} if scored else settings
@@ -111,7 +111,7 @@ def start(name: str, out: Path, *, resume: bool = False, scored: bool = False, *
         without_chance(patch)
         patch.setattr("delineate.engine.train.draw_curves", lambda folder: folder)  # more than half the time
         patch.setattr("delineate.engine.record._tensorboard", lambda folder, step: None)
-        train(recipe(name, **settings), out, resume=resume, device="cpu", sources=sources, quiet=True)
+        return train(recipe(name, **settings), out, resume=resume, device="cpu", sources=sources, quiet=True)
 
 
 def main(out: str, jobs: str) -> None:

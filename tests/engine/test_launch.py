@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,40 @@ def test_a_process_that_hangs_beside_a_failed_one_is_ended(
     monkeypatch.setattr("delineate.engine.launch.GRACE", 0.2)
     result, told = run("time.sleep(60) if rank else sys.exit(1)", tmp_path)
     assert result == 1 and told == ["process 0 failed; given up; --resume goes on"]
+
+
+LAUNCHER = """
+import sys
+import time
+from pathlib import Path
+from delineate.engine import launch
+launch.GRACE = 0.2
+folder = Path(sys.argv[1])
+sys.exit(launch.launch([sys.executable, "-c", sys.argv[2]], 2, restarts=3, folder=folder, say=print))
+"""
+SAVING = """
+import os, signal, sys, time
+def end(number, _):
+    if os.environ["RANK"] == "0":
+        time.sleep(1)  # writes the checkpoint, while the other is gone
+        open(sys.argv[-1] + "saved", "w").close()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+open(sys.argv[-1] + os.environ["RANK"], "w").close()
+signal.pause()
+"""
+
+
+def test_who_writes_its_checkpoint_when_all_are_asked_to_end_is_waited_for(tmp_path: Path) -> None:
+    code = SAVING.replace("sys.argv[-1]", repr(f"{tmp_path}/"))
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, str(tmp_path), code], stdout=subprocess.PIPE)
+    while not ((tmp_path / "0").exists() and (tmp_path / "1").exists()):
+        assert launcher.poll() is None
+        time.sleep(0.02)
+    launcher.terminate()
+    said, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1 and said == b""  # nothing is started again
+    assert (tmp_path / "saved").exists()
 
 
 def test_a_leashed_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:

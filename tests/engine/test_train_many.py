@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from delineate.core.errors import CheckpointError, InputError
 from delineate.engine.checkpoint import load
@@ -45,6 +46,67 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
+
+
+LAUNCHER = """
+import sys
+from pathlib import Path
+from delineate.engine.launch import launch
+command = [sys.executable, "-c", *sys.argv[2:]]
+sys.exit(launch(command, 2, restarts=1, folder=Path(sys.argv[1]), say=print))
+"""
+# In the second step the second process is killed. Started again, the first one has the launcher asked to end
+# there, and goes on when that has come back to it.
+TROUBLED = """
+import os, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import family_training as families
+from delineate.engine.launch import leashed, restarted
+from delineate.engine.learner import Learner
+from delineate.engine.train import INTERRUPTED, begun
+
+leashed()
+first, again, out = os.environ["RANK"] == "0", restarted(), Path(sys.argv[2])
+learn = Learner.step
+
+def step(self, batch, lr):
+    if self.state.step == 1 and not first and not again:
+        while not begun(out):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if self.state.step == 1 and first and again:
+        come, here = os.pipe()
+        os.set_blocking(here, False)
+        signal.set_wakeup_fd(here)
+        os.kill(os.getppid(), signal.SIGTERM)
+        os.read(come, 1)
+    return learn(self, batch, lr)
+
+Learner.step = step
+result = families.start("center_offset", out, resume=again and begun(out), steps=3, checkpoint_minutes=0.0)
+sys.exit(1 if result.reason == INTERRUPTED else 0)
+"""
+
+
+def test_after_a_kill_and_a_request_to_end_the_weights_are_those_of_a_quiet_run(
+    pair: Path, tmp_path: Path
+) -> None:
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    words = [str(out), TROUBLED, str(Path(families.__file__).parent), str(out)]
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, *words],
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"}, stdout=subprocess.PIPE, text=True, timeout=280,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout == "process 1 was ended by SIGKILL; all start again, 1 more times at most\n"
+    assert done.returncode == 1
+    assert read_table(out / "steps.csv")[-1]["step"] == 2  # of three
+    weights, quiet = (load(folder / "last.safetensors").weights for folder in (out, pair / "center_offset"))
+    assert weights.keys() == quiet.keys() and all(torch.equal(weights[name], quiet[name]) for name in quiet)
+    families.start("center_offset", out, resume=True, steps=3)  # the checkpoint is whole: one alone goes on
+    families.start("center_offset", alone, steps=3)
+    compare(alone, out, 3)
 
 
 def compare(one: Path, two: Path, steps: int) -> None:

@@ -27,7 +27,7 @@ RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 """How often `torchrun`, or :func:`launch`, has started the processes anew; as in :mod:`.processes`, which
 imports torch."""
 
-GRACE = 5.0  # seconds that the others have to end by themselves
+GRACE = 5.0  # seconds that the others have to end by themselves after one failed
 USAGE = 2  # exit code of an error that a new start does not mend
 
 
@@ -103,7 +103,9 @@ def _once(command: Sequence[str], count: int, attempt: int, logs: Path, caught: 
                 passed += 1
                 for p in running:
                     p.send_signal(number)
-            if deadline is None and any(p.poll() not in (None, 0) for p in running):
+            # Asked once to end, they may take as long as the checkpoint does.
+            failed = any(p.poll() not in (None, 0) for p in running)
+            if deadline is None and failed and len(caught) != 1:
                 deadline = time.monotonic() + GRACE
             if deadline is not None and time.monotonic() > deadline:
                 return _end(running)
