@@ -105,7 +105,7 @@ def kills(image: bytes, count: int) -> None:
         with Client(server.url, patience=600) as client:
             for number, job in enumerate(jobs):
                 again = client.submit([image] * 6, key=f"key {number}")
-                results = list(again.wait())
+                results = again.wait()
                 doubled += again.id != job or [r["seq"] for r in results] != [1, 2, 3, 4, 5, 6]
                 lost += {r["number"] for r in results} != {1, 2, 3, 4, 5, 6}
                 failed += sum(r["state"] != "done" for r in results)

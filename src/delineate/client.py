@@ -199,7 +199,7 @@ class Job:
         for line in answer.text.splitlines():
             yield json.loads(line)
 
-    def wait(
+    def follow(
         self,
         every: float = 0.5,
         timeout: float | None = None,
@@ -230,6 +230,15 @@ class Job:
                     f"job {self.id}: {after} of {status['images']} images ended in {timeout:g} s"
                 )
             time.sleep(every)
+
+    def wait(
+        self,
+        every: float = 0.5,
+        timeout: float | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> list[dict[str, Any]]:
+        """All results, once all are there; as :meth:`follow`, which gives each as soon as it is."""
+        return list(self.follow(every, timeout, progress))
 
     def result_as(self, kind: str, number: int) -> bytes:
         """One image's result as the bytes of a file; ``kind`` as for :meth:`Client.predict_as`."""

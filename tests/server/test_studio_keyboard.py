@@ -99,7 +99,8 @@ def test_every_button_has_a_name(drawn: Any) -> None:
 
 
 def test_news_that_an_edit_overtook_brings_nothing_back(drawn: Any) -> None:
-    drawn.js("""() => { const ask = window.fetch, held = new Promise((go) => window.letGo = go); window.arrived = 0;
+    drawn.js("""() => { const ask = window.fetch, held = new Promise((go) => window.letGo = go);
+        window.arrived = 0;
         window.fetch = async (...asked) => { const answer = await ask(...asked);
             if (String(asked[0]).includes("events")) { window.arrived++; await held; }
             return answer; }; }""")

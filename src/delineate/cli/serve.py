@@ -63,7 +63,14 @@ def serve_command(
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1, mps. Default: CUDA where there is one.")
     ] = "",
-    threads: Annotated[int, typer.Option(help="Processor threads of the model; 0: PyTorch's choice.")] = 0,
+    threads: Annotated[int, typer.Option(help="Processor threads of a look; 0: PyTorch's choice.")] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Looks at the same time. On a CPU one for each core, with --threads 1, answers most.",
+        ),
+    ] = 1,
     grace: Annotated[float, typer.Option(help="Seconds for requests to end in at SIGTERM.")] = 30.0,
     max_bytes: Annotated[int, typer.Option(help="Bytes of a request; 413.", rich_help_panel=_LIMIT)] = 64
     << 20,
@@ -104,6 +111,6 @@ def serve_command(
     settings = Settings(
         models=tuple(models or ()), host=host, port=port, token=token, tokens=tokens, open_to_all=open_to_all,
         hosts=tuple(hosts or ()), db=db, allow_urls=tuple(allow_urls or ()), allow_private=allow_private,
-        device=device, threads=threads, grace=grace, limits=limits,
+        device=device, threads=threads, workers=workers, grace=grace, limits=limits,
     )  # fmt: skip
     serve(settings, say)

@@ -294,7 +294,9 @@ def test_a_kill_in_the_middle_of_a_job_and_an_orderly_end(
     with Client(server.url) as client:
         again = client.submit(data, key="the job")  # a client that did not hear the first answer
         assert again.id == job.id
-        results = list(again.wait(every=0.1, timeout=60))
+        parts = list(again.follow(every=0.1, timeout=60))
+        results = again.wait(timeout=60)
+        assert parts == results
         assert [r["seq"] for r in results] == list(range(1, 9))
         assert sorted(r["number"] for r in results) == list(range(1, 9))
         assert results[: len(before)] == before and {r["state"] for r in results} == {"done"}

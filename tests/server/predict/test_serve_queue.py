@@ -63,6 +63,24 @@ def test_images_that_are_alike_are_looked_at_together(line: tuple[Line, Any], ki
     assert [each.answer.result().instances.size for each in waiting][:2] == [(32, 32), (64, 64)]
 
 
+def test_workers_look_at_the_same_time_and_leave_each_other_some(kit: SimpleNamespace) -> None:
+    model = kit.FakeModel()
+    shown = Shown("fake", "fake.safetensors", model, "v1", 0.0)
+    line = Line(SimpleNamespace(find=lambda name: shown), batch=4, workers=2)  # type: ignore[arg-type]
+    first = [ticket(), ticket()]
+    for each in first:
+        line.put(each)
+    kit.until(lambda: all(each.answer.running() for each in first))
+    waiting = [ticket() for _ in range(4)]
+    for each in waiting:
+        line.put(each)
+    model.gate.set()
+    sizes = [each.answer.result(10).batch for each in (*first, *waiting)]
+    assert sizes[:2] == [1, 1] and max(sizes) == 2 and line.alive
+    line.close(10)
+    assert not line.alive and line.still_for() == 0
+
+
 def test_jobs_wait_for_everybody_else(line: tuple[Line, Any], kit: SimpleNamespace) -> None:
     made, model = line
     held(made, model, kit)

@@ -50,7 +50,8 @@ class Settings:
         allow_urls: places whose images may be fetched.
         allow_private: also from addresses that are not public.
         device: as for :func:`delineate.load`.
-        threads: of the processor that a model uses; 0: as PyTorch or its runtime chooses.
+        threads: of the processor that a look uses; 0: as PyTorch or its runtime chooses.
+        workers: looks at the same time.
         grace: seconds that requests have to end in once the server is told to end.
         limits: how much of everything.
     """
@@ -67,6 +68,7 @@ class Settings:
     allow_private: bool = False
     device: str = ""
     threads: int = 0
+    workers: int = 1
     grace: float = 30.0
     limits: Limits = field(default_factory=Limits)
 
@@ -96,7 +98,7 @@ def open_service(settings: Settings) -> Service:
         limits.max_pixels,
         lambda why: metrics.decoders.labels(why).inc(),
     )
-    line = Line(shelf, limits.batch, metrics.looked)
+    line = Line(shelf, limits.batch, settings.workers, metrics.looked)
     service = Service(shelf, line, decoders, limits, tokens, fetcher, metrics)
     if settings.db:
         try:

@@ -1,4 +1,4 @@
-"""One thread that holds the models, and the bounded line before it.
+"""The threads that look with the models, and the bounded line before them.
 
 Images that come one by one wait in the line; images of jobs wait behind them and have a turn after eight
 looks at others at the latest; a large one lets others pass between two of its tiles. Images of one model, one
@@ -8,6 +8,7 @@ size and the same settings are looked at together.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -82,26 +83,34 @@ class Ticket:
 
 
 class Line:
-    """The line and its thread.
+    """The line and its threads.
 
     Args:
         shelf: the models.
         batch: most images in one look.
+        workers: threads, each with a look of its own.
         seen: called with each batch's model, number of images and seconds, for the metrics.
     """
 
     def __init__(
-        self, shelf: Shelf, batch: int = 4, seen: Callable[[str, int, float], object] = lambda *_: None
+        self,
+        shelf: Shelf,
+        batch: int = 4,
+        workers: int = 1,
+        seen: Callable[[str, int, float], object] = lambda *_: None,
     ) -> None:
         self.shelf, self.batch, self._seen = shelf, batch, seen
         self._urgent: deque[Ticket] = deque()
         self._patient: deque[Ticket] = deque()
         self._wake = threading.Condition()
         self._closing = False
-        self._since: float | None = None  # when the thread last moved, while it looks
-        self.seconds = 0.0  # a moving mean of what one image costs
-        self._thread = threading.Thread(target=self._run, name="models", daemon=True)
-        self._thread.start()
+        self._since: dict[int, float] = {}  # when a thread last moved, while it looks
+        self.seconds = 0.0  # a moving mean: after so many the line is shorter by an image
+        self._threads = [
+            threading.Thread(target=self._run, name=f"models-{k}", daemon=True) for k in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __len__(self) -> int:
         """Images that wait and that somebody waits for."""
@@ -109,13 +118,16 @@ class Line:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread looks at images."""
-        return self._thread.is_alive()
+        """Whether all threads look at images."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def still_for(self) -> float:
-        """Seconds since the model that looks last finished a tile or an image; 0 where none looks."""
-        since = self._since
+        """Seconds since the slowest thread that looks last finished a tile or an image; 0: none looks."""
+        since = min(self._since.copy().values(), default=None)
         return 0.0 if since is None else time.monotonic() - since
+
+    def _moved(self) -> None:
+        self._since[threading.get_ident()] = time.monotonic()
 
     def put(self, ticket: Ticket) -> Future[Found]:
         """Enters the line. The queue's bound is kept by who admits requests.
@@ -131,16 +143,18 @@ class Line:
         return ticket.answer
 
     def close(self, seconds: float = 30.0) -> None:
-        """Answers the urgent ones that wait, drops the patient ones, and ends the thread."""
+        """Answers the urgent ones that wait, drops the patient ones, and ends the threads."""
         with self._wake:
             self._closing = True
             left = [self._patient.popleft() for _ in range(len(self._patient))]
-            self._wake.notify()
+            self._wake.notify_all()
         for ticket in left:
             ticket.answer.cancel()
-        self._thread.join(timeout=seconds)
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, end - time.monotonic()))
 
-    # -- in the thread ---------------------------------------------------------------------------------
+    # -- in a thread ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
@@ -163,14 +177,15 @@ class Line:
             looks += 1
 
     def _next_urgent(self) -> list[Ticket]:
-        """The one that waits longest, and others like it."""
+        """The one that waits longest, and others like it; as many as leave some to the other threads."""
         with self._wake:
             if not self._urgent:
                 return []
+            share = min(self.batch, math.ceil(len(self._urgent) / len(self._threads)))
             first = self._urgent.popleft()
             taken, key = [first], self._likeness(first)
-            if key is not None and self.batch > 1:
-                alike = [t for t in self._urgent if self._likeness(t) == key][: self.batch - 1]
+            if key is not None and share > 1:
+                alike = [t for t in self._urgent if self._likeness(t) == key][: share - 1]
                 for ticket in alike:
                     self._urgent.remove(ticket)
                 taken += alike
@@ -196,7 +211,7 @@ class Line:
         if not ready:
             return
         shown = self.shelf.find(ready[0].model)
-        self._since = now
+        self._moved()
         try:
             if shown is None:
                 raise RefusedError(503, f"model {ready[0].model}: it was taken away; ask again", "model", 1.0)
@@ -205,11 +220,12 @@ class Line:
             self._fail(ready, error)
             return
         finally:
-            self._since = None
+            self._since.pop(threading.get_ident(), None)
         seconds = time.monotonic() - now
         each = seconds / len(ready)
         if ready[0].urgent:
-            self.seconds = each if self.seconds == 0 else 0.9 * self.seconds + 0.1 * each
+            gained = each / len(self._threads)
+            self.seconds = gained if self.seconds == 0 else 0.9 * self.seconds + 0.1 * gained
         self._seen(ready[0].model, len(ready), seconds)
         for ticket, instances in zip(ready, found, strict=True):
             ticket.answer.set_result(
@@ -228,14 +244,14 @@ class Line:
         ticket = tickets[0]
 
         def tick(done: int, of: int) -> None:
-            self._since = time.monotonic()
+            self._moved()
             if ticket.progress is not None:
                 ticket.progress(done, of)
             if done < of and time.monotonic() > ticket.deadline:
                 raise late(self.seconds)
             if done < of and not ticket.urgent:
                 self._serve_urgent(working=True)
-                self._since = time.monotonic()
+                self._moved()
 
         return [shown.model.predict(ticket.pixels, tile=finding.tile, progress=tick, **limits)]
 
