@@ -384,3 +384,15 @@ def test_image_names_too_long_for_any_file(tmp_path: Path) -> None:
     search = ImageSearch(tmp_path, None)
     assert search("n" * 5000 + ".png") is None
     assert search.missing == ["n" * 5000 + ".png"]
+
+
+def test_zarr_archives_whose_names_are_long(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    path = tmp_path / "a.zarr.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(".zgroup", json.dumps({"zarr_format": 2}))
+        archive.writestr(".zattrs", json.dumps({"multiscales": [{"datasets": [{"path": "0" * 9000}]}]}))
+        archive.writestr(f"{'0' * 9000}/.zarray", "{}")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"/.zarray", b"?.zarray", 1))  # the header and the directory differ
+    refused(lambda: open_raster(path), "a.zarr.zip")

@@ -23,6 +23,8 @@ from delineate.core.polygons import Polygon
 from delineate.data.camera_file import read_camera
 from delineate.data.formats import geopackage, hf_parquet, parquet_file
 from delineate.data.formats.hf_rows import classes_of
+from delineate.data.rasters import open_raster
+from delineate.data.rasters.zarr_codecs import KNOWN, names
 from delineate.data.rgbd import read_depth
 from delineate.data.vectors import Layer, read_layer, write_layer
 from delineate.engine.calibration_files import read_homography
@@ -167,3 +169,66 @@ def test_parquet_of_one_value_many_times(
     parquet.write_table(rows.replace_schema_metadata(schema.metadata), path, compression="zstd")
     assert path.stat().st_size < 5000
     refused(lambda: read(path), "a.parquet", "times its own")
+
+
+# -- Zarr names the programs that unpack it ------------------------------------------------------------------
+
+PICKLE = {"id": "pickle", "protocol": 5}
+
+
+class _Runs:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "filters", "compressor", "fill"),
+    [
+        ("|O", [PICKLE], None, 0),
+        ("|O", [{"id": "vlen-utf8"}, PICKLE], None, ""),
+        ("|O", [{"id": "vlen-bytes"}], PICKLE, ""),
+        ("|u1", None, PICKLE, 0),
+        ("|u1", [PICKLE], {"id": "zlib", "level": 1}, 0),
+        ("<U4", [PICKLE], None, ""),
+        ("|u1", [{"id": "base64"}], None, 0),
+    ],
+)
+def test_zarr_runs_no_pickle(kind: str, filters: Any, compressor: Any, fill: Any, tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    told = {"zarr_format": 2, "shape": [8, 8], "chunks": [8, 8], "dtype": kind, "fill_value": fill,
+            "order": "C", "filters": filters, "compressor": compressor}  # fmt: skip
+    store = tmp_path / "a.zarr"
+    store.mkdir()
+    (store / ".zarray").write_text(json.dumps(told))
+    (store / "0.0").write_bytes(pickle.dumps(_Runs(tmp_path / "ran")))
+
+    def look() -> None:
+        with open_raster(store) as raster:
+            raster.window(0, 0, 4, 4)
+
+    refused(look, "a.zarr")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_codecs_are_asked_for_by_name() -> None:
+    """Whatever the package refuses by itself, the reader does too."""
+    inner = {"name": "sharding_indexed", "configuration": {"codecs": [{"name": "numcodecs.pickle"}]}}
+    assert list(names({"codecs": [{"name": "transpose"}, inner]})) == [
+        "transpose",
+        "sharding_indexed",
+        "pickle",
+    ]
+    assert list(names({"filters": [PICKLE], "compressor": None})) == ["pickle"]
+    assert not {"pickle", "json2", "msgpack2", "vlen-bytes", "categorize"} & KNOWN
+
+
+@pytest.mark.parametrize("side", [40_000, 400_000_000])
+def test_zarr_chunks_of_gigabytes(side: int, tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    zarr.create_array(tmp_path / "a", shape=(8, 8), chunks=(4, 4), dtype="uint8", zarr_format=2)
+    told = json.loads((tmp_path / "a/.zarray").read_text())
+    (tmp_path / "a/.zarray").write_text(json.dumps({**told, "shape": [side] * 2, "chunks": [side] * 2}))
+    refused(lambda: open_raster(tmp_path / "a"), "chunks of")

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +58,16 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         records.append(Record(name, photos / name, frame + 1, SIZE, truth(frame), columns))
     data = Dataset(tuple(records), CLASSES, lambda record, _: (record.annotation, ()), "made", folder)
     made = {"photos": photos}
-    for key, name in (("coco", "coco"), ("again", "coco"), ("tracks", "bdd100k")):
+    one = replace(data, records=data.records[:1])
+    for key, name, part in (
+        ("coco", "coco", data), ("again", "coco", data), ("tracks", "bdd100k", data),
+        ("shapes", "geojson", one),
+    ):  # fmt: skip
         made[key] = folder / key
         made[key].mkdir()
-        FORMATS[name].write(made[key], data, Losses(), Place("copy", made[key]))
+        FORMATS[name].write(made[key], part, Losses(), Place("copy", made[key]))
+    made["shapes"] = next(made["shapes"].rglob("*.geojson"))
+    made["photo"] = photos / NAMES[0]
     made["json"] = next(made["coco"].rglob("*.json"))
     made["tracks"] = next(made["tracks"].rglob("*.json"))
     made["plane"] = folder / "plane.txt"
@@ -78,7 +90,10 @@ COMMANDS = {
     "evaluate-tracks": "evaluate-tracks {tracks} {tracks} --out {out}",
     "track": "track {photos} --detections {json} --out {out} --save overlay,table,mots",
     "split": "split {coco} --parts train=0.5,val=0.5",
+    "map": "map {photo} --labels {shapes} --out {out}/m.geojson --page {out}/m.html",
 }
+SHOW = ("agreement", "map", "measure", "view")
+"""Commands whose pages show names of classes before anything is clicked; ``view`` makes the contact sheet."""
 
 
 @pytest.fixture(scope="module")
@@ -125,22 +140,58 @@ def test_no_cell_of_a_workbook_is_a_formula(written: Path) -> None:
     assert any("1+1" in str(cell.value) for cell in values)
 
 
-def test_no_page_runs_a_name(written: Path) -> None:
-    pages = sorted(written.rglob("*.html"))
-    assert len({path.relative_to(written).parts[0] for path in pages}) > 4
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    """A page of a real Chromium."""
     sync_api: Any = pytest.importorskip("playwright.sync_api")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("no Chromium: apt-get install chromium")
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page()
-        for path in pages:
-            page.goto(path.as_uri())
-            page.wait_for_timeout(50)  # for pictures that do not load
-            hit, images = page.evaluate("[window.hit, document.querySelectorAll('img[src=x]').length]")
-            assert (hit, images) == (None, 0), path
+        yield browser.new_page()
         browser.close()
+
+
+MARK = "[window.hit, document.querySelectorAll('img[src=x], svg[onload]').length, document.body.innerText]"
+
+
+def test_no_page_runs_a_name(written: Path, page: Any) -> None:
+    pages = sorted(written.rglob("*.html"))
+    assert len({path.relative_to(written).parts[0] for path in pages}) > 5
+    shown = set()
+    for path in pages:
+        page.goto(path.as_uri())
+        page.wait_for_timeout(50)  # for pictures that do not load
+        hit, elements, text = page.evaluate(MARK)
+        assert (hit, elements) == (None, 0), path
+        if any(name in text for name in CLASSES.names):
+            shown.add(path.relative_to(written).parts[0])
+    assert shown >= set(SHOW), shown  # as text, every letter of it
+
+
+def test_nor_does_the_studio(named: dict[str, Path], page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi")
+    command = [sys.executable, "-m", "delineate", "studio", str(named["coco"]), "--no-browser", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--db", str(tmp_path / "a.sqlite")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, env={**os.environ, "COLUMNS": "400"},
+    ) as server:  # fmt: skip
+        try:
+            assert server.stdout is not None
+            told = (re.search(r"studio: (http://\S+:\d+)", line) for line in server.stdout)
+            address = next(filter(None, told))[1]
+            page.goto(address)
+            for _ in range(600):
+                if page.evaluate("document.body.classList.contains('ready')"):
+                    break
+                page.wait_for_timeout(100)
+            page.wait_for_timeout(500)
+            hit, elements, text = page.evaluate(MARK)
+        finally:
+            server.terminate()
+    assert (hit, elements) == (None, 0)
+    assert all(name in text for name in CLASSES.names) and NAMES[0] in text, text
 
 
 def test_names_come_back_as_they_were(named: dict[str, Path]) -> None:

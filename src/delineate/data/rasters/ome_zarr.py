@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from delineate.core.errors import InputError
 from delineate.data.channels import check_channels, too_many_channels
 
-from .ome_zarr_layout import find_image, open_store
+from .ome_zarr_layout import brief, find_image, open_store
 from .raster import Channels, Raster
 from .recent import Recent
 from .slices import Box, Slices
 from .values import plain_values
+from .zarr_codecs import check_array
 
 KEPT_BYTES = 64 << 20
 """Decoded chunks that are kept."""
@@ -56,6 +57,13 @@ class OmeZarrRaster(Raster):
                 raise InputError(
                     f"{self._where}: expected chunks of 1 and more, got {tuple(array.chunks)}; write it again"
                 )
+            try:
+                check_array(array)
+            except ValueError as error:
+                raise InputError(
+                    f"{self._where}: expected chunks of numbers up to 1 GiB in codecs that are known, got "
+                    f"{error}; write it again"
+                ) from None
         self.times = layout.count("t")
         if not 0 <= time < self.times:
             raise InputError(
@@ -147,10 +155,9 @@ class OmeZarrRaster(Raster):
         try:
             part = self._read(level, k, slice(top, top + tall), slice(left, left + wide))
         except Exception as error:  # codecs and stores raise whatever they like on damaged data
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"{self._where}: expected a whole chunk at x {left}, y {top} of level {level}, got a damaged "
-                f"one: {reason}; fetch it again"
+                f"one: {brief(error)}; fetch it again"
             ) from None
         self._kept.put((level, k, top, left), part, part.nbytes)
         return part

@@ -57,8 +57,14 @@ def open_store(path: Path) -> Any:
         store = str(path) if path.is_dir() else zarr.storage.ZipStore(path, mode="r")
         return zarr.open(store, mode="r")
     except Exception as error:  # zarr raises many kinds for damaged metadata
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"{path}: expected an OME-Zarr image, got {reason!r}; check the path") from None
+        raise InputError(
+            f"{path}: expected an OME-Zarr image, got {brief(error)!r}; check the path"
+        ) from None
+
+
+def brief(error: Exception) -> str:
+    """What the package says of damage: its first line, which may quote the file's own bytes, cut short."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def zarr_package(path: Path) -> Any:
@@ -105,7 +111,7 @@ def find_image(root: Any, path: Path, series: int, labels: bool) -> Layout:
     except Exception as error:  # metadata of any shape
         raise InputError(
             f"{path}: expected the metadata of an OME-Zarr image, got damaged ones "
-            f"({type(error).__name__}: {error}); write it again"
+            f"({type(error).__name__}: {brief(error)}); write it again"
         ) from None
 
 
