@@ -156,3 +156,14 @@ def test_a_spec_from_a_recipe_may_leave_fields_out() -> None:
     assert InputSpec.from_dict({"mean": [0, 0, 0]}).mean == (0, 0, 0)
     with pytest.raises(InputError, match=r"InputSpec: expected fields of shortest_edge, .*, got size"):
         InputSpec.from_dict({"size": 64})
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"), [((480, 640), (480, 640)), ((640, 480), (480, 360)), ((100, 400), (160, 640))]
+)
+def test_pictures_on_end_fit_into_a_frame_that_lies(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    spec = InputSpec(480, 640, within=(480, 640))
+    assert spec.network_size(size) == wanted
+    assert InputSpec.from_dict(spec.to_dict()) == spec and "within" not in InputSpec().to_dict()
+    with pytest.raises(InputError, match="within"):
+        InputSpec(within=(480, 0))

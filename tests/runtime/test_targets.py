@@ -21,7 +21,7 @@ from delineate.models.zoo import build
 from delineate.runtime.beside import files_of
 from delineate.runtime.export import export, kind_of
 from delineate.runtime.half import halve
-from delineate.runtime.int8 import SCOPES, chooses, nodes_of
+from delineate.runtime.int8 import SCOPES, chooses, nodes_of, rule_of
 from delineate.runtime.parity import Parity, compare
 from delineate.runtime.session import Session
 from delineate.runtime.targets import tensorrt
@@ -170,6 +170,22 @@ def test_eight_bits_come_near(small: Segmenter, tmp_path: Path) -> None:
         }
 
 
+def test_what_masks_are_sums_of_stays_float32(tmp_path: Path) -> None:
+    model = build("yolo_seg_n", classes=Labels(("round",)), image_size=SIDE).eval()
+    path = export(model, tmp_path / "a.onnx", precision="int8", calibration=pictures(2))
+    held = {t.name: t.data_type for t in onnx.load(str(path)).graph.initializer}
+    floats = {name for name, kind in held.items() if kind == onnx.TensorProto.FLOAT}
+    for name in (
+        "prototypes.last",
+        "prototypes.refine.conv",
+        "many.levels.0.logits",
+        "many.levels.1.distances",
+    ):
+        assert f"model.{name}.weight" in floats
+    assert "model.backbone.stem.conv.weight" not in floats
+    assert rule_of(build("center_offset", channels=[8, 8])).exact == ()
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "match"),
     [
@@ -214,6 +230,8 @@ def test_missing_quantisers_name_their_extra(
         (Parity(1, 0.5, 10, 4, 10, 8), "int8", "20.0%"),
         (Parity(1, None, 10, 0, 10, 10), "fp32", ""),
         (Parity(1, None, 10, 1, 10, 10), "fp32", "1 differ"),
+        (Parity(16, None, 1600, 16, 1600, 1600), "fp32", ""),
+        (Parity(16, None, 1600, 17, 1600, 1600), "fp32", "at most 0.5%"),
         (Parity(1, None, 0, 0), "fp32", "nothing was compared"),
         (Parity(1, 1e-6, 0, 0), "int8", "nothing was compared"),
         (Parity(1, 1e-6, 0, 0), "fp32", ""),

@@ -123,14 +123,15 @@ def _show(found: list[Timing], here: dict[str, Any]) -> None:
         "file MB",
     ]
     rows = [_row(timing, STAGES) for timing in found if not timing.failure]
-    if rows:
-        widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-        for row in [columns, *rows]:
-            cells = [
-                text.ljust(width) if i < 2 else text.rjust(width)
-                for i, (text, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            tell("  ".join(cells).rstrip())
+    if not rows:
+        return
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        cells = [
+            text.ljust(width) if i < 2 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        tell("  ".join(cells).rstrip())
     made = {name: number for t in found for name, number in t.versions.items()}
     tell("milliseconds an image, median; MB: largest memory of the process")
     tell(

@@ -11,7 +11,7 @@ from delineate.core.errors import InputError
 
 from .bars import bar
 from .export_images import Pictures, dataset, pictures, spread
-from .messages import say, tell
+from .messages import once_each, say, tell
 
 if TYPE_CHECKING:
     from delineate.engine.load import Model
@@ -104,10 +104,13 @@ def export_model(asked: Asked) -> None:
 
     from delineate.engine.load import load
     from delineate.runtime.export import export
+    from delineate.runtime.int8 import rule_of
 
     named = Path(asked.model).suffix == "" and not Path(asked.model).is_file()
     source = load(asked.model, device="cpu") if named else load(weights=asked.model, device="cpu")
     network = source.network
+    if asked.precision == "int8" and not asked.quiet and (remark := rule_of(network).remark):
+        say(f"note: {remark}")
     with bar("calibrating" if calibration else "exporting", len(calibration) or None, asked.quiet) as step:
         export(
             network,
@@ -133,7 +136,8 @@ def _verified_or_removed(source: Model, asked: Asked, images: Pictures) -> None:
     from delineate.runtime.beside import files_of
 
     try:
-        _verify(source, asked, images)
+        with once_each():  # such as: more objects than are kept, of each image
+            _verify(source, asked, images)
     except InputError:
         for file in files_of(asked.path):
             file.unlink(missing_ok=True)
@@ -174,8 +178,9 @@ def _verify(source: Model, asked: Asked, images: Pictures) -> None:
     for scores in scored:
         scores.check(str(path), export_check.LOST[precision] if tolerance is None else tolerance)
     if precision == "fp32":
-        found.check(str(path))
+        found.check(str(path), part=parity.DIFFERING if scored or tolerance is None else tolerance)
     elif not scored:
         found.check(str(path), parity.LOST[precision] if tolerance is None else tolerance, precision)
     if not asked.quiet:
-        say(f"verified {path}: {found}")
+        aps = "".join(f"; {ap}" for scores in scored if (ap := scores.told()))
+        say(f"verified {path}: {found.told(precision)}{aps}")

@@ -32,6 +32,8 @@ class InputSpec:
         overlap: how many pixels neighbouring tiles share.
         stretch: resize both sides to so many pixels, whatever the aspect; the two edges then mean nothing.
             None (in a recipe 0) keeps the aspect.
+        within: where images are resized: further down until height and width are at most these, as a graph
+            of one size that is no square needs it; None sets no such limit.
     """
 
     shortest_edge: int | None = 800
@@ -43,12 +45,14 @@ class InputSpec:
     tile: int | None = None
     overlap: int = 128
     stretch: int | None = None
+    within: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.scaling not in ("range", "percentile"):
             raise InputError(f"InputSpec.scaling: expected 'range' or 'percentile', got {self.scaling!r}")
         for name in ("shortest_edge", "longest_edge", "stretch", "tile"):
             object.__setattr__(self, name, getattr(self, name) or None)  # TOML has no None
+        object.__setattr__(self, "within", tuple(self.within) if self.within else None)
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "std", tuple(self.std))
         self._check_numbers()
@@ -66,6 +70,12 @@ class InputSpec:
                 raise InputError(
                     f"InputSpec.{name}: expected a whole number in {low}..{high}, got {value!r}; correct it"
                 )
+        if self.within is not None and not (
+            len(self.within) == 2 and all(type(side) is int and 1 <= side <= 16384 for side in self.within)
+        ):
+            raise InputError(
+                f"InputSpec.within: expected height and width in 1..16384, got {self.within!r}; correct them"
+            )
         for name, least in (("mean", -1e6), ("std", 1e-6)):
             values = getattr(self, name)
             numbers = all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
@@ -84,11 +94,16 @@ class InputSpec:
         scale = self.shortest_edge / min(height, width)
         if self.longest_edge is not None:
             scale = min(scale, self.longest_edge / max(height, width))
+        if self.within is not None:
+            scale = min(scale, self.within[0] / height, self.within[1] / width)
         return max(1, int(height * scale)), max(1, int(width * scale))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able settings, as kept in a checkpoint's header."""
-        return asdict(self)
+        """JSON-able settings, as kept in a checkpoint's header; without what older readers do not know."""
+        settings = asdict(self)
+        if self.within is None:
+            del settings["within"]
+        return settings
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> InputSpec:

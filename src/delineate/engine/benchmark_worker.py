@@ -24,6 +24,8 @@ from .benchmark import STAGES, Task, Timing
 if TYPE_CHECKING:
     from delineate.core.image_model import ImageModel
 
+    from .load import Model
+
 COMPUTED_BY = {
     "eager": ("torch", "numpy"),
     "compiled": ("torch", "numpy"),
@@ -40,14 +42,14 @@ def measure(task: Task) -> Timing:
     """
     before = _memory()
     began = time.perf_counter()
-    model, network = _detector(task)
+    model, network = detector(task)
     load = time.perf_counter() - began
     began = time.perf_counter()
-    seen = _one_pass(task, model, network)
+    seen = one_pass(task, model, network)
     first = time.perf_counter() - began
     rows: list[Row] = []
     for _ in range(task.repeat):
-        rows += _one_pass(task, model, network)
+        rows += one_pass(task, model, network)
     names = (*STAGES, "total")
     wall, cpu = ({name: [row[kind, name] for row in rows] for name in names} for kind in ("wall", "cpu"))
     low, median, high = (_parts(wall, part) for part in (10, 50, 90))
@@ -82,24 +84,37 @@ Row = dict[tuple[str, str], float]
 """Of one image: ("wall" or "cpu", stage) -> milliseconds; ("", what) -> a number."""
 
 
-def _detector(task: Task) -> tuple[ImageModel, Network]:
-    """What finds the objects, and a block in which its network's time is told to a clock."""
+def detector(task: Task) -> tuple[ImageModel, Network]:
+    """What finds the objects of a task, and a block in which its network's time is told to a clock.
+
+    Raises:
+        DelineateError: the model cannot be had.
+    """
     if task.runtime in ("onnxruntime", "openvino"):
         from delineate.runtime.session import Session
 
         session = Session(Path(task.model), task.runtime, task.threads)
         return session, lambda clock: _swapped(session, "runner", clock)
-    import torch
-
-    from .load import load
+    source = _loaded(task.model)
+    import torch  # after loading, which says it in words where there is none
 
     torch.set_num_threads(task.threads)
-    named = Path(task.model).suffix == "" and not Path(task.model).is_file()
-    source = load(task.model, device="cpu") if named else load(weights=task.model, device="cpu")
     ready: Any = source.network.prepared()
     if task.runtime == "compiled":
         ready.forward = torch.compile(ready.forward)
     return ready, lambda clock: _swapped(ready, "forward", clock)
+
+
+def _loaded(model: str) -> Model:
+    """A model by its name or file.
+
+    Raises:
+        DelineateError: it cannot be had, or PyTorch is not here.
+    """
+    from .load import load
+
+    named = Path(model).suffix == "" and not Path(model).is_file()
+    return load(model, device="cpu") if named else load(weights=model, device="cpu")
 
 
 @contextmanager
@@ -118,8 +133,8 @@ def _swapped(owner: Any, name: str, clock: Clock) -> Iterator[None]:
         setattr(owner, name, plain)
 
 
-def _one_pass(task: Task, model: ImageModel, network: Network) -> list[Row]:
-    """All images once."""
+def one_pass(task: Task, model: ImageModel, network: Network) -> list[Row]:
+    """All images of a task once, by what :func:`detector` gave: a row for each ``batch`` of them."""
     rows = []
     for start in range(0, len(task.images), task.batch):
         files = task.images[start : start + task.batch]
@@ -178,12 +193,9 @@ def _version(package: str) -> str:
 
 def _export(task: Task) -> Timing:
     """The model as a file; no numbers."""
+    source = _loaded(task.model)
     from delineate.runtime.export import export, takes_any_size
 
-    from .load import load
-
-    named = Path(task.model).suffix == "" and not Path(task.model).is_file()
-    source = load(task.model, device="cpu") if named else load(weights=task.model, device="cpu")
     spec = source.network.input
     sizes = {spec.network_size(_read(file, task.size).shape[:2]) for file in task.images}
     high, wide = (-(-max(sides) // spec.divisor) * spec.divisor for sides in zip(*sizes, strict=True))

@@ -33,10 +33,24 @@ class Scores:
     @property
     def lost(self) -> float:
         """The largest loss of AP (of masks where there are any) or of mIoU, 0..1; below 0 where it gained."""
-        first = next((name for name in ("mask/AP", "semantic/mIoU", "box/AP") if name in self.model), None)
-        if first is None:
+        return self.model[self.first] - self.export[self.first]
+
+    @property
+    def first(self) -> str:
+        """The score that counts.
+
+        Raises:
+            InputError: none is there.
+        """
+        found = next((name for name in ("mask/AP", "semantic/mIoU", "box/AP") if name in self.model), None)
+        if found is None:
             raise InputError("verify: expected masks, boxes or classes of pixels to score, got none")
-        return self.model[first] - self.export[first]
+        return found
+
+    def told(self) -> str:
+        """In a few words."""
+        ours, theirs = self.model[self.first], self.export[self.first]
+        return f"{self.first} {ours:.4f}, exported {theirs:.4f} on {self.images} images"
 
     def rows(self) -> list[tuple[str, float, float]]:
         """What, the model's, the export's."""

@@ -154,7 +154,8 @@ def _fitted(spec: InputSpec, size: tuple[int, int], dynamic: bool) -> InputSpec:
     if spec.shortest_edge is None:  # no resizing: larger images in tiles
         return replace(spec, tile=min(spec.tile or low, low))
     longest = min(spec.longest_edge or high, high)
-    return replace(spec, shortest_edge=min(spec.shortest_edge, low), longest_edge=longest)
+    within = None if low == high else size  # pictures on end fit into a graph that lies, and the reverse
+    return replace(spec, shortest_edge=min(spec.shortest_edge, low), longest_edge=longest, within=within)
 
 
 def _write(kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds) -> list[Path]:
@@ -178,8 +179,7 @@ def _write(kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds
         if manifest.precision == "int8":
             from .int8 import nodes_of, quantised, rule_of
 
-            rule = rule_of(graph.model)
-            network = quantised(network, feeds, nodes_of(path, rule.exact), rule.transformer)
+            network = quantised(network, feeds, nodes_of(path, rule_of(graph.model).exact))
         half = manifest.precision == "fp16"
         return openvino.write(network, stem.with_name(stem.name + ".xml"), manifest.to_json(), half)
     if manifest.precision == "fp16":

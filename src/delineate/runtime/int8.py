@@ -7,6 +7,7 @@ since coordinates of a thousand pixels do not fit into 256 steps. See ``docs/dec
 from __future__ import annotations
 
 import ast
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 from delineate.core.errors import InputError, MissingDependencyError
 from delineate.models.base import Segmenter
+from delineate.models.mask_rcnn.model import FasterRCNN
+from delineate.models.yolo_seg.model import YoloSeg
 
 from .calibration import Feed, Feeds
 from .targets.onnx import quiet
@@ -30,15 +33,27 @@ class Rule:
 
     Attributes:
         exact: modules that stay float32, by their names in the network; ``*`` stands for one part of a name.
-        transformer: NNCF's way with attention.
+        remark: what whoever exports should know beforehand; empty: nothing.
     """
 
     exact: tuple[str, ...] = ()
-    transformer: bool = False
+    remark: str = ""
 
 
-RULES: tuple[tuple[type[Segmenter], Rule], ...] = ()
-"""By family; what is in none has nothing but what all have."""
+RULES: tuple[tuple[type[Segmenter], Rule], ...] = (
+    (
+        YoloSeg,  # masks are sums of prototypes, so that their rounding adds up; see docs/decisions/0030
+        Rule(("prototypes", "*.levels.*.distances", "*.levels.*.coefficients", "*.levels.*.logits")),
+    ),
+    (
+        FasterRCNN,
+        Rule(
+            remark="int8 of a Faster or Mask R-CNN was measured with random weights alone and lost most of "
+            "their objects; --verify on your data says whether it will do, --half loses next to nothing"
+        ),
+    ),
+)
+"""By family; the others have nothing but what all have."""
 
 
 def rule_of(model: Segmenter) -> Rule:
@@ -80,19 +95,19 @@ def _within(scope: Sequence[str], parts: Sequence[str]) -> bool:
     )
 
 
-def quantised(network: Any, feeds: Feeds, exact: Collection[str] = (), transformer: bool = False) -> Any:
+def quantised(network: Any, feeds: Feeds, exact: Collection[str] = ()) -> Any:
     """OpenVINO's model with 8-bit layers, by NNCF's post-training quantisation.
 
     Args:
         network: OpenVINO's model, float32.
         feeds: what to measure the ranges of activations on.
         exact: nodes of the ONNX file it was converted from, see :func:`nodes_of`, that stay float32.
-        transformer: see :class:`Rule`.
 
     Raises:
         MissingDependencyError: nncf is not installed.
         InputError: NNCF cannot do it.
     """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses CUDA, nncf does not
     try:
         with quiet():
             import nncf
@@ -120,7 +135,6 @@ def quantised(network: Any, feeds: Feeds, exact: Collection[str] = (), transform
                 nncf.Dataset(feeds),
                 subset_size=len(feeds),
                 preset=nncf.QuantizationPreset.MIXED,
-                model_type=nncf.ModelType.TRANSFORMER if transformer else None,
                 ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
             )
         except Exception as error:  # NNCF raises whatever it likes
