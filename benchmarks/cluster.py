@@ -1,12 +1,13 @@
 """What a cluster of this machine's workers costs, and whether it loses or doubles anything when it is killed.
 
-    DELINEATE_DATA=... python benchmarks/cluster.py scaling [--images 96] [--workers 1 2] [--chart FILE.svg]
+    DELINEATE_DATA=... python benchmarks/cluster.py scaling [--images 480] [--repeats 3] [--pool]
     DELINEATE_DATA=... python benchmarks/cluster.py faults [--images 40] [--kills 5]
     python benchmarks/cluster.py handing-out [--images 100000]
 
 *scaling*: `nuclei` on validation images of the Data Science Bowl 2018, by plain `delineate predict`, by
-`multiprocessing.Pool` around the same calls, and by `--cluster local`; each in processes of its own, in turn.
-CPU is that of all processes of a run, memory the sum of what each does not share (USS).
+`--cluster local`, and with `--pool` by `multiprocessing.Pool` around the same calls; each in processes of its
+own, in turn, medians of some turns. CPU is that of all processes of a run, memory the sum of what each does
+not share (USS).
 *faults*: the same run while workers and drivers are killed by signal 9 at random moments; drivers are started
 again with `--resume`. Every file must be that of a run that nobody killed.
 *handing-out*: files that name no image, so that all work is the engine's own.
@@ -22,6 +23,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,36 +33,7 @@ from pathlib import Path
 import psutil
 
 SAVE = "parquet,csv,coco,labels"
-POOL = """
-import sys, multiprocessing
-from pathlib import Path
-
-def begin():
-    global model
-    import torch, delineate
-    torch.set_num_threads(1)
-    model = delineate.load("nuclei")
-
-def one(path):
-    from delineate.data.images import read
-    from delineate.measurements import measured_table
-    image = read(path)
-    found = model.predict(image.pixels, confidence=0.5)
-    counts = [run["counts"] for run in found.masks.to_rle()]
-    return path, measured_table(found, image.pixels, image.pixel_size), counts
-
-if __name__ == "__main__":
-    import pandas as pd
-    multiprocessing.set_start_method("spawn")
-    files = sorted(map(str, Path(sys.argv[1]).iterdir()))
-    with multiprocessing.Pool(int(sys.argv[3]), begin) as pool:
-        rows = list(pool.imap(one, files, chunksize=4))
-    out = Path(sys.argv[2])
-    out.mkdir()
-    frame = pd.concat([table.assign(image=path, counts=counts) for path, table, counts in rows])
-    frame.attrs = {}
-    frame.to_parquet(out / "measurements.parquet")
-"""
+POOL = Path(__file__).parent / "peers" / "cluster_pool.py"
 
 
 def linked(folder: Path, count: int) -> Path:
@@ -103,19 +76,29 @@ def measured(command: list[str]) -> dict[str, float]:
     return {"wall": time.monotonic() - began, "cpu": sum(cpu.values()), "memory_mb": most / 2**20}
 
 
-def scaling(folder: Path, count: int, workers: list[int]) -> list[dict[str, object]]:
+def scaling(
+    folder: Path, count: int, workers: list[int], repeats: int, pool: bool
+) -> list[dict[str, object]]:
+    """Medians of runs that take turns, so that what else the machine does falls on all alike."""
     images = linked(folder / "images", count)
-    script = folder / "pool.py"
-    script.write_text(POOL)
-    runs: list[tuple[str, list[str]]] = [("delineate predict", predict(images, folder / "plain"))]
+    out = folder / "out"
+    runs: dict[str, list[str]] = {"delineate predict": predict(images, out)}
     for n in workers:
-        pool = [sys.executable, str(script), str(images), str(folder / f"pool{n}"), str(n)]
-        runs.append((f"multiprocessing.Pool, {n}", pool))
-        there = predict(images, folder / f"ray{n}", "--cluster", "local", "--workers", str(n))
-        runs.append((f"--cluster local, {n}", there))
+        if pool:
+            runs[f"multiprocessing.Pool, {n}"] = [sys.executable, str(POOL), str(images), str(out), str(n)]
+        runs[f"--cluster local, {n}"] = predict(images, out, "--cluster", "local", "--workers", str(n))
+    told: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
+    for turn in range(repeats):
+        for name, command in runs.items():
+            shutil.rmtree(out, ignore_errors=True)
+            row = {"load": os.getloadavg()[0], **measured(command)}
+            print(json.dumps({"turn": turn, "run": name, **row}), flush=True)
+            told[name].append(row)
     rows = []
-    for name, command in runs:
-        rows.append({"run": name, "images": count, "load": os.getloadavg()[0], **measured(command)})
+    for name, some in told.items():
+        median = {key: statistics.median(one[key] for one in some) for key in some[0]}
+        walls = sorted(one["wall"] for one in some)
+        rows.append({"run": name, "images": count, **median, "wall_least": walls[0], "wall_most": walls[-1]})
         print(json.dumps(rows[-1]), flush=True)
     return rows
 
@@ -242,13 +225,15 @@ def main() -> None:
     parser.add_argument("what", choices=("scaling", "faults", "handing-out"))
     parser.add_argument("--images", type=int)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeats", type=int, default=3, help="of scaling")
+    parser.add_argument("--pool", action="store_true", help="with scaling: multiprocessing.Pool too")
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--chart", type=Path, help="with scaling: a picture of it, .svg or .png")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="delineate-cluster-"))
     try:
         if chosen.what == "scaling":
-            rows = scaling(folder, chosen.images or 96, chosen.workers)
+            rows = scaling(folder, chosen.images or 480, chosen.workers, chosen.repeats, chosen.pool)
             if chosen.chart:
                 chart(rows, chosen.chart)
         elif chosen.what == "faults":

@@ -133,7 +133,10 @@ def main(out: str, jobs: str) -> None:
 
 
 if __name__ == "__main__":
-    import timm  # noqa: F401  # before the fork, as these
+    # What a training loads when it needs it, before the fork: else each process would load it.
+    import timm  # noqa: F401
+    import torch._dynamo
+    import torchvision.models  # noqa: F401
 
     import delineate.engine.sharded_state
     import delineate.engine.sharding  # noqa: F401
