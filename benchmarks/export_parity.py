@@ -4,8 +4,8 @@
 
 Weights are seeded and made loud, so that there are many objects, of which no two score alike: harder on an
 export than trained weights, whose objects are few and sure. Each family is exported to ONNX, to ONNX ready
-for TensorRT, and to torch.export; each file runs on the same unseen images as the model, ONNX by ONNX Runtime
-and by OpenVINO. A second call does only what is missing.
+for TensorRT, to torch.export, and to ONNX for any number of images; each file runs on the same unseen images
+as the model, ONNX by ONNX Runtime and by OpenVINO. A second call does only what is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import json
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from delineate.core.batch import InputSpec, collate
 from delineate.core.errors import DelineateError
+from delineate.core.instances import Instances
 from delineate.core.labels import Labels
 from delineate.models.base import Segmenter
 from delineate.models.zoo import build
@@ -34,7 +36,9 @@ TARGETS = {
     "onnx": (".onnx", ("onnxruntime", "openvino")),
     "tensorrt-ready": (".onnx", ("onnxruntime",)),
     "torch.export": (".pt2", ("torch.export",)),
+    "batches": (".onnx", ("onnxruntime", "openvino")),
 }
+FILES = {"batches": "onnx"}
 STUFF = {"stuff": True, "classes": Labels(("a", "b", "sky"), things=(True, True, False))}
 YOLACT: dict[str, Any] = {"norm": "batch", "stretch": True}
 QUERIES = {"frozen_norms": False, "encoder_layers": 1, "decoder_layers": 3}  # layers are alike
@@ -98,6 +102,16 @@ def seeded(case: str, size: int, backbone: str) -> Segmenter:
     return model.eval()
 
 
+class Together(Session):
+    """An export for batches, which sees each image between two others."""
+
+    def find_instances(self, images: Sequence[NDArray[Any]], **limits: Any) -> list[Instances]:
+        """Of the images alone."""
+        height, width = self.manifest.size
+        others = [picture(seed, (height, width * part // 2)) for seed, part in ((21, 2), (22, 1))]
+        return super().find_instances([others[0], *images, others[1]], **limits)[1:-1]
+
+
 def measured(case: str, target: str, asked: argparse.Namespace) -> dict[str, Any]:
     """By runtime: seconds to export, and how far the file is from the model."""
     ending, runtimes = TARGETS[target]
@@ -105,7 +119,7 @@ def measured(case: str, target: str, asked: argparse.Namespace) -> dict[str, Any
     path = asked.out / f"{case.replace(', ', '-').replace(' ', '_')}-{target}{ending}"
     start = time.process_time()
     try:
-        export(model, path, to=target, size=asked.size)
+        export(model, path, to=FILES.get(target, target), size=asked.size, batches=target == "batches")
     except DelineateError as error:
         return {runtime: {"refused": str(error)} for runtime in runtimes}
     seconds = time.process_time() - start
@@ -113,7 +127,8 @@ def measured(case: str, target: str, asked: argparse.Namespace) -> dict[str, Any
     images = [picture(seed, shape) for seed, shape in enumerate(shapes, start=1)]
     rows = {}
     for runtime in runtimes:
-        parity = compare(model, Session(path, runtime=runtime, threads=1), images)
+        kind = Together if target == "batches" else Session
+        parity = compare(model, kind(path, runtime=runtime, threads=1), images)
         names = ("outputs", "objects", "differing", "boxes", "scores", "pixels")
         rows[runtime] = {"seconds": seconds, **{name: getattr(parity, name) for name in names}}
     path.unlink()

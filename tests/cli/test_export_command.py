@@ -53,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--confidence", "0.1"], "expected --verify"),
         (["--tolerance", "2", "--verify", "."], "a number in 0..1, got 2"),
         (["--confidence", "nan", "--verify", "."], "a number in 0..1, got nan"),
+        (["--to", "tensorrt-ready", "--batches"], "leave --dynamic and --batches out"),
         (["--to", "coreml"], "expected 'onnx', 'openvino'"),
         (["--to", "openvino"], "ends in .xml for openvino"),
         (["--to", "tensorrt-ready", "--dynamic"], "choose a --size"),

@@ -99,6 +99,33 @@ def test_a_one_to_one_head_ends_in_detections(one_stage: Segmenter, one_stage_xm
     assert outputs["boxes"].shape == (1, outputs["scores"].shape[1], 4)
 
 
+def test_batches_of_one_size_go_in_together(one_stage: Segmenter, tmp_path: Path) -> None:
+    path = export(one_stage, tmp_path / "many.onnx", batches=True)
+    images = [picture(96, 96, seed) for seed in range(3)]
+    for runtime in ("onnxruntime", "openvino"):
+        session = Session(path, runtime, threads=1)
+        assert session.manifest.batches and not session.manifest.dynamic
+        batch = collate(images, session.input)
+        assert [len(part) for part in session.batches(batch)] == [3]
+        for ours, theirs in zip(session.detect(batch), one_stage.detect(batch), strict=True):
+            assert len(ours) == len(theirs) > 0
+            np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
+        assert session(np.zeros((2, 3, 96, 96), np.float32))["boxes"].shape[0] == 2
+        with pytest.raises(InputError, match=r"\(2, 3, 96, 96\)"):
+            session(np.zeros((2, 3, 64, 96), np.float32))
+
+
+def test_any_size_is_refused_where_one_graph_cannot_take_it(one_stage: Segmenter, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'yolo_seg_n'.*--batches"):
+        export(one_stage, tmp_path / "a.onnx", dynamic=True)
+
+
+def test_stages_are_told(voting: Segmenter, tmp_path: Path) -> None:
+    told: list[str] = []
+    export(voting, tmp_path / "a.onnx", size=32, stage=told.append)
+    assert told == ["tracing the network", "writing the graph as ONNX"]
+
+
 def test_what_was_found_outlives_the_next_call(one_stage_xml: Path) -> None:
     session = Session(one_stage_xml, threads=1)
     before = session.find_instances([picture(96, 96)], confidence=0.0)[0]

@@ -22,13 +22,14 @@ from delineate.core.suppress import nms_boxes
 from delineate.models.base import Segmenter
 from delineate.models.zoo import build
 from delineate.nn.roi import PyramidRoiAlign, stack_rois
-from delineate.runtime.detections import best, fixed_survivors, overlaps, survivors
+from delineate.runtime.detections import apart, best, fixed_survivors, overlaps, survivors
 from delineate.runtime.export import export
 from delineate.runtime.graphs import Graph, graph_of
 from delineate.runtime.manifest import Result
 from delineate.runtime.objects import View, Wanted, objects_of
 from delineate.runtime.regions import pooled
 from delineate.runtime.session import Session
+from delineate.runtime.targets.torch_export import trace
 
 TINY: dict[str, Any] = {"backbone": "test_resnet"}
 R_CNN = {
@@ -139,6 +140,18 @@ def test_a_graph_finds_what_its_model_finds(name: str, plain: bool) -> None:
         assert without_twin(ours, theirs) == without_twin(theirs, ours) == 0
 
 
+@pytest.mark.parametrize("name", ["mask_rcnn", "yolact by box", "yolo_seg by mask", "maskdino"])
+def test_one_graph_takes_any_number_of_images_of_its_size(name: str) -> None:
+    family, given = CASES[name]
+    graph = graph_of(seeded(family, **given))
+    traced = trace(graph, (128, 128), False, 32, batches=True).module()
+    for count in (1, 3):
+        inputs = graph.example((128, 128), count)
+        with torch.inference_mode():
+            for ours, theirs in zip(traced(*inputs), graph(*inputs), strict=True):
+                torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
 def test_rated_masks_come_out_of_other_runtimes(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="needs the extra export")
     family, given = CASES["yolact rated"]
@@ -151,6 +164,17 @@ def test_rated_masks_come_out_of_other_runtimes(tmp_path: Path) -> None:
             wanted, found = model.detect(batch)[0], session.detect(batch)[0]
             assert len(wanted) > 20
             assert without_twin(wanted, found) + without_twin(found, wanted) <= 2  # near ties
+
+
+def test_queries_ready_for_tensorrt_find_what_their_model_finds(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="needs the extra export")
+    family, given = CASES["maskdino"]
+    model = seeded(family, **given)
+    session = Session(export(model, tmp_path / "a.onnx", to="tensorrt-ready", size=128), threads=1)
+    batch = collate([picture(5)], session.input)
+    wanted, found = model.detect(batch)[0], session.detect(batch)[0]
+    assert len(wanted) >= 12
+    assert without_twin(wanted, found) + without_twin(found, wanted) <= 1  # near ties
 
 
 def test_the_two_stage_graph_gives_the_models_own_numbers() -> None:
@@ -236,6 +260,13 @@ def test_overlaps_are_torchvisions() -> None:
     for image in range(2):
         torch.testing.assert_close(overlaps(boxes, boxes)[image], box_iou(boxes[image], boxes[image]))
     assert overlaps(torch.zeros(1, 4), torch.zeros(1, 4)).tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("count", [1, 3, 80, 1203, 4093])
+def test_pairs_come_apart_exactly(count: int) -> None:
+    pairs = torch.cat([torch.arange(5000), torch.arange(2**24 - 10_000, 2**24)])
+    rows, columns = apart(pairs, count)
+    assert torch.equal(rows, pairs // count) and torch.equal(columns, pairs % count)
 
 
 def test_the_best_of_few_are_all() -> None:

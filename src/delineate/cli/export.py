@@ -66,6 +66,9 @@ def export_command(
             show_default=False,
         ),
     ] = None,
+    batches: Annotated[
+        bool, typer.Option("--batches", help="Any number of images of one size at once, in place of one.")
+    ] = False,
     verify: Annotated[
         list[str] | None,
         typer.Option(help="Images, a folder or a dataset to compare model and export on; repeatable."),
@@ -105,6 +108,7 @@ def export_command(
         precision,
         size=frame(size),
         dynamic=dynamic,
+        batches=batches,
         max_det=max_det,
         calibrate=tuple(calibrate or ()),
         verify=tuple(verify or ()),

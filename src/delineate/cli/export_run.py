@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delineate.core.errors import InputError
 
-from .bars import bar
+from .bars import bar, stages
 from .export_images import Pictures, dataset, pictures, spread
 from .messages import once_each, say, tell
 
@@ -37,6 +38,7 @@ class Asked:
     size: int | tuple[int, int] | None = None
     dynamic: bool | None = None
     max_det: int | None = None
+    batches: bool = False
     calibrate: tuple[str, ...] = ()
     verify: tuple[str, ...] = ()
     confidence: float | None = None
@@ -50,7 +52,14 @@ class Asked:
         calibrated = bool(self.calibrate)
         if calibrated and self.precision != "int8":
             raise InputError("--calibrate: expected --int8 with it, got none; add it")
-        check_request(kind, self.precision, calibrated=calibrated, dynamic=self.dynamic, max_det=self.max_det)
+        check_request(
+            kind,
+            self.precision,
+            calibrated=calibrated,
+            dynamic=self.dynamic,
+            max_det=self.max_det,
+            batches=self.batches,
+        )
         for name, value in (("tolerance", self.tolerance), ("confidence", self.confidence)):
             if value is not None and not 0 <= value <= 1:
                 raise InputError(f"--{name}: expected a number in 0..1, got {value}; give for example 0.01")
@@ -111,7 +120,8 @@ def export_model(asked: Asked) -> None:
     network = source.network
     if asked.precision == "int8" and not asked.quiet and (remark := rule_of(network).remark):
         say(f"note: {remark}")
-    with bar("calibrating" if calibration else "exporting", len(calibration) or None, asked.quiet) as step:
+    seen = count(1)
+    with stages("exporting", asked.quiet) as stage:
         export(
             network,
             asked.path,
@@ -123,7 +133,9 @@ def export_model(asked: Asked) -> None:
             precision=asked.precision,
             calibration=calibration,
             max_det=asked.max_det,
-            progress=step,
+            batches=asked.batches,
+            progress=lambda: stage(f"calibrating, image {next(seen)} of {len(calibration)}"),
+            stage=stage,
         )
     if not asked.quiet:
         weights = asked.path.with_suffix(".bin") if asked.path.suffix.lower() == ".xml" else asked.path

@@ -54,6 +54,11 @@ class ArrayBatch(Frames):
             parts.append(ArrayBatch(np.ascontiguousarray(whole), [inner], [original]))
         return parts
 
+    def stacked(self, size: tuple[int, int]) -> ArrayBatch:
+        """The same as one batch, as :meth:`padded` otherwise."""
+        whole = np.concatenate([part.images for part in self.padded(size)])
+        return ArrayBatch(whole, self.sizes, self.originals)
+
 
 @timed("prepare")
 def collate_arrays(

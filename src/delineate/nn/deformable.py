@@ -194,12 +194,18 @@ def sample_by_gathers(table: Tensor, x: Tensor, y: Tensor, weights: Tensor, size
         first = torch.arange(batch * heads, device=x.device).view(batch, heads, 1, 1) * (height * width)
         left, top = x[:, :, :, i].floor(), y[:, :, :, i].floor()
         right, below = x[:, :, :, i] - left, y[:, :, :, i] - top
-        for across, share_x in ((left, 1 - right), (left + 1, right)):
-            for down, share_y in ((top, 1 - below), (top + 1, below)):
-                known = (across >= 0) & (across < width) & (down >= 0) & (down < height)
-                cell = down.clamp(0, height - 1) * width + across.clamp(0, width - 1)
+        columns = [_inside(*corner, width) for corner in ((left, 1 - right), (left + 1, right))]
+        lines = [_inside(*corner, height) for corner in ((top, 1 - below), (top + 1, below))]
+        for across, share_x in columns:
+            for down, share_y in lines:
+                cell = down * width + across
                 found = rows.index_select(0, (cell.long() + first).flatten())
-                share = weights[:, :, :, i] * share_x * share_y * known
+                share = weights[:, :, :, i] * share_x * share_y
                 found = found.view(-1, each, channels) * share.reshape(-1, each, 1)
                 total = total + found.sum(1).view_as(total)
     return total.view(batch, heads, count, channels).transpose(1, 2).reshape(batch, count, heads * channels)
+
+
+def _inside(place: Tensor, share: Tensor, extent: int) -> tuple[Tensor, Tensor]:
+    """Places along one axis kept within 0..``extent`` - 1, and their shares, 0 where they were beyond."""
+    return place.clamp(0, extent - 1), share * ((place >= 0) & (place < extent))

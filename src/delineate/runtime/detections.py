@@ -26,6 +26,15 @@ def rows_of(table: Tensor, index: Tensor) -> Tensor:
     return table.gather(1, index[..., None].expand(-1, -1, table.shape[2]))
 
 
+def apart(pairs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Of (...) row * ``count`` + column the rows and the columns; right for pairs below 2**24.
+
+    By a quotient of floats, since exporters write ``//`` of whole numbers with operators that TensorRT lacks.
+    """
+    rows = (pairs / count).floor().long()
+    return rows, pairs - rows * count
+
+
 def within(boxes: Tensor, sizes: Tensor) -> Tensor:
     """(B, N, 4) boxes cut to images of (B, 2) height and width."""
     limit = torch.stack([sizes[:, 1], sizes[:, 0]], 1).repeat(1, 2)[:, None]

@@ -38,7 +38,9 @@ def export(
     precision: str = "fp32",
     calibration: Sequence[NDArray[Any]] = (),
     max_det: int | None = None,
+    batches: bool = False,
     progress: Callable[[], object] | None = None,
+    stage: Callable[[str], object] | None = None,
 ) -> Path:
     """Write a model as one graph, with all that its results need.
 
@@ -65,7 +67,9 @@ def export(
         calibration: for "int8": images as the model will see them, (H, W) or (H, W, 3) each; from about 30 on
             more of them change little.
         max_det: at most so many objects an image; default the model's own number.
+        batches: any number of images of the one size at once, in place of one.
         progress: called after each image of the calibration.
+        stage: told what begins: a large model's graph takes most of a minute.
 
     Returns:
         The path written.
@@ -77,7 +81,9 @@ def export(
     """
     target = Path(path)
     kind = kind_of(target, to)
-    check_request(kind, precision, calibrated=len(calibration) > 0, dynamic=dynamic, max_det=max_det)
+    check_request(
+        kind, precision, calibrated=len(calibration) > 0, dynamic=dynamic, max_det=max_det, batches=batches
+    )
     frame = _size(model.input, size)
     graph = graph_of(model, max_det=max_det, tensorrt_ready=kind == "tensorrt-ready")
     if dynamic is None:
@@ -85,7 +91,7 @@ def export(
     if dynamic and not graph.dynamic:
         raise InputError(
             f"export, dynamic: expected a family whose graph takes any size, got {model.family!r}; "
-            "leave --dynamic out, and choose a --size"
+            "leave --dynamic out and choose a --size; --batches takes any number of images of it"
         )
     manifest = Manifest(
         model.family,
@@ -102,11 +108,12 @@ def export(
         context=model.context if dynamic else None,
         precision=precision,
         name=name,
+        batches=batches and not dynamic,
     )
     feeds = Feeds(calibration, manifest, progress)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        files = _write(kind, graph, Path(folder) / target.stem, manifest, feeds)
+        files = _write(kind, graph, Path(folder) / target.stem, manifest, feeds, stage or (lambda _: None))
         told = describe(files, manifest, target)
         for file in (told, *reversed(files)):  # the file that people name last, when all it needs is there
             file.replace(target.parent / file.name)
@@ -158,25 +165,31 @@ def _fitted(spec: InputSpec, size: tuple[int, int], dynamic: bool) -> InputSpec:
     return replace(spec, shortest_edge=min(spec.shortest_edge, low), longest_edge=longest, within=within)
 
 
-def _write(kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds) -> list[Path]:
+def _write(
+    kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds, stage: Callable[[str], object]
+) -> list[Path]:
     """The files of a target, the one that people name first."""
     from .targets import onnx, openvino, tensorrt, torch_export
 
     if kind != "torch.export":
         onnx.require()
+    stage("tracing the network")
     program = _traced(graph, manifest)
     if kind == "torch.export":
         path = stem.with_name(stem.name + ENDINGS[kind])
         torch_export.write(program, path, manifest.to_json())
         return [path]
     path = stem.with_name(stem.name + ".onnx")
+    stage("writing the graph as ONNX")
     with _told(manifest.family):
         onnx.write(program, path, manifest.inputs, manifest.outputs)
     if kind == "tensorrt-ready":
         tensorrt.check(path)
     if kind == "openvino":
+        stage("converting it for OpenVINO")
         network = openvino.convert(path)
         if manifest.precision == "int8":
+            stage("calibrating")
             from .int8 import nodes_of, quantised, rule_of
 
             network = quantised(network, feeds, nodes_of(path, rule_of(graph.model).exact))
@@ -187,6 +200,7 @@ def _write(kind: str, graph: Graph, stem: Path, manifest: Manifest, feeds: Feeds
 
         halve(path)
     elif manifest.precision == "int8":
+        stage("calibrating")
         from .int8 import nodes_of, quantise, rule_of
 
         quantise(path, feeds, nodes_of(path, rule_of(graph.model).exact))
@@ -198,7 +212,9 @@ def _traced(graph: Graph, manifest: Manifest) -> torch.export.ExportedProgram:
     from .targets import torch_export
 
     with _told(manifest.family):
-        return torch_export.trace(graph, manifest.size, manifest.dynamic, manifest.input.divisor)
+        return torch_export.trace(
+            graph, manifest.size, manifest.dynamic, manifest.input.divisor, manifest.batches
+        )
 
 
 @contextlib.contextmanager

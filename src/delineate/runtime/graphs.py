@@ -37,7 +37,7 @@ class Graph(nn.Module):
         inputs: ``images`` (B, 3, H, W) float32, and for some ``sizes``, see :class:`.manifest.Manifest`.
         outputs: names of what comes out, in order.
         result: what that is.
-        dynamic: whether one graph may take any number of images of any size.
+        dynamic: whether one graph may take images of any size; any number of one size every family's may.
     """
 
     inputs: tuple[str, ...] = ("images",)
@@ -58,9 +58,11 @@ class Graph(nn.Module):
         given = {"images": noise, "sizes": torch.tensor([size] * batch, dtype=torch.float32)}
         return tuple(given[name] for name in self.inputs)
 
-    def dynamic_shapes(self, divisor: int) -> tuple[dict[int, Any], ...]:
-        """For ``torch.export``: any batch of 1 to 1024 images, sides any multiple of ``divisor``."""
+    def dynamic_shapes(self, divisor: int | None) -> tuple[dict[int, Any], ...]:
+        """For ``torch.export``: 1 to 1024 images, sides any multiple of ``divisor``; None: of one size."""
         batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+        if divisor is None:
+            return tuple({0: batch} for _ in self.inputs)
         most = MOST // divisor
         high, wide = (torch.export.Dim(name, min=1, max=most) for name in ("rows", "columns"))
         if divisor > 1:

@@ -10,7 +10,7 @@ from torch import Tensor
 from delineate.models.mask_rcnn.boxes import CODE_WEIGHTS, MIN_SIDE
 from delineate.nn.box_coding import decode
 
-from .detections import best, rows_of, survivors, within
+from .detections import apart, best, rows_of, survivors, within
 from .graphs import Graph
 from .manifest import Result
 from .regions import pooled
@@ -87,7 +87,7 @@ class BoxGraph(Graph):
         offsets = branch.offsets(x).float().view(batch, count * branch.outputs, 4)
         worth = torch.where(scores > limits.confidence, scores, 0).view(batch, count, classes)
         score, pair = best((worth * alive[..., None]).flatten(1), CANDIDATES)  # of pairs
-        which, label = pair // classes, pair % classes
+        which, label = apart(pair, classes)
         bases = rows_of(proposals, which)
         shift = rows_of(offsets, which * branch.outputs + branch.columns[label])
         boxes = decode(shift.reshape(-1, 4), bases.reshape(-1, 4), CODE_WEIGHTS).view_as(bases)

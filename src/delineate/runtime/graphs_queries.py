@@ -9,7 +9,7 @@ from delineate.models.queries.boxes import corners
 from delineate.models.queries.mask2former import MAX_DET
 from delineate.nn.deformable import DeformableAttention, sample_by_gathers
 
-from .detections import rows_of
+from .detections import apart, rows_of
 from .graphs import Graph
 from .manifest import Result
 
@@ -41,7 +41,7 @@ class QueryGraph(Graph):
         scores = self.model.scores(said.classes)  # (B, Q, K)
         classes = scores.shape[2]
         top = scores.flatten(1).topk(min(self.count, scores.shape[1] * classes), 1)
-        query, label = top.indices // classes, top.indices % classes
+        query, label = apart(top.indices, classes)
         masks = said.masks()
         ranking = self.model.ranking(said.classes)
         if self.has_boxes:

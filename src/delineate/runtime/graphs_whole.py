@@ -13,7 +13,7 @@ from delineate.models.yolact.choose import Limits
 from delineate.models.yolact.prototypes import inside
 from delineate.models.yolo_seg.ellipse import TERMS
 
-from .detections import best, fixed_survivors, overlaps, rows_of, survivors, within
+from .detections import apart, best, fixed_survivors, overlaps, rows_of, survivors, within
 from .graphs import Graph
 from .manifest import Result
 
@@ -164,7 +164,7 @@ class PriorGraph(MaskGraph):
         score = (score * ~clash.any(2)).flatten(1)
         score, which = best(score, self.count)
         prior = at.gather(1, which)
-        labels = of_prior[..., 0].gather(1, prior) if limits.cross_class else which // count
+        labels = of_prior[..., 0].gather(1, prior) if limits.cross_class else apart(which, count)[0]
         return Rows(rows_of(said.boxes, prior), score, labels, rows_of(said.coefficients, prior))
 
     def rated(self, masks: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor, images: Tensor) -> Tensor:

@@ -115,6 +115,7 @@ class Manifest:
         result: what the outputs are.
         context: pixels around an object that it depends on, see :attr:`Segmenter.context`.
         precision: of the weights and sums: "fp32", "fp16", "int8".
+        batches: whether it takes any number of images of its one size at once; see ``dynamic`` for any size.
         name: what reports call the model, such as "nuclei"; empty in older files: the family.
     """
 
@@ -133,6 +134,7 @@ class Manifest:
     context: int | None = None
     precision: str = "fp32"
     name: str = ""
+    batches: bool = False
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -179,6 +181,7 @@ class Manifest:
                 context=None if context is None else int(context),
                 precision=str(plain.get("precision", "fp32")),
                 name=name,
+                batches=bool(plain.get("batches", False)),
             )
         except CheckpointError:
             raise

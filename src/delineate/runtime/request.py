@@ -41,7 +41,13 @@ def kind_of(target: Path, to: str | None) -> str:
 
 
 def check_request(
-    kind: str, precision: str, *, calibrated: bool, dynamic: bool | None, max_det: int | None = None
+    kind: str,
+    precision: str,
+    *,
+    calibrated: bool,
+    dynamic: bool | None,
+    max_det: int | None = None,
+    batches: bool = False,
 ) -> None:
     """Refuse what does not go together.
 
@@ -51,6 +57,7 @@ def check_request(
         calibrated: whether there are images to calibrate on.
         dynamic: any size asked for; None: as the model allows.
         max_det: so many objects asked for.
+        batches: any number of images at once asked for.
 
     Raises:
         InputError: it does not.
@@ -68,9 +75,10 @@ def check_request(
             "export, int8: expected images to calibrate on, got none; give some of the kind it will see "
             "(--calibrate FOLDER)"
         )
-    if kind == "tensorrt-ready" and dynamic:
+    if kind == "tensorrt-ready" and (dynamic or batches):
         raise InputError(
-            "export, dynamic: expected one size for tensorrt-ready, got dynamic sizes; choose a --size"
+            "export, tensorrt-ready: expected one image of one size, got dynamic sizes or batches; leave "
+            "--dynamic and --batches out, and choose a --size"
         )
     if max_det is not None and not 1 <= max_det <= 100_000:
         raise InputError(f"export, max_det: expected 1 to 100000, got {max_det}; try 100")

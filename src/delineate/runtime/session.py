@@ -117,14 +117,15 @@ class Session(ImageModel):
         """What the graph says, by the outputs' names; the next call may overwrite it.
 
         Args:
-            images: (B, 3, H, W) float32, normalised; B is 1 and the size fixed unless dynamic.
+            images: (B, 3, H, W) float32, normalised; the size is fixed unless the manifest
+                says ``dynamic``, and B is 1 unless it says that or ``batches``.
             sizes: (B, 2) height and width of the part of each that is image; None: all of it.
 
         Raises:
             InputError: another size than the graph's.
             CheckpointError: the graph does not give what its manifest promises.
         """
-        wanted = (1, 3, *self.manifest.size)
+        wanted = (len(images) if self.manifest.batches else 1, 3, *self.manifest.size)
         if not self.manifest.dynamic and tuple(images.shape) != wanted:
             raise InputError(
                 f"session: expected images of shape {wanted}, got {tuple(images.shape)}; "
@@ -186,13 +187,16 @@ class Session(ImageModel):
         )
 
     def batches(self, batch: Batch | ArrayBatch) -> list[ArrayBatch]:
-        """A batch as the graph takes it: as it is, or its images one by one, padded to the graph's size.
+        """A batch as the graph takes it: as it is, or padded to the graph's size, together or one by one.
 
         Raises:
             InputError: images larger than the graph's input.
         """
         arrays = ArrayBatch(np.asarray(batch.images), batch.sizes, batch.originals)
-        return [arrays] if self.manifest.dynamic else arrays.padded(self.manifest.size)
+        if self.manifest.dynamic:
+            return [arrays]
+        size = self.manifest.size
+        return [arrays.stacked(size)] if self.manifest.batches else arrays.padded(size)
 
     def _said(self, batch: Batch | ArrayBatch) -> Iterator[tuple[Arrays, View]]:
         """Of each image what the graph says, and where it lies; the next may overwrite it."""

@@ -166,7 +166,7 @@ class BoxDecoder(nn.Module):
         count = min(count, found.shape[1])  # small images have few cells
         best = self.to_classes(found).amax(2).topk(count, 1).indices[..., None]  # (B, Q, 1)
         content = found.gather(1, best.expand(-1, -1, found.shape[2]))
-        boxes = self.to_boxes(content) + base.expand(len(found), -1, -1).gather(1, best.expand(-1, -1, 4))
+        boxes = self.to_boxes(content) + base.expand(found.shape[0], -1, -1).gather(1, best.expand(-1, -1, 4))
         selected = self.predict(content, features, boxes.sigmoid())
         if self.boxes_from_masks:
             boxes = inverse_sigmoid(boxes_of_masks(selected.masks().detach()))

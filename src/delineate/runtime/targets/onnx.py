@@ -8,10 +8,11 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from delineate.core.errors import MissingDependencyError
+from delineate.core.errors import InputError, MissingDependencyError
 
 from ..manifest import KEY
 
@@ -41,14 +42,68 @@ def write(
         path: the file to make.
         inputs: their names.
         outputs: their names.
+
+    Raises:
+        InputError: the exporter made a graph that is no valid one.
     """
     require()
     with quiet():
         written = torch.onnx.export(
-            program, dynamo=True, input_names=list(inputs), output_names=list(outputs), verbose=False
+            program,
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            verbose=False,
+            optimize=False,
         )
-    assert written is not None
+        assert written is not None
+        _tidy(written.model)
     written.save(str(path), external_data=False)
+    _check(path)
+
+
+def _tidy(model: Any) -> None:
+    """Compute what is constant and drop what nobody reads, in place.
+
+    The exporter's own ``optimize`` also looks for some fifty patterns, which runtimes do themselves while
+    loading: of a whole Mask2Former that took 12 of 31 seconds for 30 of 1,709 nodes, and (onnxscript 0.7.2) a
+    value clipped twice lost the limits of one.
+    """
+    import onnx_ir.passes.common as passes
+    from onnxscript import optimizer
+
+    passes.InlinePass()(model)
+    for _ in range(2):  # what the first makes constant
+        optimizer.fold_constants(model)
+        passes.RemoveUnusedNodesPass()(model)
+    for tidy in (
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
+        passes.RemoveUnusedOpsetsPass(),
+        passes.OutputFixPass(),
+        passes.NameFixPass(),
+    ):
+        tidy(model)
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is no ONNX.
+
+    Raises:
+        InputError: a node of unknown inputs, types or attributes that do not fit.
+    """
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(path))
+    except onnx.checker.ValidationError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"export: expected a valid ONNX graph of PyTorch's exporter, got another ({reason}); "
+            "use --to torch.export, or another version of torch and onnxscript"
+        ) from None
 
 
 def label(path: Path, manifest: str) -> None:

@@ -7,34 +7,7 @@ from typing import Any
 
 from delineate.core.errors import InputError, MissingDependencyError
 
-OPSETS = range(9, 25)
-"""Versions of ONNX's own operators that TensorRT 10 reads."""
-
-REFUSED = {
-    "GridSample": "TensorRT builds it, and its numbers are wrong without a word",
-    "NonZero": "its output has a size that depends on the numbers",
-    "NonMaxSuppression": "its output has a size that depends on the numbers",
-    "Unique": "TensorRT has no such operator",
-    "DeformConv": "TensorRT has no such operator",
-    "Loop": "its shapes are not fixed",
-    "Scan": "its shapes are not fixed",
-    "If": "its shapes are not fixed",
-    "SequenceEmpty": "TensorRT has no sequences",
-    "SequenceInsert": "TensorRT has no sequences",
-    "SequenceAt": "TensorRT has no sequences",
-    "SplitToSequence": "TensorRT has no sequences",
-    "ConcatFromSequence": "TensorRT has no sequences",
-    "Optional": "TensorRT has no such type",
-    "RandomNormal": "TensorRT has no random numbers of this kind",
-    "StringNormalizer": "TensorRT has no text",
-    "Det": "TensorRT has no such operator",
-    "Multinomial": "TensorRT has no such operator",
-    "BitShift": "TensorRT has no such operator",
-    "Bernoulli": "TensorRT has no such operator",
-    "Compress": "its output has a size that depends on the numbers",
-}
-"""Operators that make a graph unfit, and why; from TensorRT's published operator table, and from what peers
-measured."""
+from .tensorrt_operators import OPERATORS, OPSETS, REFUSED, SOURCE, restricted
 
 TYPES = {
     1: "float32",
@@ -86,10 +59,12 @@ def faults(graph: Any) -> list[str]:
         for entry in graph.opset_import
         if entry.domain not in ("", "ai.onnx") or entry.version not in OPSETS
     ]
+    constants = _constants(graph)
+    types = _types(graph)
     told += [
-        f"the operator {node.op_type} ({node.name or 'unnamed'}): {REFUSED[node.op_type]}"
+        f"the operator {node.op_type} ({node.name or 'unnamed'}): {reason}"
         for node in graph.graph.node
-        if node.op_type in REFUSED
+        if (reason := _refused(node, types, constants))
     ]
     told += [
         f"numbers of ONNX's type {tensor.data_type} in {tensor.name}"
@@ -101,3 +76,52 @@ def faults(graph: Any) -> list[str]:
         if any(not side.HasField("dim_value") for side in sides):
             told.append(f"a shape that changes ({value.name}); export without --dynamic")
     return told
+
+
+def _refused(node: Any, types: dict[str, int], constants: dict[str, Any]) -> str:
+    """Why TensorRT does not take a node, or takes it wrong; empty where neither is known."""
+    import onnx
+
+    name = node.op_type
+    if node.domain not in ("", "ai.onnx"):
+        return f"TensorRT has no operators of {node.domain}"
+    if name in REFUSED:
+        return REFUSED[name]
+    if name not in OPERATORS:
+        return f"TensorRT has no such operator ({SOURCE})"
+    found = types.get(_telling(node))
+    if found is not None and found not in OPERATORS[name]:
+        return f"TensorRT does not take it of {TYPES.get(found, f'type {found}')} ({SOURCE})"
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return restricted(node, attributes, constants)
+
+
+def _telling(node: Any) -> str:
+    """The value whose type says what kind of numbers a node works on."""
+    if node.op_type == "Where":
+        return str(node.input[1])
+    return str(node.output[0] if node.op_type in ("Constant", "ConstantOfShape", "OneHot") else node.input[0])
+
+
+def _types(graph: Any) -> dict[str, int]:
+    """Of each value whose type is known its number in ONNX."""
+    import onnx
+
+    try:
+        inner = onnx.shape_inference.infer_shapes(graph).graph
+    except onnx.shape_inference.InferenceError:  # an operator of nobody knows where, which is told anyway
+        inner = graph.graph
+    values = (*inner.input, *inner.output, *inner.value_info)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    return {**types, **{tensor.name: tensor.data_type for tensor in inner.initializer}}
+
+
+def _constants(graph: Any) -> dict[str, Any]:
+    """Of each constant its numbers."""
+    import onnx
+
+    held = {tensor.name: tensor for tensor in graph.graph.initializer}
+    for node in graph.graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            held[node.output[0]] = node.attribute[0].t
+    return {name: onnx.numpy_helper.to_array(tensor) for name, tensor in held.items()}

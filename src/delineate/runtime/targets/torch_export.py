@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ..graphs import Graph
 
 
-def trace(graph: Graph, size: tuple[int, int], dynamic: bool, divisor: int) -> torch.export.ExportedProgram:
+def trace(
+    graph: Graph, size: tuple[int, int], dynamic: bool, divisor: int, batches: bool = False
+) -> torch.export.ExportedProgram:
     """The graph as operations alone.
 
     Args:
@@ -30,9 +32,10 @@ def trace(graph: Graph, size: tuple[int, int], dynamic: bool, divisor: int) -> t
         size: (height, width) of the input tensor.
         dynamic: any number of images, of any size that is a multiple of ``divisor``.
         divisor: of the input's sides.
+        batches: any number of images of that size.
     """
-    example = graph.example(size, batch=2 if dynamic else 1)
-    shapes = graph.dynamic_shapes(divisor) if dynamic else None
+    example = graph.example(size, batch=2 if dynamic or batches else 1)
+    shapes = graph.dynamic_shapes(divisor if dynamic else None) if dynamic or batches else None
     with quiet(), torch.no_grad():
         program = torch.export.export(graph, example, dynamic_shapes=shapes, strict=False)
     program.example_inputs = None  # a .pt2 would keep them: megabytes of noise
