@@ -16,7 +16,7 @@ from delineate.core.errors import InputError
 from .capture_clock import Clock
 from .capture_decode import Decoder
 from .capture_source import CaptureSettings, CaptureSource
-from .video_file import pyav
+from .video_file import any_title, pyav
 
 log = logging.getLogger("delineate")
 
@@ -142,7 +142,7 @@ class Stream:
                 format=source.format,
                 options=source.options,
                 timeout=(first, wait),
-                metadata_errors="replace",
+                **any_title(self._av),
             )
         except (self._av.error.FFmpegError, OSError) as error:
             return _told(error)

@@ -58,6 +58,11 @@ def pyav(where: str | Path) -> ModuleType:
     return module
 
 
+def any_title(av: ModuleType) -> dict[str, Any]:
+    """What ``av.open`` needs to take titles in any encoding; from version 19 on it does so by itself."""
+    return {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
+
 def started(file: Any) -> float:
     """Seconds on the own clock of an open file at its start; recordings of broadcasts begin at any time."""
     return max(0.0, float(file.start_time or 0) / 1e6)
@@ -81,7 +86,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         )
     av = pyav(path)
     try:
-        file = av.open(str(path), format=kind, metadata_errors="replace")  # titles in any encoding
+        file = av.open(str(path), format=kind, **any_title(av))
     except (av.error.FFmpegError, OSError) as error:
         cut = "its index missing (no whole moov atom), as where a copy or recording was cut short"
         reason = cut if kind == "mov" else getattr(error, "strerror", None) or error
