@@ -93,8 +93,8 @@ def _passing(builder: str, model: Any, image: np.ndarray, spec: dict[str, int]) 
     return again.eval()
 
 
-def torchvision_model(builder: str, image: np.ndarray | None = None, weights: Path | None = None) -> Any:
-    """torchvision's Mask R-CNN, scaled on a picture or with weights written before."""
+def torchvision_model(builder: str, image: np.ndarray, weights: Path | None = None) -> Any:
+    """torchvision's Mask R-CNN for pictures of this size, scaled on it or with weights written before."""
     from safetensors.torch import load_file
     from torchvision.models import resnet50
     from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
@@ -108,6 +108,7 @@ def torchvision_model(builder: str, image: np.ndarray | None = None, weights: Pa
     else:
         body = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
         model = MaskRCNN(_resnet_fpn_extractor(body, 5), 91)
+    model.transform.min_size, model.transform.max_size = (min(image.shape[:2]),), max(image.shape[:2])
     if weights is not None:
         model.load_state_dict(load_file(weights))
         return model.eval()

@@ -145,7 +145,8 @@ def torchvision(name: str, folder: Path, files: list[str]) -> Callable[[int], di
     from runtimes_models import SEEDED, torchvision_model
     from torchvision_peers import tensor
 
-    model = torchvision_model(name.removeprefix(SEEDED), weights=folder / "peer.safetensors")
+    first = cv2.imread(files[0])
+    model = torchvision_model(name.removeprefix(SEEDED), first, weights=folder / "peer.safetensors")
 
     def look(index: int) -> dict[str, float]:
         began, used = time.perf_counter(), time.process_time()
