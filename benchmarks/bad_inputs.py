@@ -6,7 +6,8 @@
 The corpus is a folder with a ``manifest.csv`` whose column ``file`` names the files, by kind in folders. A
 command gets the files of the kinds that it reads, and two of each other kind: a picture given as a map must
 be refused as plainly as a damaged map. What is wrong is told: a signal, a traceback, more than ten seconds of
-CPU or a minute, more than 2 GB, a refusal of several lines, or one that does not name the file.
+CPU or a minute, more than 2 GB, a refusal of several lines, or one that names no file of the command.
+Refusals that name another of its files than the damaged one are listed too, under ``elsewhere``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ COMMANDS = {
     "grasp-masks": "grasp {image} {depth} --camera 50,50,32,32 --masks {file} --out {out}",
     "track": "track {file} --out {out}",
     "track-detections": "track {video} --detections {file} --out {out}",
-    "track-homography": "track {video} --homography {file} --out {out}",
+    "track-homography": "track {video} --homography {file} --save trajectories --out {out}",
     "lineage": "lineage {file} --out {out}",
     "trajectories": "trajectories {file} --rate 5 --out {out}",
     "trajectories-camera": "trajectories {tracks} --rate 5 --camera {file} --out {out}",
@@ -114,17 +115,18 @@ class Run:
     megabytes: float = 0.0
     said: str = ""
     wrong: str = ""
+    elsewhere: bool = False
 
 
-def files_for(command: str, files: list[Path]) -> list[Path]:
-    """The files that a command reads, and two of each other kind."""
+def files_for(command: str, files: list[Path], most: int) -> list[Path]:
+    """The files that a command reads, and two of each other kind; ``most`` of a kind, 0 for all."""
     reads = READS.get(command, OTHERS)
     seen: Counter[str] = Counter()
     found = []
     for file in files:
         kind = file.parent.name
         seen[kind] += 1
-        if kind in reads or seen[kind] <= 2:
+        if (kind in reads or seen[kind] <= 2) and (most == 0 or seen[kind] <= most):
             found.append(file)
     return found
 
@@ -219,6 +221,7 @@ def run(command: str, file: Path, partners: dict[str, Path], scratch: Path) -> R
     text = log.read_text(encoding="utf-8", errors="replace")
     told.said = text[-600:]
     told.wrong = _wrong(told, text, [file, *partners.values()])
+    told.elsewhere = told.code == 2 and not told.wrong and file.name not in text
     return told
 
 
@@ -298,6 +301,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--only", default="", help="commands, with commas between")
     parser.add_argument("--files", default="", help="files whose name in the manifest has this in it")
+    parser.add_argument("--most", type=int, default=0, help="files of each kind for each command; 0: all")
     parser.add_argument("--out", type=Path, default=Path("bad_inputs.json"))
     given = parser.parse_args()
     corpus = given.corpus.resolve()
@@ -311,19 +315,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         partners = good_files(corpus, Path(folder))
         for command in chosen:
-            mine = [run(command, file, partners, Path(folder)) for file in files_for(command, files)]
+            mine = [
+                run(command, file, partners, Path(folder)) for file in files_for(command, files, given.most)
+            ]
             runs += mine
             wrong = [each for each in mine if each.wrong]
             most = max(mine, key=lambda each: each.megabytes)
             slow = max(mine, key=lambda each: each.cpu)
             codes = dict(sorted(Counter(each.code for each in mine).items()))
             print(f"{command:24} {codes}  {slow.cpu:.1f} s, {most.megabytes:.0f} MB at most", flush=True)
+            for each in [each for each in mine if each.elsewhere]:
+                print(f"    elsewhere: {each.file}: {each.said.strip()[-200:]!r}", flush=True)
             for each in wrong:
                 print(f"    {each.wrong}: {each.file}: {each.said.strip()[-160:]!r}", flush=True)
     record = {"runs": len(runs), "files": len(files), "payload_run": marker.exists() and not before,
-              "wrong": [asdict(each) for each in runs if each.wrong]}  # fmt: skip
+              "wrong": [asdict(each) for each in runs if each.wrong],
+              "elsewhere": [asdict(each) for each in runs if each.elsewhere]}  # fmt: skip
     given.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(runs)} runs of {len(files)} files: {len(record['wrong'])} wrong")  # type: ignore[arg-type]
+    print(f"{len(runs)} runs of {len(files)} files: {sum(bool(r.wrong) for r in runs)} wrong")
 
 
 if __name__ == "__main__":

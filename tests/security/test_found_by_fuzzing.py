@@ -29,6 +29,7 @@ from delineate.core.polygons import Polygon
 from delineate.core.rle import validate
 from delineate.data import open_dataset
 from delineate.data.archives import unpack
+from delineate.data.bop_scene import read_scene
 from delineate.data.camera_file import read_camera
 from delineate.data.images import read, read_labels, write_png
 from delineate.data.known_formats import FORMATS
@@ -37,10 +38,13 @@ from delineate.data.place import Place
 from delineate.data.ply import read_ply
 from delineate.data.rasters import open_raster
 from delineate.data.records import Dataset, Record
+from delineate.data.synthetic.bins import BinSettings
+from delineate.data.synthetic.bins_files import write_bins
 from delineate.data.track_files import open_tracks
 from delineate.data.vectors import Layer, read_layer, write_layer
 from delineate.data.video import frames
 from delineate.engine import calibration_files
+from delineate.engine.measure_stack import read_label_stack
 from delineate.engine.track_detections import stored_detections
 
 
@@ -248,21 +252,40 @@ def test_datasets(name: str, where: tuple[Any, ...], value: Any, tmp_path: Path)
         assert "\n" not in str(error) and len(str(error)) < 1000
 
 
-def test_damaged_pngs_do_not_wear_python_out(tmp_path: Path) -> None:
-    """Each used to take a reference from None, of which Python 3.11 has some thousands."""
+def damaged_png() -> bytes:
+    """Its pixels do not fit their own checksum."""
     whole = imagecodecs.png_encode(np.random.default_rng(0).integers(0, 255, (20, 24), np.uint8))
     at = whole.index(b"IDAT")
     length = int.from_bytes(whole[at - 4 : at], "big")
     damaged = bytearray(whole)
-    damaged[at + 4 + length - 1] ^= 1  # the pixels' own checksum
+    damaged[at + 4 + length - 1] ^= 1
     damaged[at + 4 + length : at + 8 + length] = zlib.crc32(damaged[at : at + 4 + length]).to_bytes(4, "big")
+    return bytes(damaged)
+
+
+def test_damaged_pngs_do_not_wear_python_out() -> None:
+    """Each used to take a reference from None, of which Python 3.11 has some thousands."""
+    damaged = damaged_png()
     before = sys.getrefcount(None)
     for _ in range(1000):
         with pytest.raises(DelineateError):
-            read(bytes(damaged))
+            read(damaged)
         with pytest.raises(DelineateError):
-            read_labels(bytes(damaged))
+            read_labels(damaged)
     assert sys.getrefcount(None) > before - 500
+
+
+def test_nor_do_those_within_a_tiff(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pieces = iter([damaged_png()])
+    tifffile.imwrite(path, pieces, shape=(20, 24), dtype=np.uint8, rowsperstrip=20, compression="png")
+    before = sys.getrefcount(None)
+    for _ in range(500):
+        with pytest.raises(DelineateError):
+            read(path)
+        with open_raster(path) as raster, pytest.raises(DelineateError):
+            raster.window(0, 0, 4, 4)
+    assert sys.getrefcount(None) > before - 250
 
 
 def test_videos_with_titles_in_any_encoding(tmp_path: Path) -> None:
@@ -396,3 +419,80 @@ def test_zarr_archives_whose_names_are_long(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data.replace(b"/.zarray", b"?.zarray", 1))  # the header and the directory differ
     refused(lambda: open_raster(path), "a.zarr.zip")
+
+
+def test_pages_of_a_tiff_in_a_circle(tmp_path: Path) -> None:
+    """tifffile would go round four million times."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((3, 8, 8), np.uint8), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        first, last = file.pages[1].offset, file.pages[2]
+        at = last.offset + 2 + 12 * len(file.pages[2].aspage().tags)
+    data = bytearray(path.read_bytes())
+    assert data[at : at + 4] == bytes(4)  # no page comes after the last
+    data[at : at + 4] = struct.pack("<I", first)
+    path.write_bytes(data)
+    refused(lambda: read(path), "a.tif", "leads back")
+    refused(lambda: open_raster(path), "a.tif", "leads back")
+    refused(lambda: read_label_stack(path), "a.tif", "leads back")
+
+
+@pytest.mark.parametrize("place", [(), (0.0,) * 5, (0.0,) * 6])
+def test_places_of_too_few_numbers(place: tuple[float, ...], tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tags: list[Any] = [(33550, "d", 3, (1.0, 1.0, 0.0), True), (33922, "d", len(place), place, True)]
+    tags.append((34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32633), True))
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8), extratags=tags)
+    with open_raster(path) as raster:
+        assert (raster.georeference is None) == (len(place) < 6)
+
+
+# -- formats that are only read ------------------------------------------------------------------------------
+
+
+def changed(path: Path, where: tuple[Any, ...], value: Any) -> None:
+    """One value of a JSON file replaced, or added."""
+    content = holder = json.loads(path.read_text())
+    for key in where[:-1]:
+        holder = holder[key]
+    holder[where[-1]] = value
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("file", "where", "value"),
+    [
+        ("scene_camera.json", ("²",), {}),
+        ("scene_camera.json", ("9" * 5000,), {}),
+        ("scene_camera.json", ("0", "depth_scale"), 10**400),
+        ("scene_camera.json", ("0", "cam_K"), [10**400] * 9),
+        ("scene_gt.json", ("0", 0, "obj_id"), 1e300),
+        ("scene_gt.json", ("0", 0, "obj_id"), -5),
+    ],
+)
+def test_scenes_of_bop(file: str, where: tuple[Any, ...], value: Any, tmp_path: Path) -> None:
+    scene = write_bins(tmp_path / "b", 1, BinSettings(objects=2, size=(24, 32), focal=30)) / "test" / "000001"
+    changed(scene / "scene_gt_info.json", ("0", 0, "visib_fract"), 10**400)  # of no weight: as if untold
+    assert np.isnan(read_scene(scene)[0].poses[0].visible)
+    changed(scene / file, where, value)
+    refused(lambda: open_dataset(tmp_path / "b"), file)
+
+
+def test_classes_of_ade20k_without_number(tmp_path: Path) -> None:
+    folder = tmp_path / "training"
+    folder.mkdir()
+    write_png(folder / "a_seg.png", np.zeros((4, 4, 3), np.uint8))
+    write_png(folder / "a.jpg", np.zeros((4, 4, 3), np.uint8))
+    row = '{"name": "car", "name_ndx": 1e400, "parts": {"part_level": 0}}'
+    (folder / "a.json").write_text(f'{{"annotation": {{"object": [{row}]}}}}')
+    refused(lambda: open_dataset(tmp_path), "a.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("masklet_id", [2**63]), ("video_id", "v" * 300), ("video_id", "v\0w")]
+)
+def test_masklets_of_sa_v(key: str, value: Any, tmp_path: Path) -> None:
+    masks = Masks.from_dense(np.ones((1, 4, 4), np.bool_)).to_rle()
+    told = {"video_id": "v", "video_height": 4, "video_width": 4, "masklet": [masks], "masklet_id": [1]}
+    (tmp_path / "a.json").write_text(json.dumps(told | {key: value}))
+    refused(lambda: open_dataset(tmp_path / "a.json"), "a.json")

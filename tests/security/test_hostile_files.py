@@ -232,3 +232,16 @@ def test_zarr_chunks_of_gigabytes(side: int, tmp_path: Path) -> None:
     told = json.loads((tmp_path / "a/.zarray").read_text())
     (tmp_path / "a/.zarray").write_text(json.dumps({**told, "shape": [side] * 2, "chunks": [side] * 2}))
     refused(lambda: open_raster(tmp_path / "a"), "chunks of")
+
+
+def test_labels_whose_picture_is_missing_are_named(tmp_path: Path) -> None:
+    """Where a model should look at it, it was the picture's bare name that was told."""
+    from delineate.engine.measure_sources import Choice, dataset_items, dataset_of
+
+    shape = {"label": "a", "shape_type": "polygon", "points": [[1, 1], [5, 1], [5, 5]]}
+    told = {"version": "5", "imagePath": "photo.jpg", "imageData": None, "imageHeight": 8, "imageWidth": 8}
+    (tmp_path / "a.json").write_text(json.dumps(told | {"shapes": [shape], "flags": {}}))
+    data = dataset_of(str(tmp_path / "a.json"), Choice())
+    assert data is not None
+    (item,) = dataset_items(data, Choice(), predict=lambda _: data.truth(0))
+    refused(item.look, "a.json", "photo.jpg")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from delineate.core.errors import DatasetError
 
-from .formats.json_file import load_json
+from .formats.json_file import load_json, show
 from .write import atomic
 
 Floats = NDArray[np.float64]
@@ -81,7 +81,7 @@ def scene_folders(path: str | Path) -> list[Path]:
         return [path]
     splits = (p for p in _folders(path) if p.name.startswith(SPLITS))
     places = [path, *splits]
-    inside = (p for place in places for p in _folders(place) if p.name.isdigit())
+    inside = (p for place in places for p in _folders(place) if _is_number(p.name))
     return sorted(p for p in inside if (p / "scene_camera.json").is_file())
 
 
@@ -99,10 +99,7 @@ def read_scene(folder: str | Path) -> list[BopImage]:
     cameras = _entries(folder / "scene_camera.json")
     truth = _entries(folder / "scene_gt.json") if (folder / "scene_gt.json").is_file() else {}
     info = _entries(folder / "scene_gt_info.json") if (folder / "scene_gt_info.json").is_file() else {}
-    if not folder.name.isdigit():
-        number = 0
-    else:
-        number = int(folder.name)
+    number = int(folder.name) if _is_number(folder.name) else 0
     found = []
     for key in sorted(cameras, key=int):
         where = f"{folder / 'scene_camera.json'}: image {key}"
@@ -125,11 +122,16 @@ def read_scene(folder: str | Path) -> list[BopImage]:
 
 def _entries(path: Path) -> dict[str, Any]:
     found = load_json(path)
-    if not isinstance(found, dict) or not all(str(key).isdigit() for key in found):
+    if not isinstance(found, dict) or not all(_is_number(str(key)) for key in found):
         raise DatasetError(
             f"{path}: expected an entry for each image number, got something else; see BOP's format"
         )
     return found
+
+
+def _is_number(name: str) -> bool:
+    """Whether a name is a number as BOP writes them: up to nine digits."""
+    return name.isascii() and name.isdecimal() and len(name) < 10
 
 
 def numbers(entry: Any, name: str, count: int, where: str) -> Floats:
@@ -141,10 +143,10 @@ def numbers(entry: Any, name: str, count: int, where: str) -> Floats:
     value = entry.get(name) if isinstance(entry, Mapping) else None
     try:
         array = np.array(value, np.float64).reshape(-1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.zeros(0)
     if array.size != count or not np.isfinite(array).all():
-        raise DatasetError(f"{where}: expected {name} as {count} numbers, got {str(value)[:40]}; correct it")
+        raise DatasetError(f"{where}: expected {name} as {count} numbers, got {show(value)}; correct it")
     return array
 
 
@@ -162,11 +164,14 @@ def _poses(rows: Any, info: Any, where: str) -> tuple[BopPose, ...]:
         pose[:3, :3] = turn
         pose[:3, 3] = numbers(row, "cam_t_m2c", 3, f"{where}, object {k}") / 1000
         identity = int(numbers({"obj_id": [row.get("obj_id")]}, "obj_id", 1, f"{where}, object {k}")[0])
+        if not 0 <= identity < 2**31:
+            raise DatasetError(
+                f"{where}, object {k}: expected obj_id in 0..2^31, got {identity:.3g}; correct it"
+            )
         told = info[k] if isinstance(info, list) and k < len(info) and isinstance(info[k], Mapping) else {}
         share = told.get("visib_fract")
-        found.append(
-            BopPose(identity, pose, float(share) if isinstance(share, (int, float)) else float("nan"))
-        )
+        known = isinstance(share, (int, float)) and 0 <= share <= 1
+        found.append(BopPose(identity, pose, float(share) if known else float("nan")))
     return tuple(found)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tifffile
 from defusedxml import ElementTree
 
 from delineate.core.errors import InputError
+
+from .tiff_file import opened_tiff
 
 LARGEST_METADATA = 64 << 20  # bytes
 
@@ -24,7 +25,7 @@ def channel_names(path: Path) -> tuple[str, ...]:
     if path.is_dir():
         return _zarr_names(path)
     try:
-        with tifffile.TiffFile(path) as file:
+        with opened_tiff(path) as file:
             text = file.ome_metadata
     except Exception:  # tifffile raises whatever it likes on what is no TIFF; reading tells what is wrong
         return ()

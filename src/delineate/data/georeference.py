@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import ArrayLike, NDArray
 
 from delineate.core.errors import DatasetError, MissingDependencyError
+
+from .tiff_file import opened_tiff
 
 Points = NDArray[np.float64]
 WGS84 = 4326
@@ -96,11 +97,18 @@ def world_file(path: Path) -> Path | None:
 
 def _geotiff(path: Path) -> Georeference | None:
     try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            tags: Mapping[str, Any] = page.geotiff_tags or {}  # type: ignore[union-attr]
+        with opened_tiff(path) as file:
+            page: Any = file.pages[0]
+            tags: Mapping[str, Any] = page.geotiff_tags or {}
     except Exception:  # damaged files raise whatever they like; reading the image tells what is wrong
         return None
+    try:
+        return _placed(tags)
+    except (ValueError, TypeError, IndexError):  # other numbers than the standard asks for: no place
+        return None
+
+
+def _placed(tags: Mapping[str, Any]) -> Georeference | None:
     transform = _transform(tags)
     if transform is None:
         return None

@@ -9,6 +9,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+IN_TIFF = 34933
+"""TIFF's number of the compression."""
+
 
 def decode_png(data: bytes) -> NDArray[Any]:
     """The pixels as stored: (H, W) or (H, W, C), uint8 or uint16.
@@ -19,8 +22,16 @@ def decode_png(data: bytes) -> NDArray[Any]:
     try:
         return np.asarray(imagecodecs.png_decode(data))
     except Exception:
-        # imagecodecs (2026.3.6) gives a reference to None back that it never took, whenever a PNG is damaged.
-        # Python before 3.12 counts them, and aborts after some thousand such files. One taken here outweighs
-        # it; where the decoder is mended, one too many does no harm.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
+        outweigh()
         raise
+
+
+def outweigh(times: int = 1) -> None:
+    """Takes references to None, for decodings of PNG that failed.
+
+    imagecodecs (2026.3.6) gives back one that it never took whenever a PNG is damaged. Python before 3.12
+    counts them, and aborts after some thousand such files. Where the decoder is mended, some too many do no
+    harm.
+    """
+    for _ in range(times):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))

@@ -20,15 +20,16 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 
+from . import png
 from .channels import check_channels, too_many_channels
 from .decode import cmyk_to_rgb
 from .limits import check_size
 from .pixel_size import tiff_pixel_size
+from .tiff_file import opened_tiff
 
 _PALETTE, _SEPARATED, _YCBCR, _CIELAB = 3, 5, 6, 8
 _JPEG2000_YCBCR = 33003  # Aperio's slides
@@ -111,7 +112,7 @@ def read_tiff(
     """
     with collected() as messages:
         try:
-            with tifffile.TiffFile(source, _multifile=False) as file:
+            with opened_tiff(source) as file:
                 picture = _read(file, where, page, channels, max_pixels, raw, header_only)
         except InputError:
             raise
@@ -264,7 +265,12 @@ def _plane(
                 f"{where}: expected all planes in this file, got none for plane {frame}; save it whole"
             )
         _check_segments(stored, key, series.parent.filehandle.size, where, notes)
-        pixels = stored.asarray()
+        try:
+            pixels = stored.asarray()
+        except Exception:
+            if int(key.compression) == png.IN_TIFF:
+                png.outweigh(len(stored.dataoffsets))  # any of its tiles may be damaged
+            raise
         if pixels.shape != key.shape:
             raise InputError(
                 f"{where}: expected a page of shape {key.shape}, got {pixels.shape}; save the file again"

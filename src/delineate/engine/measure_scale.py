@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from delineate.core.errors import DatasetError
 from delineate.data.georeference import read_georeference
 from delineate.data.pixel_size import tiff_pixel_size
+from delineate.data.tiff_file import opened_tiff
 
 METRE = 9001
 """EPSG's code of the metre, as ProjLinearUnitsGeoKey has it."""
@@ -75,7 +75,7 @@ def _from_tiff(path: Path, ask: Any) -> Any:
     if path.suffix.lower() not in _TIFF:
         return None
     try:
-        with tifffile.TiffFile(path) as file:
+        with opened_tiff(path) as file:
             return ask(file)
     except Exception:  # tifffile raises whatever it likes on damaged files
         return None

@@ -176,6 +176,11 @@ def dataset_items(
     def item(index: int, record: Record) -> Item:
         def look() -> Found:
             image = None
+            if predict is not None and not record.path.is_file():
+                raise DatasetError(
+                    f"{data.source}: expected the image {record.name} to find objects in, got no such file; "
+                    "name its folder"
+                )
             if predict is not None or (choice.with_images and record.path.is_file()):
                 image = read(record.path, channels=data.channels)
             if predict is not None and image is not None:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
 from delineate.data.images import read
 from delineate.data.limits import MAX_PIXELS, check_size
 from delineate.data.tiff import read_tiff
+from delineate.data.tiff_file import opened_tiff
 
 MOST_VOXELS = 2_000_000_000
 
@@ -26,7 +26,7 @@ def page_axes(path: Path, labels: bool = False) -> tuple[int, bool]:
     if path.suffix.lower() not in (".tif", ".tiff", ".btf"):
         return 1, False
     try:
-        with tifffile.TiffFile(path) as file:
+        with opened_tiff(path) as file:
             series = file.series[0]
             sizes = dict(zip(series.axes, series.shape, strict=True))
             apart = series.keyframe.axes == "SYX"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from delineate.core.rle import MAX_PIXELS
 from delineate.data.images import read
+from delineate.data.tiff_file import opened_tiff
 
 TILE = 256
 """Width and height of a tile."""
@@ -127,7 +128,7 @@ def read_all(path: Path, channels: tuple[int, ...] | None) -> NDArray[Any]:
 def channel_count(path: Path) -> int:
     """How many channels a TIFF stores; 3 for any other file, whose alpha does not count."""
     try:
-        with tifffile.TiffFile(path) as file:
+        with opened_tiff(path) as file:
             series = file.series[0]
             sizes = [n for axis, n in zip(series.axes, series.shape, strict=True) if axis in "CS"]
             photometric, extra = int(series.keyframe.photometric), len(series.keyframe.extrasamples)

@@ -145,7 +145,7 @@ def _names_of_classes(path: Path) -> dict[int, str]:
         rows: list[Mapping[str, Any]] = content["annotation"]["object"]
         whole = [row for row in rows if int(row["parts"]["part_level"]) == 0]
         return {int(row["name_ndx"]): _first(str(row["name"])) for row in whole}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError(
             f"{path}: expected annotation.object[] with name, name_ndx and parts.part_level as ADE20K of "
             f"2020 has them, got another structure ({error}); correct it"

@@ -6,7 +6,7 @@ Masks are COCO's run lengths; the score is the predicted IoU. Objects have no cl
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ from .json_file import load_json
 class _Image(msgspec.Struct):
     """The image of a file."""
 
-    image_id: int
+    image_id: Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
     width: int
     height: int
     file_name: str
@@ -35,7 +35,7 @@ class _Image(msgspec.Struct):
 class _Annotation(msgspec.Struct):
     """One mask."""
 
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
     segmentation: dict[str, Any]
     predicted_iou: float = 1.0
 

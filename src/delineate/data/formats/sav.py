@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -43,7 +43,7 @@ class _Masklets(msgspec.Struct):
     video_height: float
     video_width: float
     masklet: list[list[dict[str, Any]]]
-    masklet_id: list[int]
+    masklet_id: list[Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]]
 
 
 class Place(NamedTuple):
@@ -130,6 +130,8 @@ def _pictures(content: _Masklets, file: Path, images: Images) -> list[Path]:
     if images is False:
         return [Path(f"{STEP * index:05d}.jpg") for index in range(count)]
     name = Path(content.video_id).name
+    if len(name) > 200 or "\0" in name:
+        raise DatasetError(f"{file}: expected the name of a video as video_id, got none; fetch it again")
     roots = [Path(images)] if images is not None else [file.parent, file.parent.parent]
     for root in roots:
         for inside in _FOLDERS:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
@@ -15,6 +14,7 @@ from delineate.data.georeference import read_georeference
 from delineate.data.images import upright
 from delineate.data.pixel_size import tiff_pixel_size
 from delineate.data.tiff import TiffLayout, TiffPicture, collected, to_colours
+from delineate.data.tiff_file import opened_tiff
 
 from .file_parts import FileParts
 from .raster import Channels, Raster
@@ -53,7 +53,7 @@ class TiffRaster(Raster):
         self.path, self.labels = path, labels
         with collected() as messages:
             try:
-                with tifffile.TiffFile(path, _multifile=False) as file:
+                with opened_tiff(path) as file:
                     self._open(file, channels, series, time, z)
             except InputError:
                 raise

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.core.errors import InputError
+from delineate.data import png
 
 from .file_parts import FileParts
 from .recent import Recent
@@ -69,6 +70,7 @@ class TiffPlane:
                 )
             # What decoding needs is read now, not by several threads later.
             self._decode, self._tables = page.decode, page.jpegtables
+            self._png = int(page.compression) == png.IN_TIFF
             self._offsets, self._counts = page.dataoffsets, page.databytecounts
             self._name = int(page.offset)
 
@@ -156,6 +158,8 @@ class TiffPlane:
                 return None
             part = np.asarray(found).reshape(found.shape[-3:])[: shape[1], : shape[2]]
         except Exception as error:  # codecs raise whatever they like on damaged data
+            if self._png:
+                png.outweigh()
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"{self._where}: expected a whole TIFF file, got a damaged one: {reason}; save it again"
