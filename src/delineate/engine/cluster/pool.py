@@ -49,7 +49,7 @@ def hand_out(work: Work, chunks: Sequence[Chunk], pool: Pool) -> Iterator[Answer
     blocks = [
         pa.table({"chunk": [c.number], "rows": [json.dumps(c.rows, separators=(",", ":"))]}) for c in chunks
     ]  # a block each: Ray would put a short list into one, for one worker alone
-    data = ray.data.from_arrow(blocks)
+    data = ray.data.from_blocks(blocks)
     data.context.enable_progress_bars = False
     data.context.print_on_execution_start = False
     data.context.max_consecutive_actor_init_deaths = BEGINNINGS  # else the first one ends the run

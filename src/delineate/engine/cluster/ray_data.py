@@ -27,6 +27,9 @@ SLOW = ("timed out during startup", "Proxy failed to Connect to backend")
 LIMIT = 1800.0
 """Seconds that a worker may have one image in hand."""
 CLIENT_PORT = "10001"
+TOKEN = (
+    "; one that was started where ~/.ray/auth_token lies wants that file here too, and RAY_AUTH_MODE=token"
+)
 ANSWER = 10.0
 """Seconds that a cluster's machine has to take a connection."""
 STARTS = 3
@@ -101,12 +104,12 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     else:
         _answers(cluster.address)
         settings["address"] = cluster.address
-    _start(ray, cluster, settings)
-    try:
-        with without_notices():
+    with without_notices():
+        _start(ray, cluster, settings)
+        try:
             yield ray
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _answers(address: str) -> None:
@@ -147,7 +150,7 @@ def _start(ray: Any, cluster: Cluster, settings: dict[str, Any]) -> None:
             said = _said(error)
             if any(sign in str(error) for sign in SLOW) and attempt + 1 < STARTS:
                 continue
-            mend = "let other programs end first" if local else "start one by `ray start --head`"
+            mend = "let other programs end first" if local else f"start one by `ray start --head`{TOKEN}"
             raise InputError(
                 f"--cluster {cluster.address}: expected a Ray cluster there, got {said}; {mend}"
             ) from None
