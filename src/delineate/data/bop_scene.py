@@ -170,8 +170,8 @@ def _poses(rows: Any, info: Any, where: str) -> tuple[BopPose, ...]:
             )
         told = info[k] if isinstance(info, list) and k < len(info) and isinstance(info[k], Mapping) else {}
         share = told.get("visib_fract")
-        known = isinstance(share, (int, float)) and 0 <= share <= 1
-        found.append(BopPose(identity, pose, float(share) if known else float("nan")))
+        seen = float(share) if isinstance(share, (int, float)) and 0 <= share <= 1 else float("nan")
+        found.append(BopPose(identity, pose, seen))
     return tuple(found)
 
 
