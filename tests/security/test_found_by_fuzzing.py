@@ -31,6 +31,7 @@ from delineate.data import open_dataset
 from delineate.data.archives import unpack
 from delineate.data.bop_scene import read_scene
 from delineate.data.camera_file import read_camera
+from delineate.data.formats.json_file import load_json
 from delineate.data.images import read, read_labels, write_png
 from delineate.data.known_formats import FORMATS
 from delineate.data.losses import Losses
@@ -496,3 +497,11 @@ def test_masklets_of_sa_v(key: str, value: Any, tmp_path: Path) -> None:
     told = {"video_id": "v", "video_height": 4, "video_width": 4, "masklet": [masks], "masklet_id": [1]}
     (tmp_path / "a.json").write_text(json.dumps(told | {key: value}))
     refused(lambda: open_dataset(tmp_path / "a.json"), "a.json")
+
+
+def test_half_a_character_in_json(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"image": {"\\ud83d\\ude00": NaN}}')
+    assert list(load_json(file)["image"]) == ["\N{GRINNING FACE}"]
+    file.write_text('{"image": {"a\\ud800": 1}}')
+    refused(lambda: load_json(file), "a.json", "half a character", r"\ud800")

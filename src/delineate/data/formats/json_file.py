@@ -52,7 +52,7 @@ def load_json(path: Path) -> Any:
 
     Raises:
         DatasetError: missing, empty, another encoding, not JSON (with line and column), nested too deeply,
-            a number too long.
+            a number too long, half a character.
     """
     try:
         data = path.read_bytes()
@@ -68,7 +68,13 @@ def load_json(path: Path) -> Any:
     if not data.strip():
         raise DatasetError(f"{path}: expected JSON, got an empty file; write it again")
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        found = json.loads(data.decode("utf-8-sig"))
+        if b"\\ud" in data.lower():  # an escape of half a character, which Python takes and nothing else does
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError as error:
+        half = error.object[error.start].encode("unicode_escape").decode()
+        raise DatasetError(f"{path}: expected text, got half a character ({half}); write it again") from None
     except UnicodeDecodeError as error:
         if b"\0" in data[:512] or data[:1] > b"\x7f":
             raise DatasetError(
