@@ -145,7 +145,8 @@ class Parity:
         if far or many or (self.pixels or 0.0) > tolerance:
             raise InputError(
                 f"{where}: expected the model's own outputs within {tolerance:g} and at most {part:.1%} of "
-                f"the objects to differ, got {self}; allow more (--tolerance), or use the model in PyTorch"
+                f"the objects to differ, got {self}; where all rows of the graph were taken, export more "
+                "(--max-det); else allow more (--tolerance), or use the model in PyTorch"
             )
 
 
