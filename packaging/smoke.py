@@ -34,20 +34,26 @@ def canonical(name: str) -> str:
 
 def core() -> set[str]:
     """Distributions that delineate needs without any extra, and what those need."""
-    found: set[str] = set()
-    waiting = ["delineate"]
+    found: dict[str, set[str]] = {}  # with the extras that others ask for
+    waiting = [("delineate", "")]
     while waiting:
-        name = waiting.pop()
-        if name in found:
+        name, extra = waiting.pop()
+        if extra in found.get(name, ()):
             continue
-        found.add(name)
+        found.setdefault(name, set()).add(extra)
         try:
             needs = distribution(name).requires or []
         except PackageNotFoundError:  # for another platform
             continue
-        plain = [need for need in needs if "extra ==" not in need]
-        waiting += [canonical(re.split(r"[ ;<>=!~\[(]", need)[0]) for need in plain]
-    return found
+        for need in needs:
+            of = re.search(r"extra == ['\"]([^'\"]+)", need)
+            if (canonical(of[1]) if of else "") != extra:
+                continue
+            other = canonical(re.split(r"[ ;<>=!~\[(]", need)[0])
+            asked = re.match(r"[^;\[]*\[([^\]]+)\]", need)
+            waiting += [(other, canonical(e.strip())) for e in asked[1].split(",")] if asked else []
+            waiting.append((other, ""))
+    return set(found)
 
 
 def check_install() -> None:

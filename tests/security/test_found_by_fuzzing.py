@@ -505,3 +505,11 @@ def test_half_a_character_in_json(tmp_path: Path) -> None:
     assert list(load_json(file)["image"]) == ["\N{GRINNING FACE}"]
     file.write_text('{"image": {"a\\ud800": 1}}')
     refused(lambda: load_json(file), "a.json", "half a character", r"\ud800")
+
+
+def test_a_row_of_a_split_with_hundreds_of_columns(tmp_path: Path) -> None:
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        write_png(tmp_path / kind / "a.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "split.csv").write_text("id,split\na,train" + ",name" * 500 + "\n")
+    refused(lambda: FORMATS["label-images"].read(tmp_path), "split.csv", "line 2")

@@ -117,7 +117,8 @@ def _columns(path: Path, known: set[str], notes: list[str]) -> dict[str, dict[st
         stem = row.pop("id", None)
         if not stem or None in row or None in row.values():
             raise DatasetError(
-                f"{path}: line {line}: expected a column id and a value in each column, got {row}; add them"
+                f"{path}: line {line}: expected a column id and a value in each column, got fewer or more; "
+                "mend the line"
             )
         if stem in found:
             raise DatasetError(f"{path}: line {line}: expected every id once, got {stem!r} again; remove one")
